@@ -1,0 +1,66 @@
+# Copyright 2026 The Gregale authors
+# SPDX-License-Identifier: Apache-2.0
+# gregale_room(NAME [ROOMS room...] [LIBRARIES target...])
+#
+# One folder of src/ is one room: a static library gregale_NAME of every *.cpp below it, with NAME_test made of
+# every *_test.cpp. ROOMS lists the rooms it may include; the test `layering` holds every #include against this list.
+# Files named *_isa.cpp are compiled once per instruction set, with GREGALE_ISA_NAMESPACE telling which.
+add_library(gregale_options INTERFACE)
+target_compile_options(gregale_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
+if(GREGALE_WERROR)
+  target_compile_options(gregale_options INTERFACE -Werror)
+endif()
+if(GREGALE_SANITIZE)
+  target_compile_options(gregale_options INTERFACE -fsanitize=${GREGALE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(gregale_options INTERFACE -fsanitize=${GREGALE_SANITIZE})
+endif()
+set_property(GLOBAL PROPERTY GREGALE_ROOMS "")
+
+function(gregale_room name)
+  cmake_parse_arguments(ROOM "" "" "ROOMS;LIBRARIES" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
+  set(tests ${sources})
+  set(isa_sources ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER isa_sources INCLUDE REGEX "_isa\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|isa|fuzz)\\.cpp$")
+  set(target gregale_${name})
+  add_library(${target} STATIC ${sources})
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)
+  target_link_libraries(${target} PUBLIC ${ROOM_LIBRARIES} PRIVATE gregale_options)
+  foreach(room ${ROOM_ROOMS})
+    target_link_libraries(${target} PUBLIC gregale_${room})
+  endforeach()
+  if(isa_sources)
+    foreach(isa generic avx2 avx512)
+      add_library(${target}_${isa} OBJECT ${isa_sources})
+      target_include_directories(${target}_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+      target_compile_definitions(${target}_${isa} PRIVATE GREGALE_ISA_NAMESPACE=isa_${isa})
+      target_compile_options(${target}_${isa} PRIVATE -fno-math-errno -fno-trapping-math $<$<NOT:$<CONFIG:Debug>>:-O3>)
+      target_link_libraries(${target}_${isa} PRIVATE gregale_options)
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)
+    endforeach()
+    target_compile_options(${target}_avx2 PRIVATE -mavx2 -mfma)
+    target_compile_options(${target}_avx512 PRIVATE -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl
+      -mprefer-vector-width=512)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY GREGALE_ROOMS ${name})
+  set_property(GLOBAL PROPERTY GREGALE_ROOM_${name}_USES "${ROOM_ROOMS}")
+  if(GREGALE_TESTS AND tests)
+    gregale_test(${name}_test SOURCES ${tests} LIBRARIES ${target} LABELS unit)
+  endif()
+endfunction()
+
+# gregale_test(NAME SOURCES file... LIBRARIES target... LABELS label... [TIMEOUT seconds])
+function(gregale_test name)
+  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  if(NOT TEST_TIMEOUT)
+    set(TEST_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} gregale_options GTest::gtest GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} TEST_PREFIX ${name}: DISCOVERY_TIMEOUT 120
+    PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${TEST_TIMEOUT})
+endfunction()

@@ -1,0 +1,147 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "gregale/graph.hpp"
+#include "gregale/op.hpp"
+
+/// Graph building, one function an operator: checks happen in Graph::add, definitions live in src/ops/<name>.cpp.
+/// Binary operators broadcast as NumPy does. Axes may be negative. See docs/operators.md for the full semantics.
+namespace gregale::ops {
+
+/// All operators of the library, from the explicit list in src/ops/list.inc.
+const OpSet& standard_ops();
+
+// --- elementwise, real floats (and complex where said) ---
+Value neg(Graph& g, Value x);  // also complex
+Value abs(Graph& g, Value x);  // complex: modulus
+Value sign(Graph& g, Value x);
+Value exp(Graph& g, Value x);
+Value log(Graph& g, Value x);
+Value sqrt(Graph& g, Value x);
+Value rsqrt(Graph& g, Value x);
+Value reciprocal(Graph& g, Value x);
+Value square(Graph& g, Value x);
+Value sin(Graph& g, Value x);
+Value cos(Graph& g, Value x);
+Value tanh(Graph& g, Value x);
+Value sigmoid(Graph& g, Value x);
+Value erf(Graph& g, Value x);
+Value relu(Graph& g, Value x);
+Value gelu(Graph& g, Value x);  // exact: x/2 (1 + erf(x/sqrt 2))
+Value silu(Graph& g, Value x);
+Value softshrink(Graph& g, Value x, double lambda);
+Value logical_not(Graph& g, Value x);
+Value is_nan(Graph& g, Value x);
+Value stop_gradient(Graph& g, Value x);
+Value cast(Graph& g, Value x, DType dtype);
+
+// --- complex ---
+Value complex(Graph& g, Value re, Value im);
+Value real(Graph& g, Value z);
+Value imag(Graph& g, Value z);
+Value conj(Graph& g, Value z);
+
+// --- binary, broadcasting; add sub mul div also complex ---
+Value add(Graph& g, Value a, Value b);
+Value sub(Graph& g, Value a, Value b);
+Value mul(Graph& g, Value a, Value b);
+Value div(Graph& g, Value a, Value b);
+Value pow(Graph& g, Value a, Value b);
+Value maximum(Graph& g, Value a, Value b);
+Value minimum(Graph& g, Value a, Value b);
+Value equal(Graph& g, Value a, Value b);
+Value not_equal(Graph& g, Value a, Value b);
+Value less(Graph& g, Value a, Value b);
+Value less_equal(Graph& g, Value a, Value b);
+Value greater(Graph& g, Value a, Value b);
+Value greater_equal(Graph& g, Value a, Value b);
+Value logical_and(Graph& g, Value a, Value b);
+Value logical_or(Graph& g, Value a, Value b);
+/// condition is bool; broadcasts all three.
+Value select(Graph& g, Value condition, Value a, Value b);
+
+// Scalars of x's dtype as constants, so that ops::mul(g, x, 0.5) reads well.
+Value scalar(Graph& g, DType dtype, double value);
+Value add(Graph& g, Value a, double b);
+Value mul(Graph& g, Value a, double b);
+
+// --- contraction ---
+/// [..., m, k] x [..., k, n] -> [..., m, n]; leading dims broadcast; the transposes apply to the last two dims. Also complex.
+Value matmul(Graph& g, Value a, Value b, bool transpose_a = false, bool transpose_b = false);
+struct Conv2dOptions {
+  std::vector<int64_t> strides{1, 1};
+  std::vector<int64_t> pads{0, 0, 0, 0};  // top, left, bottom, right (ONNX order)
+  std::vector<int64_t> dilations{1, 1};
+  int64_t groups = 1;
+};
+/// x [n, c, h, w], weights [k, c/groups, r, s] -> [n, k, oh, ow]
+Value conv2d(Graph& g, Value x, Value weights, const Conv2dOptions& options = {});
+
+// --- reductions (empty axes: all) ---
+Value sum(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);  // also complex
+Value mean(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
+Value max(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
+Value min(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
+Value softmax(Graph& g, Value x, int64_t axis = -1);
+/// Normalises the last dim: (x - mean) / sqrt(var + epsilon) * gamma + beta.
+Value layer_norm(Graph& g, Value x, Value gamma, Value beta, double epsilon = 1e-5);
+
+// --- layout ---
+Value reshape(Graph& g, Value x, const Shape& shape);  // one extent may be -1
+Value transpose(Graph& g, Value x, std::vector<int64_t> permutation);
+/// Elements starts[i], starts[i]+steps[i], ... below stops[i] of every axis; steps positive.
+Value slice(Graph& g, Value x, std::vector<int64_t> starts, std::vector<int64_t> stops, std::vector<int64_t> steps = {});
+/// One axis of it.
+Value slice_axis(Graph& g, Value x, int64_t axis, int64_t start, int64_t stop, int64_t step = 1);
+Value reverse(Graph& g, Value x, std::vector<int64_t> axes);
+/// mode "zero", "periodic" or "reflect" (without repeating the edge). `interior` zeros go between neighbours (zero mode only).
+Value pad(Graph& g, Value x, std::vector<int64_t> low, std::vector<int64_t> high, const std::string& mode = "zero",
+          std::vector<int64_t> interior = {});
+Value concat(Graph& g, const std::vector<Value>& xs, int64_t axis);
+/// x[..., indices, ...] along axis; indices i64 of any shape, replacing that axis; out of range is an error.
+Value gather(Graph& g, Value x, Value indices, int64_t axis);
+/// x with updates added at indices along axis (the adjoint of gather); repeated indices add up in order.
+Value scatter_add(Graph& g, Value x, Value indices, Value updates, int64_t axis);
+Value broadcast_to(Graph& g, Value x, const Shape& shape);
+/// The adjoint of broadcasting: sums x over what was broadcast, so that the result has `shape`.
+Value sum_to(Graph& g, Value x, const Shape& shape);
+
+// --- Fourier transforms; axes: one or two; norm "ortho", "backward" (inverse scaled by 1/n) or "forward" ---
+Value fft(Graph& g, Value z, std::vector<int64_t> axes, bool inverse = false, const std::string& norm = "ortho");
+/// Real to complex; the last of `axes` keeps n/2+1 modes.
+Value rfft(Graph& g, Value x, std::vector<int64_t> axes, const std::string& norm = "ortho");
+/// Complex to real; `size` is the extent of the last of `axes` in the result. Imaginary parts of its first and (n even) last mode are ignored.
+Value irfft(Graph& g, Value z, std::vector<int64_t> axes, int64_t size, const std::string& norm = "ortho");
+
+// --- random numbers: functions of a key i64[2] = (seed, step) and the attribute `stream` ---
+Value random_uniform(Graph& g, Value key, const Shape& shape, int64_t stream);
+Value random_normal(Graph& g, Value key, const Shape& shape, int64_t stream);
+/// x with elements zeroed with probability `rate` and the others divided by (1 - rate).
+Value dropout(Graph& g, Value x, Value key, double rate, int64_t stream);
+
+// --- state ---
+/// x with `update` written at `starts` (constant): how caches grow; in place where nothing else reads x.
+Value update_slice(Graph& g, Value x, Value update, std::vector<int64_t> starts);
+
+// --- control flow ---
+/// Runs body `count` times on the carried values; captures follow them among the body's inputs.
+/// body: (carried..., captures...) -> (carried...).
+std::vector<Value> repeat(Graph& g, int64_t count, std::vector<Value> carried, std::vector<Value> captures, Graph body);
+
+// --- optimisers, one pass over a parameter ---
+struct AdamOptions {
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;  // decay decoupled (AdamW); 0 gives Adam
+};
+struct AdamResult {
+  Value parameter, m, v;
+};
+/// learning_rate f32[], step f32[] (1 for the first), scale f32[] multiplies the gradient (clipping).
+/// Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+AdamResult adam_update(Graph& g, Value parameter, Value m, Value v, Value d_parameter, Value learning_rate, Value step, Value scale,
+                       const AdamOptions& options);
+
+}  // namespace gregale::ops
