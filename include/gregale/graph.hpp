@@ -71,6 +71,8 @@ class Graph {
   /// Current version of a variable (appends `read`), or its next version (appends `write`).
   Value read(int64_t variable);
   void write(int64_t variable, Value value);
+  /// How many versions were written so far.
+  int64_t version(int64_t variable) const { return versions_.at(static_cast<size_t>(variable)); }
   /// A constant (appends `constant`); shares the tensor's buffer.
   Value constant(Tensor tensor);
 

@@ -1,0 +1,91 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "gregale/error.hpp"
+#include "gregale/op.hpp"
+#include "ir/core_ops.hpp"
+
+namespace gregale {
+namespace {
+
+Type bind_type(Type type, const std::map<std::string, int64_t>& extents) {
+  for (Dim& d : type.shape.dims()) {
+    if (d.is_constant()) continue;
+    auto at = extents.find(d.name());
+    if (at == extents.end()) continue;
+    GREGALE_CHECK(at->second >= 0 && at->second <= d.bound(), shape, "[bind_symbols] {} = {} is above its bound {}",
+                  d.name(), at->second, d.bound());
+    d = Dim(at->second);
+  }
+  return type;
+}
+
+/// Copies nodes of `source` into `target`, given where source's inputs went.
+void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where,
+                const std::vector<int64_t>& variable_at, const std::map<std::string, int64_t>& extents) {
+  std::vector<int64_t> first_version;  // what the source calls version 0
+  for (int64_t variable : variable_at) first_version.push_back(target.version(variable));
+  for (const Node& node : source.nodes()) {
+    std::vector<Value> inputs;
+    for (Value v : node.inputs) inputs.push_back(where[static_cast<size_t>(v.id)]);
+    if (node.op->name == kWriteOp) {
+      target.write(variable_at[static_cast<size_t>(std::get<int64_t>(node.attributes.at("variable")))], inputs[0]);
+      continue;
+    }
+    Attributes attributes = node.attributes;
+    if (node.op->name == kReadOp) {
+      const auto variable = static_cast<size_t>(std::get<int64_t>(attributes.at("variable")));
+      attributes["variable"] = variable_at[variable];
+      attributes["version"] = std::get<int64_t>(attributes.at("version")) + first_version[variable];
+    }
+    std::vector<Graph> regions;
+    for (const Graph& region : node.regions) regions.push_back(extents.empty() ? region : bind_symbols(region, extents));
+    const auto outputs = target.add(*node.op, std::move(inputs), std::move(attributes), std::move(regions));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      where[static_cast<size_t>(node.outputs[i].id)] = outputs[i];
+      if (!source.name_of(node.outputs[i]).empty()) target.set_name(outputs[i], source.name_of(node.outputs[i]));
+    }
+  }
+}
+
+}  // namespace
+
+Graph bind_symbols(const Graph& graph, const std::map<std::string, int64_t>& extents) {
+  Graph bound(graph.name());
+  std::vector<Value> where(static_cast<size_t>(graph.value_count()));
+  for (Value v : graph.inputs())
+    where[static_cast<size_t>(v.id)] = bound.add_input(graph.name_of(v), bind_type(graph.type(v), extents));
+  std::vector<int64_t> variable_at;
+  for (const Variable& v : graph.variables()) variable_at.push_back(bound.add_variable(v.name, bind_type(v.type, extents)));
+  copy_nodes(bound, graph, where, variable_at, extents);
+  std::vector<Value> outputs;
+  for (Value v : graph.outputs()) outputs.push_back(where[static_cast<size_t>(v.id)]);
+  bound.set_outputs(std::move(outputs), graph.output_names());
+  return bound;
+}
+
+std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::vector<Value>& arguments) {
+  GREGALE_CHECK(arguments.size() == source.inputs().size(), invalid_argument, "[inline_graph] '{}' takes {} inputs, got {}",
+                source.name(), source.inputs().size(), arguments.size());
+  std::vector<Value> where(static_cast<size_t>(source.value_count()));
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const Type& expected = source.type(source.inputs()[i]);
+    GREGALE_CHECK(target.type(arguments[i]) == expected, shape, "[inline_graph] input {} of '{}' is {}, got {}", i,
+                  source.name(), to_string(expected), to_string(target.type(arguments[i])));
+    where[static_cast<size_t>(source.inputs()[i].id)] = arguments[i];
+  }
+  std::vector<int64_t> variable_at;
+  for (const Variable& v : source.variables()) {
+    const int64_t at = target.variable_index(v.name);
+    GREGALE_CHECK(at < 0 || target.variables()[static_cast<size_t>(at)].type == v.type, shape,
+                  "[inline_graph] variable '{}' has two types", v.name);
+    variable_at.push_back(at >= 0 ? at : target.add_variable(v.name, v.type));
+  }
+  copy_nodes(target, source, where, variable_at, {});
+  std::vector<Value> outputs;
+  for (Value v : source.outputs()) outputs.push_back(where[static_cast<size_t>(v.id)]);
+  return outputs;
+}
+
+}  // namespace gregale
