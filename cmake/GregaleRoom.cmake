@@ -26,6 +26,18 @@ function(gregale_room name)
   list(FILTER isa_sources INCLUDE REGEX "_isa\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_(test|bench|isa|fuzz)\\.cpp$")
   set(target gregale_${name})
+  if(NOT sources AND NOT isa_sources)  # nothing to compile yet: the room hands on its headers and what it uses
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE
+      $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)
+    target_link_libraries(${target} INTERFACE ${ROOM_LIBRARIES})
+    foreach(room ${ROOM_ROOMS})
+      target_link_libraries(${target} INTERFACE gregale_${room})
+    endforeach()
+    set_property(GLOBAL APPEND PROPERTY GREGALE_ROOMS ${name})
+    set_property(GLOBAL PROPERTY GREGALE_ROOM_${name}_USES "${ROOM_ROOMS}")
+    return()
+  endif()
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,12 +39,14 @@ class ThreadTeam {
   virtual ~ThreadTeam() = default;
   virtual int size() const = 0;
   /// Runs all tasks and returns when the last is done. An exception of a task is rethrown here (the first one).
-  /// Called from inside a region, it runs the tasks on the calling thread.
+  /// A single task runs on the calling thread, and may itself start a region. Called from inside a region of this team,
+  /// it runs the tasks on the calling thread, with that thread's number.
   virtual void run(int64_t tasks, Task task, void* argument) = 0;
 };
 
 enum class TeamKind : uint8_t { openmp, std_thread, caller };
-/// `size` 0 means OMP_NUM_THREADS, else all cores. Without OpenMP in the build, openmp gives std_thread.
+/// `size` 0 means OMP_NUM_THREADS, else all cores this process may use. Without OpenMP in the build, openmp gives
+/// std_thread. `caller` has size 1 whatever is asked. Throws ErrorCode::invalid_argument outside [0, 4096].
 std::unique_ptr<ThreadTeam> make_thread_team(int size = 0, TeamKind kind = TeamKind::openmp);
 
 /// Splits [0, count) into chunks of `grain` and calls body(begin, end, thread) for each. The chunks depend on count and
@@ -52,7 +55,7 @@ template <class Body>
 void parallel_for(ThreadTeam& team, int64_t count, int64_t grain, Body&& body) {
   if (count <= 0) return;
   if (grain < 1) grain = 1;
-  const int64_t chunks = (count + grain - 1) / grain;
+  const int64_t chunks = (count - 1) / grain + 1;
   struct Call {
     Body* body;
     int64_t count, grain;
@@ -60,14 +63,10 @@ void parallel_for(ThreadTeam& team, int64_t count, int64_t grain, Body&& body) {
   auto task = [](void* argument, int64_t index, int thread) {
     const Call& c = *static_cast<Call*>(argument);
     const int64_t begin = index * c.grain;
-    const int64_t end = begin + c.grain < c.count ? begin + c.grain : c.count;
+    const int64_t end = c.count - begin > c.grain ? begin + c.grain : c.count;
     (*c.body)(begin, end, thread);
   };
-  if (chunks == 1 || team.size() == 1) {
-    for (int64_t i = 0; i < chunks; ++i) task(&call, i, 0);
-  } else {
-    team.run(chunks, task, &call);
-  }
+  team.run(chunks, task, &call);
 }
 
 /// Scratch memory that grows to the largest request and is then reused: executables that share a context share it.
@@ -86,9 +85,11 @@ class Trace {
  public:
   Trace();
   ~Trace();
-  /// One complete event; times in microseconds since the trace began.
+  /// One complete event; times in microseconds since the trace began. A negative `thread` means the calling thread,
+  /// numbered in order of first appearance.
   void add(std::string name, const char* category, double begin_us, double duration_us, int thread);
   double now_us() const;
+  /// Writes all events so far under a temporary name, then renames; throws ErrorCode::io.
   void write(const std::string& path) const;
 
  private:

@@ -16,7 +16,7 @@ namespace gregale {
 class Tensor {
  public:
   Tensor() = default;
-  /// Zero-filled.
+  /// Zero-filled. Throws ErrorCode::shape for extents element_count refuses, ErrorCode::out_of_memory with the bytes.
   Tensor(DType dtype, Extents extents);
   /// A view of memory owned by someone else, who must keep it alive.
   static Tensor borrow(void* data, DType dtype, Extents extents);
@@ -26,6 +26,7 @@ class Tensor {
   static Tensor from(const std::vector<T>& values, Extents extents);
   template <class T>
   static Tensor scalar(T value) { return from(std::vector<T>{value}, {}); }
+  /// Every element `value`, converted as cast() does.
   static Tensor full(DType dtype, Extents extents, double value);
 
   bool empty() const { return data_ == nullptr && size_ == 0; }
@@ -54,7 +55,9 @@ class Tensor {
   Tensor clone() const;
   /// The same buffer with other extents of equal count.
   Tensor reshaped(Extents extents) const;
-  /// Converted elements (a clone when the dtype is the same). Real to complex sets im = 0; complex to real is refused.
+  /// Converted elements (a clone when the dtype is the same). Rounds once, to nearest even; a float becomes an integer
+  /// by truncation, saturating, NaN as 0; an integer becomes a narrower one modulo 2^n; boolean is "not zero".
+  /// Real to complex sets im = 0; complex to real throws ErrorCode::dtype.
   Tensor cast(DType dtype) const;
   /// Bitwise equality of dtype, extents and bytes.
   bool identical(const Tensor& other) const;

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gregale/dtype.hpp"
@@ -15,7 +16,8 @@ namespace gregale {
 
 using Extents = std::vector<int64_t>;
 
-/// Number of elements of constant extents; throws ErrorCode::shape on a negative extent or when the product overflows.
+/// Number of elements of constant extents; throws ErrorCode::shape on a negative extent or when the product of the
+/// nonzero extents overflows (so that strides fit too).
 int64_t element_count(const Extents& extents);
 /// "[8, 73, 144]"
 std::string to_string(const Extents& extents);
@@ -25,7 +27,8 @@ std::string to_string(const Extents& extents);
 class Dim {
  public:
   static constexpr int64_t kUnbounded = INT64_MAX;
-  Dim(int64_t value);  // NOLINT: a number is a Dim
+  Dim(int64_t value);  // NOLINT: a number is a Dim; throws ErrorCode::shape when negative
+  /// `name` is a letter or _, then letters, digits, _ and dots; at most 128 characters.
   static Dim symbol(std::string name, int64_t bound = kUnbounded);
 
   bool is_constant() const { return name_.empty(); }
@@ -65,6 +68,9 @@ class Shape {
   std::vector<Dim> dims_;
 };
 
+/// "[8,n<=64,144]", as in the text of a Type.
+std::string to_string(const Shape& shape);
+
 /// NumPy broadcasting of two shapes; a symbol broadcasts only with itself or 1. `who` names the operator in the error.
 Shape broadcast(const Shape& a, const Shape& b, std::string_view who);
 /// Maps axis in [-rank, rank) to [0, rank); throws "[who] axis 3 is out of range for rank 2".
@@ -95,7 +101,13 @@ struct Placement {
 };
 using Distribution = std::map<std::string, Placement>;  // mesh axis name -> placement
 
-/// The type of a value: `f32[8,n<=64,144]`, `f32[768,3072]{split hi:bf16 lo:u16}`, `f32[64,64]@(data: shard 0, model: sum)`.
+/// The type of a value. Its text form, here with every optional part:
+///   f32[8,n<=64,144]{split hi:bf16 lo:u16}@(data: shard 0, model: partial sum)
+///   type         = dtype "[" [dim {"," dim}] "]" [encoding] [distribution]
+///   dim          = number | name ["<=" number]
+///   encoding     = "{" kind " " name ":" dtype {" " name ":" dtype} "}"      every kind but dense, which is not written
+///   distribution = "@(" axis ": " placement {", " axis ": " placement} ")"   axes in order of name
+///   placement    = "replicated" | "shard " number | "partial " ("sum" | "max" | "min")
 struct Type {
   DType dtype = DType::f32;
   Shape shape;
@@ -105,13 +117,14 @@ struct Type {
   Type() = default;
   Type(DType d, Shape s) : dtype(d), shape(std::move(s)) {}
   int64_t rank() const { return shape.rank(); }
-  /// Bytes of a dense value with constant extents.
-  int64_t bytes() const { return shape.elements() * size_of(dtype); }
+  /// Bytes of a dense value with constant extents; throws ErrorCode::shape when they overflow.
+  int64_t bytes() const;
   friend bool operator==(const Type&, const Type&) = default;
 };
 
 std::string to_string(const Type& type);
-/// Parses the text form, which to_string round-trips; throws ErrorCode::corrupt_data with the offset.
+/// Parses the text form, which to_string round-trips (spaces between tokens may be more or fewer). For untrusted text:
+/// at most 64 dims, 16 components, 16 mesh axes; throws ErrorCode::corrupt_data with the offset.
 Type parse_type(std::string_view text);
 
 }  // namespace gregale
