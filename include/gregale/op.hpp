@@ -150,6 +150,8 @@ struct Kernel {
   int64_t scratch_bytes = 0;
   /// Pairs (output, input) that may share a buffer; the planner decides.
   std::vector<std::pair<int, int>> in_place;
+  /// Output 0 has exactly the bytes of input 0: the planner makes them one buffer and never runs the kernel.
+  bool view = false;
 };
 
 /// One way to run an operator. Candidates are tried in order; a refusal gives its reason, which GREGALE_LOG=kernels

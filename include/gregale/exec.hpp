@@ -1,0 +1,55 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gregale/context.hpp"
+#include "gregale/graph.hpp"
+
+namespace gregale {
+
+struct CompileOptions {
+  Target target = Target::detect();
+  bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
+};
+
+/// A graph compiled for one target: steps over buffers in one planned arena. Immutable, so that several threads may
+/// run it, each with its own context, state and outputs. After the first run on a context nothing is allocated, except by
+/// steps that fell back to an operator's reference (describe() names them).
+class Executable {
+ public:
+  Executable(Executable&&) noexcept;
+  Executable& operator=(Executable&&) noexcept;
+  ~Executable();
+
+  /// Tensors of the result types, for run().
+  std::vector<Tensor> make_outputs() const;
+  /// Runs once. Inputs and outputs are dense tensors of exactly the graph's types, and no output shares memory with an
+  /// input. Variables are updated in place in `state`, which holds a tensor for each. Throws ErrorCode::shape where one does not fit.
+  void run(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+           VariableValues* state = nullptr) const;
+  /// The same with fresh outputs.
+  std::vector<Tensor> run(ExecutionContext& context, const std::vector<Tensor>& inputs, VariableValues* state = nullptr) const;
+
+  const Graph& graph() const;       ///< what is really run, after all passes
+  int64_t arena_bytes() const;      ///< memory of intermediate results and scratch
+  double flops() const;             ///< of one run, by the operators' own formulas
+  int64_t reference_steps() const;  ///< steps that no lowering took
+  /// One line a step: operator, lowering, result, buffer.
+  std::string describe() const;
+
+  struct Plan;
+  explicit Executable(std::unique_ptr<Plan> plan);
+
+ private:
+  std::unique_ptr<Plan> plan_;
+};
+
+/// The whole way from a graph to something that runs: verify, simplify, expand, plan (src/passes/pipeline.cpp).
+/// Symbolic dims must be bound first. Throws ErrorCode::out_of_memory where the plan exceeds the target's memory budget.
+Executable compile(const Graph& graph, const CompileOptions& options = {});
+
+}  // namespace gregale

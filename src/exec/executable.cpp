@@ -1,0 +1,112 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "exec/plan.hpp"
+#include "gregale/error.hpp"
+
+namespace gregale {
+
+Executable::Executable(std::unique_ptr<Plan> plan) : plan_(std::move(plan)) {}
+Executable::Executable(Executable&&) noexcept = default;
+Executable& Executable::operator=(Executable&&) noexcept = default;
+Executable::~Executable() = default;
+
+const Graph& Executable::graph() const { return plan_->graph; }
+int64_t Executable::arena_bytes() const { return plan_->arena_bytes; }
+double Executable::flops() const { return plan_->flops; }
+
+int64_t Executable::reference_steps() const {
+  int64_t count = 0;
+  for (const Step& s : plan_->steps) count += s.reference;
+  return count;
+}
+
+std::vector<Tensor> Executable::make_outputs() const {
+  std::vector<Tensor> outputs;
+  for (Value v : graph().outputs()) outputs.emplace_back(graph().type(v).dtype, graph().type(v).shape.extents());
+  return outputs;
+}
+
+namespace {
+
+// The check costs nothing while it holds: no message is built.
+void check_fits(const Tensor& t, const Type& type, const char* kind, const std::string& name) {
+  bool fits = t.dtype() == type.dtype && t.rank() == type.rank();
+  for (int64_t a = 0; fits && a < t.rank(); ++a) fits = type.shape[a].is_constant() && type.shape[a].bound() == t.extent(a);
+  GREGALE_CHECK(fits, shape, "[run] {} '{}' is {}, got {}", kind, name, to_string(type), to_string(t.type()));
+}
+
+}  // namespace
+
+void Executable::run(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+                     VariableValues* state) const {
+  const Plan& plan = *plan_;
+  const Graph& g = plan.graph;
+  GREGALE_CHECK(inputs.size() == g.inputs().size() && outputs.size() == g.outputs().size(), invalid_argument,
+                "[run] '{}' takes {} inputs and gives {} outputs, got {} and {}", g.name(), g.inputs().size(),
+                g.outputs().size(), inputs.size(), outputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) check_fits(inputs[i], g.type(g.inputs()[i]), "input", g.name_of(g.inputs()[i]));
+  for (size_t i = 0; i < outputs.size(); ++i) check_fits(outputs[i], g.type(g.outputs()[i]), "output", g.name());
+  GREGALE_CHECK(g.variables().empty() || state != nullptr, invalid_argument, "[run] '{}' has variables and needs their values",
+                g.name());
+
+  // One piece of the context's arena: intermediate results, then storage pointers, then every step's operand pointers.
+  const int64_t table = (plan.arena_bytes + 63) / 64 * 64;
+  const auto pointer_count = static_cast<int64_t>(plan.storages.size()) + plan.operand_count;
+  std::byte* base = context.arena().reserve(table + pointer_count * static_cast<int64_t>(sizeof(void*)));
+  void** storage = reinterpret_cast<void**>(base + table);
+  void** operands = storage + plan.storages.size();
+
+  for (size_t i = 0; i < plan.storages.size(); ++i) {
+    const Storage& s = plan.storages[i];
+    switch (s.kind) {
+      case Storage::Kind::arena: storage[i] = base + s.offset; break;
+      case Storage::Kind::input: storage[i] = const_cast<void*>(inputs[static_cast<size_t>(s.index)].data()); break;
+      case Storage::Kind::output: storage[i] = outputs[static_cast<size_t>(s.index)].data(); break;
+      case Storage::Kind::constant: storage[i] = const_cast<void*>(s.constant.data()); break;
+      case Storage::Kind::variable: {
+        const Variable& v = g.variables()[static_cast<size_t>(s.index)];
+        auto at = state->find(v.name);
+        GREGALE_CHECK(at != state->end(), invalid_argument, "[run] variable '{}' has no value", v.name);
+        check_fits(at->second, v.type, "variable", v.name);
+        storage[i] = at->second.data();
+        break;
+      }
+    }
+  }
+  for (const Step& step : plan.steps) {
+    void** in = operands + step.first_operand;
+    void** out = in + step.inputs.size();
+    for (size_t i = 0; i < step.inputs.size(); ++i) in[i] = storage[step.inputs[i]];
+    for (size_t i = 0; i < step.outputs.size(); ++i) out[i] = storage[step.outputs[i]];
+    TraceSpan span(context.trace(), "step", step.op);
+    step.kernel.run({const_cast<const void* const*>(in), out,
+                     step.scratch < 0 ? nullptr : static_cast<std::byte*>(storage[step.scratch]), context.team()});
+  }
+}
+
+std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector<Tensor>& inputs, VariableValues* state) const {
+  std::vector<Tensor> outputs = make_outputs();
+  run(context, inputs, outputs, state);
+  return outputs;
+}
+
+std::string Executable::describe() const {
+  static constexpr const char* kKinds[] = {"arena", "input", "output", "variable", "constant"};
+  std::string text = fmt::format("{}: {} steps, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),
+                                 plan_->steps.size(), arena_bytes(), flops() * 1e-9, reference_steps());
+  for (size_t i = 0; i < plan_->steps.size(); ++i) {
+    const Step& step = plan_->steps[i];
+    text += fmt::format("{:5} {:<18} {:<24}", i, step.op, step.lowering);
+    for (int32_t id : step.outputs) {
+      const Storage& s = plan_->storages[static_cast<size_t>(id)];
+      text += fmt::format(" {} bytes in {} {}", s.bytes, kKinds[static_cast<size_t>(s.kind)],
+                          s.kind == Storage::Kind::arena ? s.offset : s.index);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace gregale

@@ -1,0 +1,58 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "gregale/exec.hpp"
+#include "gregale/op.hpp"
+
+namespace gregale {
+
+/// One buffer of a compiled program. Values that are never alive together share memory through the arena's offsets;
+/// values that are the same bytes (views, in-place results) share the storage itself.
+struct Storage {
+  enum class Kind : uint8_t { arena, input, output, variable, constant };
+  Kind kind = Kind::arena;
+  int64_t index = 0;   ///< of the input, output or variable
+  int64_t bytes = 0;
+  int64_t first = 0, last = 0;  ///< steps between which an arena storage is alive, both included
+  int64_t offset = 0;  ///< in the arena
+  Tensor constant;
+};
+
+struct Step {
+  std::string op, lowering;
+  Kernel kernel;
+  std::vector<int32_t> inputs, outputs;  ///< storages
+  int32_t scratch = -1;                  ///< storage, or none
+  int64_t first_operand = 0;             ///< where its pointers stand in the run's table
+  bool reference = false;
+};
+
+/// Where data flows: every value of the graph has a storage; steps run in order over storages; inputs, outputs and
+/// variables are the caller's memory, constants the graph's, all else lies in one arena whose size is known in advance.
+struct Executable::Plan {
+  Graph graph;
+  std::vector<Storage> storages;
+  std::vector<Step> steps;
+  int64_t operand_count = 0;
+  int64_t arena_bytes = 0;  ///< storages and scratch, without the table of pointers
+  double flops = 0;
+};
+
+/// Lowers every node for the target and plans the arena. A `write` of a freshly computed value goes straight into the
+/// variable's own memory where nothing reads the old version later; otherwise it is copied at the end of the run.
+std::unique_ptr<Executable::Plan> make_plan(Graph graph, const Target& target);
+
+/// The first lowering that takes the node, with its name; the operator's reference where none does.
+struct Choice {
+  std::string name;
+  Kernel kernel;
+  bool reference = false;
+};
+Choice choose_kernel(const NodeView& node, const Target& target);
+
+/// Gives every arena storage its offset so that none alive at the same step overlap; returns the bytes needed.
+/// Greedy by size, as in Pisarchyk and Lee, "Efficient memory management for deep neural net inference" (2020).
+int64_t place_storages(std::vector<Storage>& storages);
+
+}  // namespace gregale
