@@ -5,6 +5,7 @@
 #include "gregale/error.hpp"
 #include "gregale/op.hpp"
 #include "ir/core_ops.hpp"
+#include "ir/rewrite.hpp"
 
 namespace gregale {
 namespace {
@@ -21,49 +22,59 @@ Type bind_type(Type type, const std::map<std::string, int64_t>& extents) {
   return type;
 }
 
-/// Copies nodes of `source` into `target`, given where source's inputs went.
-void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where,
-                const std::vector<int64_t>& variable_at, const std::map<std::string, int64_t>& extents) {
+/// Copies nodes of `source` into `target`, given where source's inputs and variables went.
+void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where, const std::vector<int64_t>& variable_at,
+                const NodeRewrite& change) {
   std::vector<int64_t> first_version;  // what the source calls version 0
   for (int64_t variable : variable_at) first_version.push_back(target.version(variable));
   for (const Node& node : source.nodes()) {
     std::vector<Value> inputs;
     for (Value v : node.inputs) inputs.push_back(where[static_cast<size_t>(v.id)]);
-    if (node.op->name == kWriteOp) {
-      target.write(variable_at[static_cast<size_t>(std::get<int64_t>(node.attributes.at("variable")))], inputs[0]);
-      continue;
-    }
     Attributes attributes = node.attributes;
-    if (node.op->name == kReadOp) {
+    if (node.op->name == kReadOp || node.op->name == kWriteOp) {
       const auto variable = static_cast<size_t>(std::get<int64_t>(attributes.at("variable")));
       attributes["variable"] = variable_at[variable];
       attributes["version"] = std::get<int64_t>(attributes.at("version")) + first_version[variable];
     }
-    std::vector<Graph> regions;
-    for (const Graph& region : node.regions) regions.push_back(extents.empty() ? region : bind_symbols(region, extents));
-    const auto outputs = target.add(*node.op, std::move(inputs), std::move(attributes), std::move(regions));
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      where[static_cast<size_t>(node.outputs[i].id)] = outputs[i];
-      if (!source.name_of(node.outputs[i]).empty()) target.set_name(outputs[i], source.name_of(node.outputs[i]));
+    std::optional<std::vector<Value>> outputs;
+    if (change) outputs = change(target, node, inputs);
+    if (!outputs) {
+      outputs = target.add(*node.op, std::move(inputs), std::move(attributes), node.regions);
+      for (size_t i = 0; i < outputs->size(); ++i)
+        if (!source.name_of(node.outputs[i]).empty()) target.set_name((*outputs)[i], source.name_of(node.outputs[i]));
     }
+    for (size_t i = 0; i < outputs->size(); ++i) where[static_cast<size_t>(node.outputs[i].id)] = (*outputs)[i];
   }
+}
+
+Graph copy_graph(const Graph& graph, const std::map<std::string, int64_t>& extents, const NodeRewrite& change) {
+  Graph copy(graph.name());
+  std::vector<Value> where(static_cast<size_t>(graph.value_count()));
+  for (Value v : graph.inputs())
+    where[static_cast<size_t>(v.id)] = copy.add_input(graph.name_of(v), bind_type(graph.type(v), extents));
+  std::vector<int64_t> variable_at;
+  for (const Variable& v : graph.variables()) variable_at.push_back(copy.add_variable(v.name, bind_type(v.type, extents)));
+  copy_nodes(copy, graph, where, variable_at, change);
+  std::vector<Value> outputs;
+  for (Value v : graph.outputs()) outputs.push_back(where[static_cast<size_t>(v.id)]);
+  copy.set_outputs(std::move(outputs), graph.output_names());
+  return copy;
 }
 
 }  // namespace
 
 Graph bind_symbols(const Graph& graph, const std::map<std::string, int64_t>& extents) {
-  Graph bound(graph.name());
-  std::vector<Value> where(static_cast<size_t>(graph.value_count()));
-  for (Value v : graph.inputs())
-    where[static_cast<size_t>(v.id)] = bound.add_input(graph.name_of(v), bind_type(graph.type(v), extents));
-  std::vector<int64_t> variable_at;
-  for (const Variable& v : graph.variables()) variable_at.push_back(bound.add_variable(v.name, bind_type(v.type, extents)));
-  copy_nodes(bound, graph, where, variable_at, extents);
-  std::vector<Value> outputs;
-  for (Value v : graph.outputs()) outputs.push_back(where[static_cast<size_t>(v.id)]);
-  bound.set_outputs(std::move(outputs), graph.output_names());
-  return bound;
+  return copy_graph(graph, extents, [&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> outputs;
+    if (node.regions.empty()) return outputs;
+    std::vector<Graph> regions;
+    for (const Graph& region : node.regions) regions.push_back(bind_symbols(region, extents));
+    outputs = target.add(*node.op, inputs, node.attributes, std::move(regions));
+    return outputs;
+  });
 }
+
+Graph rewrite(const Graph& graph, const NodeRewrite& change) { return copy_graph(graph, {}, change); }
 
 std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::vector<Value>& arguments) {
   GREGALE_CHECK(arguments.size() == source.inputs().size(), invalid_argument, "[inline_graph] '{}' takes {} inputs, got {}",
@@ -82,7 +93,7 @@ std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::v
                   "[inline_graph] variable '{}' has two types", v.name);
     variable_at.push_back(at >= 0 ? at : target.add_variable(v.name, v.type));
   }
-  copy_nodes(target, source, where, variable_at, {});
+  copy_nodes(target, source, where, variable_at, nullptr);
   std::vector<Value> outputs;
   for (Value v : source.outputs()) outputs.push_back(where[static_cast<size_t>(v.id)]);
   return outputs;

@@ -1,0 +1,20 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "gregale/graph.hpp"
+
+namespace gregale {
+
+/// What becomes of one node in a copy of its graph: values to stand for its results (emitted into `target` from the
+/// copied operands, or invalid ones where nothing needs them), or nothing to copy it as it is.
+using NodeRewrite =
+    std::function<std::optional<std::vector<Value>>(Graph& target, const Node& node, const std::vector<Value>& inputs)>;
+
+/// The frame of every pass: a copy of `graph`, node by node in order, with `change` applied.
+Graph rewrite(const Graph& graph, const NodeRewrite& change);
+
+}  // namespace gregale
