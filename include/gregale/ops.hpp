@@ -87,8 +87,14 @@ Value mean(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = f
 Value max(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
 Value min(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
 Value softmax(Graph& g, Value x, int64_t axis = -1);
+/// The cotangent of softmax's operand from its result y and the cotangent of y.
+Value softmax_gradient(Graph& g, Value y, Value d_y, int64_t axis = -1);
 /// Normalises the last dim: (x - mean) / sqrt(var + epsilon) * gamma + beta.
 Value layer_norm(Graph& g, Value x, Value gamma, Value beta, double epsilon = 1e-5);
+struct LayerNormGradient {
+  Value d_x, d_gamma, d_beta;
+};
+LayerNormGradient layer_norm_gradient(Graph& g, Value x, Value gamma, Value d_y, double epsilon = 1e-5);
 
 // --- layout ---
 Value reshape(Graph& g, Value x, const Shape& shape);  // one extent may be -1
@@ -109,6 +115,9 @@ Value scatter_add(Graph& g, Value x, Value indices, Value updates, int64_t axis)
 Value broadcast_to(Graph& g, Value x, const Shape& shape);
 /// The adjoint of broadcasting: sums x over what was broadcast, so that the result has `shape`.
 Value sum_to(Graph& g, Value x, const Shape& shape);
+/// The same with the shape of `like`, which may be symbolic; only its type is used.
+Value broadcast_like(Graph& g, Value x, Value like);
+Value sum_to_like(Graph& g, Value x, Value like);
 
 // --- Fourier transforms; axes: one or two; norm "ortho", "backward" (inverse scaled by 1/n) or "forward" ---
 Value fft(Graph& g, Value z, std::vector<int64_t> axes, bool inverse = false, const std::string& norm = "ortho");
