@@ -1,0 +1,123 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "ops/elementwise.hpp"
+#include "ops/list.hpp"
+
+namespace gregale::ops {
+
+namespace {
+
+int64_t truncate(double x) {
+  const bool fits = x >= -0x1p63 && x < 0x1p63;
+  return fits ? static_cast<int64_t>(x) : INT64_MIN;
+}
+
+void cast_real(double x, size_t i, RefArray& y) {
+  if (is_real_float(y.type.dtype))
+    y.real()[i] = x;
+  else if (is_complex(y.type.dtype))
+    y.complex()[i] = x;
+  else
+    y.integer()[i] = y.type.dtype == DType::boolean ? int64_t{x != 0} : truncate(x);
+}
+
+void cast_integer(int64_t x, DType from, size_t i, RefArray& y) {
+  if (is_differentiable(y.type.dtype))
+    cast_real(from == DType::u64 ? static_cast<double>(static_cast<uint64_t>(x)) : static_cast<double>(x), i, y);
+  else
+    y.integer()[i] = y.type.dtype == DType::boolean ? int64_t{x != 0} : x;
+}
+
+Lowering cast_lowering() {
+  return {"cast", [](const NodeView& node, const Target& target) -> Result<Kernel> {
+            const DType from = node.input(0).dtype, to = node.outputs()[0].dtype;
+            if (!is_static(node)) return refuse(node, "the shape is symbolic");
+            if (from == to) return copy_lowering().make(node, target);
+            const int64_t count = node.outputs()[0].shape.elements();
+            Kernel kernel;
+            if (from == DType::f32 && to == DType::c64) {
+              kernel.run = [count, isa = target.isa](const Launch& l) {
+                kernels::complex_join(isa, l.team, count, static_cast<const float*>(l.inputs[0]), nullptr,
+                                      static_cast<float*>(l.outputs[0]));
+              };
+              return kernel;
+            }
+            if (!kernels::cast_supported(from, to))
+              return refuse(node, fmt::format("no kernel from {} to {}", name_of(from), name_of(to)));
+            kernel.run = [from, to, count, isa = target.isa](const Launch& l) {
+              kernels::cast(isa, l.team, from, to, count, l.inputs[0], l.outputs[0]);
+            };
+            return kernel;
+          }};
+}
+
+}  // namespace
+
+const OpDef& cast_op() {
+  static const OpDef op = [] {
+    OpDef d;
+    d.name = "cast";
+    d.doc =
+        "x in another dtype. To a narrower float: rounds to nearest even. From float to integer: truncates towards "
+        "zero by way of i64, where NaN and what is out of range become the smallest i64. Integers to narrower ones "
+        "keep their low bits. To boolean: true where not 0. Real to complex: imaginary part 0. Complex to real is "
+        "refused: say `real`, `imag` or `abs`.";
+    d.inputs = {{"x", "any dtype"}};
+    d.outputs = {{"y", "of the attribute's dtype and x's shape"}};
+    d.attributes = {{"dtype", AttributeKind::dtype, "of the result", {}}};
+    d.infer = [](const NodeView& node) {
+      const DType from = node.input(0).dtype, to = node.dtype("dtype");
+      GREGALE_CHECK(!is_complex(from) || is_complex(to), dtype, "[cast] {} to {}: take real, imag or abs instead",
+                    name_of(from), name_of(to));
+      return std::vector<Type>{Type(to, node.input(0).shape)};
+    };
+    d.reference = [](ReferenceContext& c) {
+      const RefArray& x = c.inputs[0];
+      RefArray& y = c.outputs[0];
+      if (is_complex(x.type.dtype)) {
+        y.values = x.values;
+        return;
+      }
+      for (size_t i = 0; i < static_cast<size_t>(x.size()); ++i) {
+        if (is_real_float(x.type.dtype))
+          cast_real(x.real()[i], i, y);
+        else
+          cast_integer(x.integer()[i], x.type.dtype, i, y);
+      }
+    };
+    d.gradient = [](GradientContext& c) {
+      const DType from = c.type(c.input(0)).dtype, to = c.type(c.output()).dtype;
+      if (!is_differentiable(from) || !is_differentiable(to)) return;
+      const Value d_y = !is_complex(from) && is_complex(to) ? real(c.graph(), c.d_output()) : c.d_output();
+      c.set_d_input(0, cast(c.graph(), d_y, from));
+    };
+    d.lowerings = {cast_lowering()};
+    d.samples = [] {
+      const auto sample = [](Tensor x, DType to, bool check_gradient) {
+        return Sample{.inputs = {std::move(x)}, .attributes = {{"dtype", to}}, .check_gradient = check_gradient};
+      };
+      return std::vector<Sample>{sample(sample_uniform({3, 7}, 1), DType::f64, true),
+                                 sample(sample_uniform({3, 7}, 1), DType::c128, true),
+                                 sample(sample_complex({5}, 2), DType::c128, true),
+                                 sample(sample_uniform({}, 3), DType::f32, false),
+                                 sample(sample_uniform({19}, 3), DType::bf16, false),
+                                 sample(sample_uniform({19}, 3), DType::f16, false),
+                                 sample(sample_uniform({19}, 4), DType::c64, false),
+                                 sample(sample_uniform({19}, 4, -9, 9), DType::i64, false),
+                                 sample(sample_ties({19}, 5), DType::boolean, false),
+                                 sample(sample_integers({19}, 6), DType::f32, false),
+                                 sample(sample_integers({19}, 7), DType::u8, false),
+                                 sample(sample_booleans({2, 9}, 8), DType::f32, false)};
+    };
+    return d;
+  }();
+  return op;
+}
+
+Value cast(Graph& g, Value x, DType dtype) {
+  return g.type(x).dtype == dtype ? x : g.add1(cast_op(), {x}, {{"dtype", dtype}});
+}
+
+}  // namespace gregale::ops

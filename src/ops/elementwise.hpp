@@ -1,0 +1,85 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "kernels/elementwise/elementwise.hpp"
+#include "ops/common.hpp"
+
+/// What makes an elementwise operator: an operator's file fills one of these structs and is done. The definition built
+/// from it has inference, broadcasting, reference, gradient, lowering, cost and samples.
+namespace gregale::ops {
+
+using Complex = std::complex<double>;
+
+/// y = f(x), of x's dtype and shape.
+struct UnarySpec {
+  std::string name;
+  std::string doc;
+  // The categories of dtypes it accepts are those it has a function for.
+  double (*real)(double) = nullptr;
+  Complex (*complex)(Complex) = nullptr;
+  int64_t (*integer)(int64_t) = nullptr;
+  /// The cotangent of x from x, y and the cotangent d of y; an invalid Value for a gradient that is zero.
+  std::function<Value(Graph&, Value x, Value y, Value d)> gradient;
+  std::optional<kernels::UnaryOp> kernel;
+  double flops = 1;
+  // Samples are uniform in [low, high), and this far from zero.
+  double low = -2, high = 2, gap = 0;
+};
+OpDef unary_op(UnarySpec spec);
+
+/// y = f(a, b) with broadcasting; both operands and the result have one dtype.
+struct BinarySpec {
+  std::string name;
+  std::string doc;
+  double (*real)(double, double) = nullptr;
+  Complex (*complex)(Complex, Complex) = nullptr;
+  int64_t (*integer)(int64_t, int64_t) = nullptr;
+  bool ordered = false;  ///< integer compares: u64 is mapped to i64 in order
+  /// Cotangents of a and b, still of the broadcast shape.
+  std::function<Value(Graph&, Value a, Value b, Value y, Value d)> d_a, d_b;
+  std::optional<kernels::BinaryOp> kernel;
+  std::optional<kernels::ComplexOp> complex_kernel;
+  double flops = 1;
+  std::function<Tensor(Extents, uint32_t)> sample_a, sample_b;  ///< none: uniform in [-2, 2)
+};
+OpDef binary_op(BinarySpec spec);
+
+/// y = f(a, b) with broadcasting, boolean.
+struct ComparisonSpec {
+  std::string name;
+  std::string doc;
+  bool (*real)(double, double) = nullptr;
+  bool (*integer)(int64_t, int64_t) = nullptr;
+  bool booleans = false;                     ///< accepts boolean operands
+  std::optional<kernels::CompareOp> kernel;  ///< for f32
+};
+OpDef comparison_op(ComparisonSpec spec);
+
+/// y = f(a, b) of booleans, broadcasting.
+OpDef logical_op(std::string name, std::string doc, bool (*function)(bool, bool));
+
+/// Inference of real and imag: the real dtype of a complex operand.
+std::vector<Type> infer_part_of_complex(const NodeView& node);
+/// Gradient of maximum and minimum: d where the operand won, half of it where it tied, else 0.
+Value share_of_winner(Graph& g, Value won, Value tied, Value d);
+
+/// A lowering for operators that give their operand's bytes back.
+Lowering copy_lowering();
+/// A lowering that runs a unary kernel on f32; `parameter` reads what else the kernel needs from the node.
+Lowering unary_lowering(kernels::UnaryOp op, std::function<float(const NodeView&)> parameter = nullptr);
+
+/// Extents of a node's result and the strides that walk each operand along it.
+struct BroadcastPlan {
+  explicit BroadcastPlan(const NodeView& node);
+  Extents extents;
+  std::vector<Extents> strides;
+  int rank() const { return static_cast<int>(extents.size()); }
+};
+/// Pairs (0, i) of the operands that have the dtype and shape of the result.
+std::vector<std::pair<int, int>> in_place_pairs(const NodeView& node);
+
+}  // namespace gregale::ops

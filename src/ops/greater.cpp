@@ -1,0 +1,21 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/elementwise.hpp"
+#include "ops/list.hpp"
+
+namespace gregale::ops {
+
+const OpDef& greater_op() {
+  static const OpDef op = comparison_op({
+      .name = "greater",
+      .doc = "True where a is above b, elementwise with broadcasting. False where either is NaN. Real or integer.",
+      .real = [](double a, double b) { return a > b; },
+      .integer = [](int64_t a, int64_t b) { return a > b; },
+      .kernel = kernels::CompareOp::greater,
+  });
+  return op;
+}
+
+Value greater(Graph& g, Value a, Value b) { return g.add1(greater_op(), {a, b}); }
+
+}  // namespace gregale::ops
