@@ -1,0 +1,113 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "gregale/error.hpp"
+#include "kernels/fft/fft.hpp"
+#include "ops/common.hpp"
+#include "ops/fourier.hpp"
+#include "ops/shapes.hpp"
+
+namespace gregale::ops {
+namespace {
+
+std::vector<Type> infer(const NodeView& node) {
+  check_transformable(node, true);
+  fourier_scale(node, node.boolean("inverse"), points(node.input(0).shape, fourier_axes(node)));
+  return {node.input(0)};
+}
+
+void reference(ReferenceContext& c) {
+  const auto axes = fourier_axes(c.node);
+  const bool inverse = c.node.boolean("inverse");
+  auto& z = c.outputs[0].complex();
+  z = c.inputs[0].complex();
+  for (int64_t axis : axes) transform_axis(z, c.inputs[0].extents, axis, inverse);
+  const double scale = fourier_scale(c.node, inverse, points(c.node.input(0).shape, axes));
+  for (auto& v : z) v *= scale;
+}
+
+Result<Kernel> make(const NodeView& node, const Target& target) {
+  if (!is_static(node)) return refuse(node, "shape is symbolic");
+  if (node.input(0).dtype != DType::c64)
+    return refuse(node, fmt::format("c64 needed, not {}", name_of(node.input(0).dtype)));
+  struct Pass {
+    FourierPass along;
+    std::shared_ptr<kernels::FftPlan> plan;
+    float scale;
+  };
+  const bool inverse = node.boolean("inverse");
+  const auto axes = fourier_axes(node);
+  float scale = static_cast<float>(fourier_scale(node, inverse, points(node.input(0).shape, axes)));
+  std::vector<Pass> passes;
+  Kernel k;
+  for (int64_t axis : axes) {
+    const FourierPass along = pass_along(node.input(0).shape.extents(), axis);
+    passes.push_back({along, std::make_shared<kernels::FftPlan>(along.n), scale});
+    scale = 1;
+    k.scratch_bytes = std::max(k.scratch_bytes, kernels::fft_scratch_bytes(*passes.back().plan, target.cores));
+  }
+  k.in_place = {{0, 0}};
+  k.run = [passes, inverse, isa = target.isa, slots = target.cores](const Launch& l) {
+    const auto* src = static_cast<const float*>(l.inputs[0]);
+    auto* dst = static_cast<float*>(l.outputs[0]);
+    for (const Pass& p : passes) {
+      kernels::fft_c64(isa, l.team, *p.plan, p.along.outer, p.along.inner, inverse, p.scale, src, dst, slots,
+                       l.scratch);
+      src = dst;
+    }
+  };
+  return k;
+}
+
+}  // namespace
+
+const OpDef& fft_op() {
+  static const OpDef op = [] {
+    OpDef d;
+    d.name = "fft";
+    d.doc =
+        "Discrete Fourier transform of complex numbers along one or more axes, as numpy.fft.fftn: Z[k] = s sum_j z[j] "
+        "exp(-2 pi i jk/n), with + in the exponent for the inverse. norm ortho scales both directions by 1/sqrt(n) (n "
+        "counts all axes), backward the inverse by 1/n, forward the forward transform by 1/n.";
+    d.inputs = {{"z", "complex"}};
+    d.outputs = {{"y", "shape of z"}};
+    d.attributes = {{"axes", AttributeKind::integers, "the axes transformed, of constant extent", {}},
+                    {"inverse", AttributeKind::boolean, "the inverse transform", false},
+                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")}};
+    d.infer = infer;
+    d.reference = reference;
+    d.gradient = [](GradientContext& c) {
+      const NodeView& node = c.view();
+      c.set_d_input(0, fft(c.graph(), c.d_output(), node.integers("axes"), !node.boolean("inverse"),
+                           swapped_norm(node.string("norm"))));
+    };
+    d.lowerings = {{"mixed-radix", make}};
+    d.cost = [](const NodeView& node) { return fourier_cost(node, node.input(0).shape, false); };
+    d.samples = [] {
+      const auto sample = [](Extents extents, uint32_t stream, std::vector<int64_t> axes, bool inverse,
+                             const char* norm) {
+        return Sample{{sample_complex(std::move(extents), stream)},
+                      {{"axes", std::move(axes)}, {"inverse", inverse}, {"norm", std::string(norm)}}};
+      };
+      return std::vector<Sample>{
+          sample({1}, 1, {0}, false, "ortho"),           sample({2}, 2, {0}, true, "backward"),
+          sample({5}, 3, {0}, false, "forward"),         sample({6}, 4, {-1}, false, "backward"),
+          sample({3, 4}, 5, {0}, true, "ortho"),         sample({3, 4}, 6, {0, 1}, false, "ortho"),
+          sample({2, 3, 5}, 7, {2, 0}, true, "forward"), sample({2, 4, 3}, 8, {-2, -1}, false, "backward"),
+          sample({2, 11}, 9, {1}, true, "ortho"),        sample({2, 3, 2}, 10, {0, 2, 1}, false, "ortho")};
+    };
+    d.tolerance_eps = 16;
+    return d;
+  }();
+  return op;
+}
+
+Value fft(Graph& g, Value z, std::vector<int64_t> axes, bool inverse, const std::string& norm) {
+  return g.add1(fft_op(), {z}, {{"axes", std::move(axes)}, {"inverse", inverse}, {"norm", norm}});
+}
+
+}  // namespace gregale::ops

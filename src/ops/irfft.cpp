@@ -1,0 +1,150 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "gregale/error.hpp"
+#include "kernels/fft/fft.hpp"
+#include "ops/common.hpp"
+#include "ops/fourier.hpp"
+#include "ops/shapes.hpp"
+
+namespace gregale::ops {
+namespace {
+
+std::vector<Type> infer(const NodeView& node) {
+  check_transformable(node, true);
+  const Type& z = node.input(0);
+  const auto axes = fourier_axes(node);
+  const int64_t size = node.integer("size"), modes = z.shape[axes.back()].value();
+  GREGALE_CHECK(size >= 1 && size / 2 + 1 == modes, shape, "[irfft] size {} needs {} modes along axis {}, not {}", size,
+                size < 1 ? 1 : size / 2 + 1, axes.back(), modes);
+  Type x(real_of(z.dtype), z.shape);
+  x.shape[axes.back()] = Dim(size);
+  fourier_scale(node, true, points(x.shape, axes));
+  return {x};
+}
+
+void reference(ReferenceContext& c) {
+  const auto axes = fourier_axes(c.node);
+  std::vector<std::complex<double>> z = c.inputs[0].complex();
+  for (size_t i = 0; i + 1 < axes.size(); ++i) transform_axis(z, c.inputs[0].extents, axes[i], true);
+  const double scale = fourier_scale(c.node, true, points(c.node.outputs()[0].shape, axes));
+  const AxisSplit s = split_at(c.outputs[0].extents, axes.back());
+  const int64_t n = s.extent, modes = n / 2 + 1;
+  const auto roots = roots_of_unity(n, true);
+  auto& x = c.outputs[0].real();
+  for (int64_t o = 0; o < s.outer; ++o)
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t i = 0; i < s.inner; ++i) {
+        double sum = 0;
+        for (int64_t k = 0; k < modes; ++k) {
+          const auto& mode = z[static_cast<size_t>((o * modes + k) * s.inner + i)];
+          const auto& root = roots[static_cast<size_t>(j * k % n)];
+          // Modes 0 and n/2 stand for themselves, the others for their conjugates too.
+          if (k == 0 || 2 * k == n)
+            sum += mode.real() * root.real();
+          else
+            sum += 2 * (mode.real() * root.real() - mode.imag() * root.imag());
+        }
+        x[static_cast<size_t>((o * n + j) * s.inner + i)] = scale * sum;
+      }
+}
+
+/// d_z[k] is sum_j d[j] exp(-), times how often mode k was counted. The sums of modes 0 and n/2 along the halved axis
+/// are real, as they must be: their imaginary parts were ignored.
+void gradient(GradientContext& c) {
+  const NodeView& node = c.view();
+  const auto axes = fourier_axes(node);
+  const Value d = rfft(c.graph(), c.d_output(), axes, swapped_norm(node.string("norm")));
+  c.set_d_input(0, weigh_half(c.graph(), d, axes.back(), node.integer("size"), 2));
+}
+
+Result<Kernel> make(const NodeView& node, const Target& target) {
+  if (!is_static(node)) return refuse(node, "shape is symbolic");
+  if (node.input(0).dtype != DType::c64)
+    return refuse(node, fmt::format("c64 needed, not {}", name_of(node.input(0).dtype)));
+  struct Pass {
+    FourierPass along;
+    std::shared_ptr<kernels::FftPlan> plan;
+  };
+  const auto axes = fourier_axes(node);
+  const auto scale = static_cast<float>(fourier_scale(node, true, points(node.outputs()[0].shape, axes)));
+  std::vector<Pass> passes;
+  Kernel k;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const bool halved = i + 1 == axes.size();
+    const FourierPass along = pass_along((halved ? node.outputs()[0] : node.input(0)).shape.extents(), axes[i]);
+    passes.push_back({along, std::make_shared<kernels::FftPlan>(along.n)});
+    k.scratch_bytes = std::max(k.scratch_bytes, kernels::fft_scratch_bytes(*passes.back().plan, target.cores));
+  }
+  // Several axes: the complex ones go through a copy of z behind the kernels' own scratch.
+  const int64_t copy_at = kernels::align_bytes(k.scratch_bytes);
+  if (axes.size() > 1) k.scratch_bytes = copy_at + node.input(0).bytes();
+  k.run = [passes, scale, copy_at, isa = target.isa, slots = target.cores](const Launch& l) {
+    const auto* src = static_cast<const float*>(l.inputs[0]);
+    auto* copy = reinterpret_cast<float*>(l.scratch + copy_at);
+    for (size_t i = 0; i + 1 < passes.size(); ++i) {
+      kernels::fft_c64(isa, l.team, *passes[i].plan, passes[i].along.outer, passes[i].along.inner, true, 1, src, copy,
+                       slots, l.scratch);
+      src = copy;
+    }
+    const Pass& last = passes.back();
+    kernels::irfft_f32(isa, l.team, *last.plan, last.along.outer, last.along.inner, scale, src,
+                       static_cast<float*>(l.outputs[0]), slots, l.scratch);
+  };
+  return k;
+}
+
+}  // namespace
+
+const OpDef& irfft_op() {
+  static const OpDef op = [] {
+    OpDef d;
+    d.name = "irfft";
+    d.doc =
+        "The inverse of rfft, as numpy.fft.irfftn: the inverse transform along all axes but the last of `axes`, then "
+        "the "
+        "real inverse transform along that one of its modes 0 to n/2. Imaginary parts of mode 0 and, for even n, mode "
+        "n/2 "
+        "are ignored at that point.";
+    d.inputs = {{"z", "complex, size/2 + 1 modes along the last of axes"}};
+    d.outputs = {{"x", "real, shape of z but `size` along the last of axes"}};
+    d.attributes = {{"axes", AttributeKind::integers, "the axes transformed; the last one is restored to `size`", {}},
+                    {"size", AttributeKind::integer, "extent of the last of axes in the result", {}},
+                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")}};
+    d.infer = infer;
+    d.reference = reference;
+    d.gradient = gradient;
+    d.lowerings = {{"mixed-radix", make}};
+    d.cost = [](const NodeView& node) { return fourier_cost(node, node.outputs()[0].shape, true); };
+    d.samples = [] {
+      const auto sample = [](Extents extents, uint32_t stream, std::vector<int64_t> axes, int64_t size,
+                             const char* norm) {
+        return Sample{{sample_complex(std::move(extents), stream)},
+                      {{"axes", std::move(axes)}, {"size", size}, {"norm", std::string(norm)}}};
+      };
+      return std::vector<Sample>{sample({1}, 1, {0}, 1, "ortho"),
+                                 sample({2}, 2, {0}, 2, "backward"),
+                                 sample({3}, 3, {0}, 5, "forward"),
+                                 sample({5}, 4, {-1}, 8, "backward"),
+                                 sample({3, 4}, 5, {0}, 4, "ortho"),
+                                 sample({3, 4}, 6, {0, 1}, 7, "ortho"),
+                                 sample({3, 2, 5}, 7, {2, 0}, 5, "forward"),
+                                 sample({2, 3, 4}, 8, {-2, -1}, 6, "backward"),
+                                 sample({2, 6}, 9, {1}, 11, "ortho"),
+                                 sample({2, 2, 3}, 10, {0, 2, 1}, 2, "ortho")};
+    };
+    d.tolerance_eps = 16;
+    return d;
+  }();
+  return op;
+}
+
+Value irfft(Graph& g, Value z, std::vector<int64_t> axes, int64_t size, const std::string& norm) {
+  return g.add1(irfft_op(), {z}, {{"axes", std::move(axes)}, {"size", size}, {"norm", norm}});
+}
+
+}  // namespace gregale::ops
