@@ -58,10 +58,9 @@ PairedInterval paired_bootstrap(std::span<const double> squared_model, std::span
   std::vector<double> model, baseline, difference;
   for (size_t t = 0; t < squared_model.size(); ++t) {
     if (std::isnan(squared_model[t]) || std::isnan(squared_baseline[t])) continue;
-    GREGALE_CHECK(squared_model[t] >= 0 && squared_baseline[t] >= 0 && std::isfinite(squared_model[t]) &&
-                      std::isfinite(squared_baseline[t]),
-                  invalid_argument, "[paired_bootstrap] the squared errors of time {} are {} and {}", t,
-                  squared_model[t], squared_baseline[t]);
+    GREGALE_CHECK(squared_model[t] >= 0 && squared_baseline[t] >= 0, invalid_argument,
+                  "[paired_bootstrap] the squared errors of time {} are {} and {}", t, squared_model[t],
+                  squared_baseline[t]);
     model.push_back(squared_model[t]);
     baseline.push_back(squared_baseline[t]);
     difference.push_back(squared_model[t] - squared_baseline[t]);
@@ -85,6 +84,13 @@ PairedInterval paired_bootstrap(std::span<const double> squared_model, std::span
   }
   const auto count = static_cast<double>(n);
   interval.difference = std::sqrt(model_mean / count) - std::sqrt(baseline_mean / count);
+  if (!std::isfinite(model_mean) || !std::isfinite(baseline_mean)) {
+    // A forecast that blew up needs no interval, and would leave NaN in the resamples.
+    interval.low95 = interval.high95 = interval.difference;
+    if (n >= kFewestTimes && !std::isnan(interval.difference))
+      interval.verdict = interval.difference > 0 ? Verdict::worse : Verdict::better;
+    return interval;
+  }
   interval.lag1 = lag1_autocorrelation(difference);
 
   const RandomKey key{options.seed, 0, stream_of("score/paired_bootstrap")};

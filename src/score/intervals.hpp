@@ -40,8 +40,9 @@ struct PairedInterval {
 /// verification times: each resample draws times with replacement, the same ones for model and baseline, and takes the
 /// root of each mean of squares. Arguments are the spatial mean squared errors of each time, in order of time
 /// (ErrorSeries::squared); times where either is NaN are left out. Draws come from counter-based random numbers: equal
-/// input, equal bits, and equal times for every baseline. With fewer than two times the interval is NaN. Throws for an
-/// infinite or negative error, a block longer than the series, fewer than 100 resamples.
+/// input gives equal bits, and every baseline is met by the same times. With fewer than two times the interval is NaN;
+/// an infinite error decides the verdict by itself. Throws for a negative error, a block longer than the series, fewer
+/// than 100 resamples.
 PairedInterval paired_bootstrap(std::span<const double> squared_model, std::span<const double> squared_baseline,
                                 const BootstrapOptions& options = {});
 
