@@ -18,7 +18,7 @@ struct TimeStep {
   enum class Kind : uint8_t {
     none,       ///< fewer than two records
     fixed,      ///< every step is a multiple of `seconds`
-    monthly,    ///< records fall in calendar months that are multiples of one month apart, one record a month at most
+    monthly,    ///< one record in each calendar month, or in each third one (seasons), ...
     yearly,     ///< the same with years
     irregular,  ///< none of these: records have no lead times
   };
@@ -26,9 +26,11 @@ struct TimeStep {
   /// Length of one step. Exact for `fixed`; for monthly and yearly axes the constant spacing where there is one (the
   /// 730.5-hour months of some archives), else 0: steps are then calendar months or years.
   int64_t seconds = 0;
+  int64_t months =
+      0;  ///< calendar months in a step: 1 for monthly data, 3 for seasons, 12 for years; 0 for other kinds
   /// Mean length of a step in days, for reports and for choosing climatology bins.
   double nominal_days() const;
-  /// "1 month", "6 hours", "1 day", "1 year", "irregular"
+  /// "1 month", "3 months", "6 hours", "1 day", "1 year", "irregular"
   std::string describe() const;
   friend bool operator==(const TimeStep&, const TimeStep&) = default;
 };
