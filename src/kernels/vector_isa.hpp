@@ -70,7 +70,7 @@ GREGALE_INLINE F fma(F a, F b, F c) {
 }
 GREGALE_INLINE F sqrt_of(F x) {
 #if defined(__AVX512F__)
-  return _mm512_sqrt_ps(x);
+  return _mm512_maskz_sqrt_ps(0xffff, x);  // the plain form warns of an undefined operand in g++ 12
 #elif defined(__AVX2__)
   return _mm256_sqrt_ps(x);
 #else

@@ -6,16 +6,13 @@
 #include <algorithm>
 
 #include "gregale/error.hpp"
+#include "kernels/isa_table.hpp"
 
 namespace gregale::kernels {
 namespace {
 
 const ContractionTable& table_of(Isa isa) {
-  switch (isa) {
-    case Isa::reference: return isa_generic::contraction_table;
-    case Isa::avx2: return isa_avx2::contraction_table;
-    default: return isa_avx512::contraction_table;
-  }
+  return table_for(isa, isa_generic::contraction_table, isa_avx2::contraction_table, isa_avx512::contraction_table);
 }
 
 /// Below this many rows, b is read where it is: packing would cost as much as the product.
