@@ -34,6 +34,14 @@ void check_same_dtype(const NodeView& node, int64_t first, int64_t second) {
                 name_of(a), operands[static_cast<size_t>(second)].name, name_of(b));
 }
 
+void check_same_type(const NodeView& node, int64_t first, int64_t second) {
+  const Type &a = node.input(first), &b = node.input(second);
+  const auto& operands = node.op().inputs;
+  GREGALE_CHECK(a == b, shape, "[{}] {} is {}, not {} as {}", node.op().name,
+                operands[static_cast<size_t>(second)].name, to_string(b), to_string(a),
+                operands[static_cast<size_t>(first)].name);
+}
+
 std::vector<int64_t> normalize_axes(const std::vector<int64_t>& axes, int64_t rank, std::string_view who) {
   std::vector<int64_t> result;
   if (axes.empty()) {
@@ -73,6 +81,17 @@ Extents broadcast_strides(const Extents& from, const Extents& to) {
   return strides;
 }
 
+AxisView axis_split(const Extents& extents, int64_t axis) {
+  const int64_t rank = static_cast<int64_t>(extents.size());
+  if (axis < 0) axis += rank;
+  AxisView s;
+  for (int64_t i = 0; i < rank; ++i) {
+    int64_t& part = i < axis ? s.outer : i == axis ? s.count : s.inner;
+    part *= extents[static_cast<size_t>(i)];
+  }
+  return s;
+}
+
 Value scalar(Graph& g, DType dtype, double value) { return g.constant(Tensor::full(dtype, {}, value)); }
 
 Value reduce_like(Graph& g, Value d, Value like) { return sum_to_like(g, d, like); }
@@ -109,7 +128,7 @@ Tensor sample_away_from_zero(Extents extents, uint32_t stream, double gap, doubl
 Tensor sample_distinct(Extents extents, uint32_t stream, double offset) {
   const RandomKey key = sample_key(stream);
   std::vector<double> values(static_cast<size_t>(element_count(extents)));
-  const double middle = static_cast<double>(values.size()) / 2;
+  const double middle = static_cast<double>(values.size() / 2);
   for (size_t i = 0; i < values.size(); ++i) values[i] = 0.125 * (static_cast<double>(i) - middle) + offset;
   for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random_below(key, i, i)]);
   return Tensor::from(values, std::move(extents));

@@ -20,6 +20,8 @@ void check_float(const NodeView& node, int64_t input);
 void check_dtype(const NodeView& node, int64_t input, DType expected);
 /// Throws "[op] a is f32 but b is i64".
 void check_same_dtype(const NodeView& node, int64_t first, int64_t second);
+/// Throws "[op] d_y is f32[3], not f32[4] as y".
+void check_same_type(const NodeView& node, int64_t first, int64_t second);
 /// Axes normalised to [0, rank), sorted; empty means all. Duplicates are an error.
 std::vector<int64_t> normalize_axes(const std::vector<int64_t>& axes, int64_t rank, std::string_view who);
 
@@ -54,6 +56,25 @@ void for_each_element(const Extents& extents, const std::array<Extents, N>& stri
   }
 }
 
+/// The elements along one axis, the other indices fixed.
+struct Lane {
+  int64_t begin = 0, stride = 1, count = 0;
+  size_t at(int64_t i) const { return static_cast<size_t>(begin + i * stride); }
+};
+/// A dense array as [outer, count, inner] around an axis.
+struct AxisView {
+  int64_t outer = 1, count = 1, inner = 1;
+};
+AxisView axis_split(const Extents& extents, int64_t axis);
+inline AxisView axis_split(const Type& type, int64_t axis) { return axis_split(type.shape.extents(), axis); }
+
+template <class Body>
+void for_each_lane(const Extents& extents, int64_t axis, Body&& body) {
+  const AxisView s = axis_split(extents, axis);
+  for (int64_t o = 0; o < s.outer; ++o)
+    for (int64_t i = 0; i < s.inner; ++i) body(Lane{o * s.count * s.inner + i, s.inner, s.count});
+}
+
 // --- gradients ---
 
 /// The cotangent d of a broadcast operand, summed to the shape of `like`.
@@ -69,7 +90,7 @@ inline constexpr const char* kNoGradientBoolean = "the result is boolean";
 Tensor sample_uniform(Extents extents, uint32_t stream, double low = -2, double high = 2);
 /// Uniform in [low, high) but at least `gap` away from zero.
 Tensor sample_away_from_zero(Extents extents, uint32_t stream, double gap, double low = -2, double high = 2);
-/// A shuffle of values 0.125 apart, offset by `offset`: no two are equal.
+/// A shuffle of successive multiples of 0.125 around zero, plus `offset`: no two are equal.
 Tensor sample_distinct(Extents extents, uint32_t stream, double offset = 0);
 /// Halves of small integers, so that ties are common.
 Tensor sample_ties(Extents extents, uint32_t stream);

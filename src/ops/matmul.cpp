@@ -1,0 +1,248 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "kernels/contraction/contraction.hpp"
+#include "kernels/elementwise/elementwise.hpp"
+#include "ops/common.hpp"
+#include "ops/list.hpp"
+
+namespace gregale::ops {
+namespace {
+
+/// The dims of one product: batch extents, rows, columns and what is summed over.
+struct Dims {
+  Shape batch;
+  Dim m = 0, n = 0, k = 0;
+};
+
+Shape leading(const Shape& shape) { return Shape(std::vector<Dim>(shape.dims().begin(), shape.dims().end() - 2)); }
+
+Dims dims_of(const NodeView& node) {
+  const Shape &a = node.input(0).shape, &b = node.input(1).shape;
+  GREGALE_CHECK(a.rank() >= 2 && b.rank() >= 2, shape, "[matmul] operands are {} and {}; each needs two axes or more",
+                to_string(node.input(0)), to_string(node.input(1)));
+  const bool ta = node.boolean("transpose_a"), tb = node.boolean("transpose_b");
+  Dims d;
+  d.m = a[a.rank() - (ta ? 1 : 2)];
+  d.k = a[a.rank() - (ta ? 2 : 1)];
+  d.n = b[b.rank() - (tb ? 2 : 1)];
+  const Dim& other = b[b.rank() - (tb ? 1 : 2)];
+  GREGALE_CHECK(d.k == other, shape, "[matmul] {}{} times {}{}: {} columns meet {} rows", to_string(node.input(0)),
+                ta ? " transposed" : "", to_string(node.input(1)), tb ? " transposed" : "", d.k.to_string(),
+                other.to_string());
+  d.batch = broadcast(leading(a), leading(b), "matmul");
+  return d;
+}
+
+std::vector<Type> infer(const NodeView& node) {
+  check_float(node, 0);
+  check_same_dtype(node, 0, 1);
+  const Dims d = dims_of(node);
+  Shape shape = d.batch;
+  shape.dims().push_back(d.m);
+  shape.dims().push_back(d.n);
+  return {Type(node.input(0).dtype, std::move(shape))};
+}
+
+void reference(ReferenceContext& c) {
+  const Dims d = dims_of(c.node);
+  const int64_t m = d.m.value(), n = d.n.value(), k = d.k.value();
+  const bool ta = c.node.boolean("transpose_a"), tb = c.node.boolean("transpose_b");
+  const Extents batch = d.batch.extents();
+  // Strides that walk the matrices of an operand: its batch dims broadcast, in units of one matrix.
+  const auto matrices = [&](const RefArray& x) {
+    return broadcast_strides(Extents(x.extents.begin(), x.extents.end() - 2), batch);
+  };
+  std::visit(
+      [&](const auto& a) {
+        using Vector = std::decay_t<decltype(a)>;
+        using T = typename Vector::value_type;
+        const auto& b = std::get<Vector>(c.inputs[1].values);
+        auto& y = std::get<Vector>(c.outputs[0].values);
+        const auto at = [](const Vector& x, int64_t matrix, int64_t rows, int64_t columns, int64_t i, int64_t j) {
+          return x[static_cast<size_t>((matrix * rows + i) * columns + j)];
+        };
+        for_each_element<2>(batch, {matrices(c.inputs[0]), matrices(c.inputs[1])},
+                            [&](int64_t p, const std::array<int64_t, 2>& from) {
+                              for (int64_t i = 0; i < m; ++i)
+                                for (int64_t j = 0; j < n; ++j) {
+                                  T sum{};
+                                  for (int64_t l = 0; l < k; ++l)
+                                    sum += (ta ? at(a, from[0], k, m, l, i) : at(a, from[0], m, k, i, l)) *
+                                           (tb ? at(b, from[1], n, k, j, l) : at(b, from[1], k, n, l, j));
+                                  y[static_cast<size_t>((p * m + i) * n + j)] = sum;
+                                }
+                            });
+      },
+      c.inputs[0].values);
+}
+
+/// Rows of a [..., m, k] under one matrix b: the product is one of all rows at once.
+bool is_flat(const NodeView& node) {
+  return node.input(0).rank() > 2 && node.input(1).rank() == 2 && !node.boolean("transpose_a");
+}
+
+/// [..., r, c] as [rows, c].
+Value flatten_rows(Graph& g, Value x) {
+  const Shape& shape = g.type(x).shape;
+  std::vector<Dim> dims = shape.dims();
+  const Dim last = dims.back();
+  dims.pop_back();
+  int64_t symbols = 0;
+  for (const Dim& d : dims) symbols += !d.is_constant();
+  if (symbols == 0) {
+    int64_t rows = 1;
+    for (const Dim& d : dims) rows *= d.value();
+    return reshape(g, x, Shape{Dim(rows), last});
+  }
+  return {};  // a product of symbols is no extent
+}
+
+void gradient(GradientContext& c) {
+  Graph& g = c.graph();
+  const bool ta = c.view().boolean("transpose_a"), tb = c.view().boolean("transpose_b");
+  const Value d = c.d_output();
+  const Value a = conj_if_complex(g, c.input(0)), b = conj_if_complex(g, c.input(1));
+  c.set_d_input(0, reduce_like(g, ta ? matmul(g, b, d, tb, true) : matmul(g, d, b, false, !tb), c.input(0)));
+  if (is_flat(c.view())) {
+    // One product over all rows: the batch is part of what is summed over, no partial results are stored.
+    const Value rows = flatten_rows(g, a), d_rows = flatten_rows(g, d);
+    if (rows.valid() && d_rows.valid()) {
+      c.set_d_input(1, tb ? matmul(g, d_rows, rows, true, false) : matmul(g, rows, d_rows, true, false));
+      return;
+    }
+  }
+  c.set_d_input(1, reduce_like(g, tb ? matmul(g, d, a, true, ta) : matmul(g, a, d, !ta, false), c.input(1)));
+}
+
+/// The kernel's description of the product.
+kernels::Matmul problem_of(const NodeView& node) {
+  const bool ta = node.boolean("transpose_a"), tb = node.boolean("transpose_b");
+  Extents a = node.input(0).shape.extents();
+  const Extents b = node.input(1).shape.extents();
+  if (is_flat(node)) {
+    int64_t rows = 1;
+    for (size_t i = 0; i + 1 < a.size(); ++i) rows *= a[i];
+    a = {rows, a.back()};
+  }
+  return kernels::broadcast_matmul(static_cast<int>(a.size()), a.data(), ta, static_cast<int>(b.size()), b.data(), tb);
+}
+
+std::optional<Error> refusal(const NodeView& node, DType dtype) {
+  if (node.input(0).dtype != dtype) return refuse(node, fmt::format("{} needed", name_of(dtype)));
+  if (!is_static(node)) return refuse(node, "the shape is symbolic");
+  if (node.outputs()[0].rank() > kernels::kMaxRank + 2) return refuse(node, "more than 8 batch axes");
+  return {};
+}
+
+Result<Kernel> lower_f32(const NodeView& node, const Target& target) {
+  if (auto error = refusal(node, DType::f32)) return *error;
+  const kernels::Matmul problem = problem_of(node);
+  Kernel kernel;
+  kernel.scratch_bytes = kernels::matmul_scratch_bytes(target.isa, problem);
+  kernel.run = [problem, isa = target.isa](const Launch& l) {
+    kernels::matmul_f32(isa, l.team, problem, static_cast<const float*>(l.inputs[0]),
+                        static_cast<const float*>(l.inputs[1]), static_cast<float*>(l.outputs[0]), l.scratch);
+  };
+  return kernel;
+}
+
+/// Four real products of the real and imaginary parts.
+Result<Kernel> lower_c64(const NodeView& node, const Target& target) {
+  if (auto error = refusal(node, DType::c64)) return *error;
+  const kernels::Matmul problem = problem_of(node);
+  kernels::Matmul add = problem;
+  add.accumulate = true;
+  const int64_t a = node.input(0).shape.elements(), b = node.input(1).shape.elements(),
+                y = node.outputs()[0].shape.elements();
+  const auto bytes = [](int64_t count) { return kernels::align_bytes(count * static_cast<int64_t>(sizeof(float))); };
+  Kernel kernel;
+  kernel.scratch_bytes =
+      3 * bytes(a) + 2 * bytes(b) + 2 * bytes(y) +
+      std::max(kernels::matmul_scratch_bytes(target.isa, problem), kernels::matmul_scratch_bytes(target.isa, add));
+  kernel.run = [problem, add, a, b, y, bytes, isa = target.isa](const Launch& l) {
+    std::byte* next = l.scratch;
+    const auto take = [&](int64_t count) {
+      auto* part = reinterpret_cast<float*>(next);
+      next += bytes(count);
+      return part;
+    };
+    float *a_re = take(a), *a_im = take(a), *minus_a_im = take(a), *b_re = take(b), *b_im = take(b), *y_re = take(y),
+          *y_im = take(y);
+    kernels::complex_split(isa, l.team, a, static_cast<const float*>(l.inputs[0]), a_re, a_im);
+    kernels::complex_split(isa, l.team, b, static_cast<const float*>(l.inputs[1]), b_re, b_im);
+    kernels::unary_f32(isa, l.team, kernels::UnaryOp::neg, a, a_im, minus_a_im);
+    kernels::matmul_f32(isa, l.team, problem, a_re, b_re, y_re, next);
+    kernels::matmul_f32(isa, l.team, add, minus_a_im, b_im, y_re, next);
+    kernels::matmul_f32(isa, l.team, problem, a_re, b_im, y_im, next);
+    kernels::matmul_f32(isa, l.team, add, a_im, b_re, y_im, next);
+    kernels::complex_join(isa, l.team, y, y_re, y_im, static_cast<float*>(l.outputs[0]));
+  };
+  return kernel;
+}
+
+std::vector<Sample> samples() {
+  std::vector<Sample> all;
+  uint32_t stream = 0;
+  const auto add = [&](const Extents& a, const Extents& b, bool ta, bool tb, bool complex = false) {
+    const Attributes attributes{{"transpose_a", ta}, {"transpose_b", tb}};
+    all.push_back({.inputs = {sample_uniform(a, stream + 1), sample_uniform(b, stream + 2)}, .attributes = attributes});
+    if (complex)
+      all.push_back(
+          {.inputs = {sample_complex(a, stream + 3), sample_complex(b, stream + 4)}, .attributes = attributes});
+    stream += 4;
+  };
+  add({2, 3}, {3, 4}, false, false, true);
+  add({3, 2}, {3, 4}, true, false, true);
+  add({2, 3}, {4, 3}, false, true, true);
+  add({3, 2}, {4, 3}, true, true, true);
+  add({1, 1}, {1, 1}, false, false);
+  add({7, 5}, {5, 18}, false, false);
+  add({2, 3, 4}, {4, 2}, false, false, true);  // one b for all rows
+  add({2, 3, 4}, {5, 4}, false, true);
+  add({2, 4, 3}, {4, 2}, true, false);
+  add({2, 2, 3}, {2, 3, 2}, false, false, true);  // batch
+  add({2, 1, 2, 3}, {3, 3, 2}, false, false);     // batch dims broadcast both ways
+  add({2, 3}, {2, 4, 3}, false, true);
+  return all;
+}
+
+}  // namespace
+
+const OpDef& matmul_op() {
+  static const OpDef op = [] {
+    OpDef d;
+    d.name = "matmul";
+    d.doc =
+        "Matrix products [..., m, k] x [..., k, n] -> [..., m, n], real or complex. Leading axes broadcast as in "
+        "NumPy; "
+        "the transposes (without conjugation) exchange the last two axes of an operand first.";
+    d.inputs = {{"a", "[..., m, k], or [..., k, m] where transpose_a is set"},
+                {"b", "[..., k, n], or [..., n, k] where transpose_b is set; of a's dtype"}};
+    d.outputs = {{"y", "[..., m, n]"}};
+    d.attributes = {{"transpose_a", AttributeKind::boolean, "exchange the last two axes of a", false},
+                    {"transpose_b", AttributeKind::boolean, "exchange the last two axes of b", false}};
+    d.infer = infer;
+    d.reference = reference;
+    d.gradient = gradient;
+    d.lowerings = {{"f32", lower_f32}, {"c64", lower_c64}};
+    d.cost = [](const NodeView& node) {
+      // A complex multiply-add is four real ones.
+      const double flops = is_complex(node.input(0).dtype) ? 8 : 2;
+      return default_cost(node, flops * static_cast<double>(dims_of(node).k.value()));
+    };
+    d.samples = samples;
+    return d;
+  }();
+  return op;
+}
+
+Value matmul(Graph& g, Value a, Value b, bool transpose_a, bool transpose_b) {
+  return g.add1(matmul_op(), {a, b}, {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}});
+}
+
+}  // namespace gregale::ops

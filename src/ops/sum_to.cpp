@@ -1,0 +1,21 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "ops/broadcasting.hpp"
+#include "ops/list.hpp"
+
+namespace gregale::ops {
+
+const OpDef& sum_to_op() {
+  static const OpDef op = sum_to_definition(false);
+  return op;
+}
+
+Value sum_to(Graph& g, Value x, const Shape& shape) {
+  if (g.type(x).shape == shape) return x;
+  GREGALE_CHECK(shape.is_constant(), shape, "[sum_to] the shape is symbolic: use sum_to_like");
+  return g.add1(sum_to_op(), {x}, {{"shape", shape.extents()}});
+}
+
+}  // namespace gregale::ops
