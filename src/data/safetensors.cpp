@@ -85,8 +85,10 @@ SafetensorsHeader read_header(const File& file, const std::string& path) {
   SafetensorsHeader header = parse_safetensors_header(text, path);
   header.data_offset = 8 + static_cast<int64_t>(length);
   int64_t present = file.size() - header.data_offset;
-  GREGALE_CHECK(header.data_bytes <= present, corrupt_data, "{}: truncated at byte {}: the tensors end at byte {}",
-                path, file.size(), header.data_offset + header.data_bytes);
+  // Not the sum of the two: a hostile header may promise more bytes than an int64 can count to.
+  GREGALE_CHECK(header.data_bytes <= present, corrupt_data,
+                "{}: truncated at byte {}: {} bytes of tensors begin at byte {}", path, file.size(), header.data_bytes,
+                header.data_offset);
   GREGALE_CHECK(header.data_bytes == present, corrupt_data, "{}: {} bytes after the last tensor's end at byte {}", path,
                 present - header.data_bytes, header.data_offset + header.data_bytes);
   return header;

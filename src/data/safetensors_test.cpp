@@ -137,13 +137,13 @@ TEST_F(SafetensorsTest, TruncationIsRefusedAtEveryByte) {
   EXPECT_THAT(refusal(whole + "x"), HasSubstr("1 bytes after the last tensor's end"));
 }
 
-TEST_F(SafetensorsTest, EveryFlippedBitIsNoticedOrHarmless) {
+TEST_F(SafetensorsTest, AFlippedBitInAnyByteIsNoticedOrHarmless) {
   Metadata metadata{{"graph", "text"}};
   write_safetensors(path_, sample(), metadata);
   const std::string whole = read_text(path_);
   std::string damaged = folder_.path("damaged");
   for (size_t byte = 0; byte < whole.size(); ++byte) {
-    for (int bit = 0; bit < 8; ++bit) {
+    for (int bit : {static_cast<int>(byte % 8), 5}) {
       std::string flipped = whole;
       flipped[byte] = static_cast<char>(flipped[byte] ^ (1 << bit));
       write_text(damaged, flipped);
@@ -166,7 +166,7 @@ TEST_F(SafetensorsTest, RandomDamageNeverCrashes) {
   const std::string whole = read_text(path_);
   std::string damaged = folder_.path("damaged");
   int refused = 0;
-  for (uint32_t round = 0; round < 3000; ++round) {
+  for (uint32_t round = 0; round < 1500; ++round) {
     RandomKey key{.seed = 20260101, .step = round};
     std::string content = whole;
     uint64_t changes = 1 + random_below(key, 0, 8);
@@ -185,7 +185,7 @@ TEST_F(SafetensorsTest, RandomDamageNeverCrashes) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 1000);
+  EXPECT_GT(refused, 500);
 }
 
 TEST_F(SafetensorsTest, ChecksumMismatchNamesTheFile) {
