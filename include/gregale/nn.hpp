@@ -31,10 +31,13 @@ struct Parameter {
   bool decay = true;  ///< whether weight decay applies (not to biases, normalisation, embeddings)
 };
 
+/// How the parameter starts under this seed.
+Tensor initial_value(const Parameter& parameter, uint64_t seed);
+
 class Scope {
  public:
-  /// `key` i64[2] = (seed, step) for dropout; without one, dropout is the identity (inference).
-  explicit Scope(Graph& graph, Value key = {}) : graph_(graph), key_(key) {}
+  /// `key` i64[2] = (seed, step) for dropout; without one, dropout is the identity (inference). Parameters are of `dtype`.
+  explicit Scope(Graph& graph, Value key = {}, DType dtype = DType::f32) : graph_(graph), key_(key), dtype_(dtype) {}
 
   Graph& graph() { return graph_; }
   Value key() const { return key_; }
@@ -46,12 +49,13 @@ class Scope {
   /// A new stream for each use of random numbers, in the order of building.
   int64_t next_stream() { return stream_++; }
   int64_t parameter_count() const;  ///< elements
-  /// Fresh values for all parameters, f32.
+  /// Fresh values for all parameters.
   VariableValues initial_values(uint64_t seed) const;
 
  private:
   Graph& graph_;
   Value key_;
+  DType dtype_;
   std::vector<Parameter> parameters_;
   std::vector<Value> values_;
   int64_t stream_ = 1;
