@@ -13,6 +13,9 @@ namespace gregale::train {
 /// f32 [batch, variable, lat, lon].
 Graph forecast_graph(const Problem& problem, const RunConfig::Model& model, int64_t batch);
 
+/// Types of its inputs for a batch of one, as a file's graph must have them.
+std::vector<Type> forecast_graph_types(const Problem& problem);
+
 /// A training loss over `rollout` steps, the gradient going through all of them.
 struct LossGraph {
   Graph graph{"train"};
