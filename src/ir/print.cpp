@@ -54,7 +54,7 @@ class Printer {
       out_ += indent + "  ";
       for (size_t i = 0; i < node.outputs.size(); ++i) {
         out_ += fmt::format("{}%{}", i ? ", " : "", number(node.outputs[i]));
-        if (!g.name_of(node.outputs[i]).empty()) out_ += " " + quoted(g.name_of(node.outputs[i]));
+        if (!g.name_of(node.outputs[i]).empty()) out_ += fmt::format(" {}", quoted(g.name_of(node.outputs[i])));
       }
       out_ += fmt::format("{}{}({})", node.outputs.empty() ? "" : " = ", node.op->name, operands);
       attributes(node.attributes);
@@ -71,7 +71,7 @@ class Printer {
     out_ += indent + "  return";
     for (size_t i = 0; i < g.outputs().size(); ++i) {
       out_ += fmt::format("{} %{}", i ? "," : "", number(g.outputs()[i]));
-      if (i < g.output_names().size()) out_ += " " + quoted(g.output_names()[i]);
+      if (i < g.output_names().size()) out_ += fmt::format(" {}", quoted(g.output_names()[i]));
     }
     out_ += "\n" + indent + "}";
   }
