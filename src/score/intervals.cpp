@@ -85,7 +85,8 @@ PairedInterval paired_bootstrap(std::span<const double> squared_model, std::span
   const auto count = static_cast<double>(n);
   interval.difference = std::sqrt(model_mean / count) - std::sqrt(baseline_mean / count);
   if (!std::isfinite(model_mean) || !std::isfinite(baseline_mean)) {
-    // A forecast that blew up needs no interval, and would leave NaN in the resamples.
+    // A forecast that blew up needs no interval, and would leave NaN in the
+    // resamples.
     interval.low95 = interval.high95 = interval.difference;
     if (n >= kFewestTimes && !std::isnan(interval.difference))
       interval.verdict = interval.difference > 0 ? Verdict::worse : Verdict::better;
@@ -122,10 +123,21 @@ PairedInterval paired_bootstrap(std::span<const double> squared_model, std::span
 std::string reliability_note(const PairedInterval& interval) {
   if (interval.times < kFewestTimes)
     return fmt::format("{} verification times are too few for a verdict.", interval.times);
-  if (interval.block == 1 && std::abs(interval.lag1) > 2 / std::sqrt(static_cast<double>(interval.times))) {
+  const auto count = static_cast<double>(interval.times);
+  if (interval.block == 1 && std::abs(interval.lag1) > 2 / std::sqrt(count)) {
+    if (interval.lag1 < 0)
+      return fmt::format(
+          "Errors of neighbouring times alternate ({:+.2f}): "
+          "the interval is probably too wide.",
+          interval.lag1);
+    // Times of an AR(1) series with this autocorrelation carry as much as so
+    // many independent ones.
+    const double worth = std::max(1.0, count * (1 - interval.lag1) / (1 + interval.lag1));
     return fmt::format(
-        "Errors of neighbouring times are correlated ({:+.2f}): the interval is probably too {}; use longer blocks.",
-        interval.lag1, interval.lag1 > 0 ? "narrow" : "wide");
+        "Errors of neighbouring times are alike ({:+.2f}): {} of them tell as "
+        "much as {:.0f} independent ones, and the "
+        "interval is too narrow.",
+        interval.lag1, interval.times, worth);
   }
   return "";
 }
