@@ -50,12 +50,6 @@ def main():
     accumulator = event_accumulator.EventAccumulator(folder, size_guidance={"scalars": 0, "tensors": 0})
     accumulator.Reload()
     curves = {tag: accumulator.Scalars(tag) for tag in accumulator.Tags()["scalars"]}
-    # Newer readers turn scalars into tensors.
-    for tag in accumulator.Tags()["tensors"]:
-        curves[tag] = [
-            type("Scalar", (), {"step": event.step, "value": event.tensor_proto.float_val[0]})
-            for event in accumulator.Tensors(tag)
-        ]
     assert curves, f"{folder}: no scalars"
     for tag, events in sorted(curves.items()):
         print(f"{tag}: {len(events)} values, steps {events[0].step} to {events[-1].step}, last {events[-1].value:g}")
