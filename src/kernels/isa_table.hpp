@@ -10,9 +10,12 @@ namespace gregale::kernels {
 template <class Table>
 const Table& table_for(Isa isa, const Table& generic, const Table& avx2, const Table& avx512) {
   switch (isa) {
-    case Isa::reference: return generic;
-    case Isa::avx2: return avx2;
-    default: return avx512;
+    case Isa::reference:
+      return generic;
+    case Isa::avx2:
+      return avx2;
+    default:
+      return avx512;
   }
 }
 

@@ -44,9 +44,9 @@ struct KernelDesc {
   std::vector<Operand> inputs, outputs;
   /// Contraction: how the batch that is reduced over is addressed.
   enum class Batch : uint8_t { none, stride, offset, address } batch = Batch::none;
-  bool accumulate = false;            ///< beta = 1
+  bool accumulate = false;  ///< beta = 1
   std::vector<Term> prologue_a, prologue_b;
-  std::vector<Term> terms;            ///< the expression itself, or the epilogue on the contraction's result
+  std::vector<Term> terms;  ///< the expression itself, or the epilogue on the contraction's result
 };
 
 }  // namespace gregale::kernels

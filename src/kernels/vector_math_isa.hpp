@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Elementary functions over one vector, for *_isa.cpp files. Reductions of the argument are the classical ones (Cody and
-// Waite, "Software manual for the elementary functions", 1980; log's in terms of s = f / (2 + f) is that of fdlibm);
-// the polynomials are minimax fits (Remez, relative error) made for this file.
+// Elementary functions over one vector, for *_isa.cpp files. Reductions of the argument are the classical ones (Cody
+// and Waite, "Software manual for the elementary functions", 1980; log's in terms of s = f / (2 + f) is that of
+// fdlibm); the polynomials are minimax fits (Remez, relative error) made for this file.
 #include "kernels/vector_isa.hpp"
 
 namespace gregale::kernels::GREGALE_ISA_NAMESPACE {
@@ -72,8 +72,8 @@ GREGALE_INLINE F tanh_of(F x) {
   p = fma(p, u, set1(-3.333330452e-01f));
   const F near = fma(x * u, p, x);
   const F far = set1(1.0f) - set1(2.0f) / (exp_of(a + a) + set1(1.0f));
-  const F y = choose(a < set1(0.6f), near, bits<F>(bits<I>(far) | sign_bits(x)));
-  return choose(x != x, x, y);
+  const F y = choose(a < set1(0.6f), near, far);
+  return choose(x != x, x, bits<F>(bits<I>(y) | sign_bits(x)));
 }
 
 /// e^-|x| never overflows: 1 / (1 + e) for x >= 0, e / (1 + e) below.
@@ -101,19 +101,19 @@ GREGALE_INLINE F erf_near(F x) {
   p = fma(p, u, set1(0.128379107f));  // 2 / sqrt(pi) - 1
   return fma(x, p, x);
 }
-/// factor * erfc(z) for z >= 0.9, given z^2 = square + rest: t R(t) exp(-z^2) with t = 1 / (1 + z / 2).
+/// factor * erfc(z) for z >= 0.5, given z^2 = square + rest: t R(t) exp(-z^2) with t = 1 / (1 + z / 2).
 GREGALE_INLINE F erfc_far(F z, F square, F rest, F factor) {
   z = choose(z > set1(10.5f), set1(10.5f), z);
   const F t = set1(1.0f) / fma(z, set1(0.5f), set1(1.0f));
-  F p = set1(-4.271947965e-02f);
-  p = fma(p, t, set1(2.337298095e-01f));
-  p = fma(p, t, set1(-4.223140180e-01f));
-  p = fma(p, t, set1(2.345795333e-01f));
-  p = fma(p, t, set1(-1.049532462e-02f));
-  p = fma(p, t, set1(1.995838135e-01f));
-  p = fma(p, t, set1(2.433109283e-01f));
-  p = fma(p, t, set1(2.823930383e-01f));
-  p = fma(p, t, set1(2.820839882e-01f));
+  F p = set1(-6.044665352e-02f);
+  p = fma(p, t, set1(2.932051718e-01f));
+  p = fma(p, t, set1(-5.069960356e-01f));
+  p = fma(p, t, set1(3.012500703e-01f));
+  p = fma(p, t, set1(-4.216662049e-02f));
+  p = fma(p, t, set1(2.088599801e-01f));
+  p = fma(p, t, set1(2.416778505e-01f));
+  p = fma(p, t, set1(2.825508714e-01f));
+  p = fma(p, t, set1(2.820775807e-01f));
   p = fma(p, -rest, p);
   return exp_times(-square, p * t * factor);
 }
@@ -138,7 +138,7 @@ GREGALE_INLINE F gelu_of(F x) {
   const F tail = erfc_far(z, set1(0.5f) * square, rest, half);
   const F far = choose(x < F{}, tail, x - tail);
   const F signed_z = bits<F>(bits<I>(z) | sign_bits(x));
-  const F y = choose(z < set1(1.0f), fma(half, erf_near(signed_z), half), far);
+  const F y = choose(z < set1(0.55f), fma(half, erf_near(signed_z), half), far);
   return choose(x != x, x, choose(x > set1(15.0f), x, choose(x < set1(-15.0f), F{} * set1(-1.0f), y)));
 }
 

@@ -17,8 +17,9 @@ struct MatmulBlock {
   int64_t m, n, k;
   const float* a;
   int64_t a_row, a_col;
-  const float* panels;     ///< packed b from this block's first column: panels of `panel` columns, [k][width] each
-  const float* b;          ///< where not null: full vectors of columns are read from here, rows ldb apart; only the rest is packed
+  const float* panels;  ///< packed b from this block's first column: panels of `panel` columns, [k][width] each
+  const float*
+      b;  ///< where not null: full vectors of columns are read from here, rows ldb apart; only the rest is packed
   int64_t ldb;
   float* c;
   int64_t ldc;

@@ -7,10 +7,10 @@ namespace gregale::kernels::GREGALE_ISA_NAMESPACE {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kMaxVectors = 4;     // 6 x 64: 24 accumulators of 32 registers
-constexpr int64_t kDepth = 128;    // a panel of b, 128 x 64, stays in L1
+constexpr int kMaxVectors = 4;   // 6 x 64: 24 accumulators of 32 registers
+constexpr int64_t kDepth = 128;  // a panel of b, 128 x 64, stays in L1
 #else
-constexpr int kMaxVectors = 2;     // 6 x 16 (AVX2), 6 x 8 (SSE): 12 accumulators of 16 registers
+constexpr int kMaxVectors = 2;  // 6 x 16 (AVX2), 6 x 8 (SSE): 12 accumulators of 16 registers
 constexpr int64_t kDepth = 256;
 #endif
 constexpr int64_t kPanel = kMaxVectors * kLanes;
@@ -18,8 +18,8 @@ constexpr int64_t kPanel = kMaxVectors * kLanes;
 /// Rows of the register block that is `vectors` wide.
 constexpr int rows_of(int vectors) { return vectors == kMaxVectors ? 6 : 8; }
 
-/// c[Rows, Vectors * kLanes] (+)= a b over k. Every element is one chain of multiply-adds, so that its bits do not depend
-/// on the block it falls into.
+/// c[Rows, Vectors * kLanes] (+)= a b over k. Every element is one chain of multiply-adds, so that its bits do not
+/// depend on the block it falls into.
 template <int Rows, int Vectors, bool Packed>
 void micro(int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t ldb, float* c, int64_t ldc,
            bool accumulate) {
@@ -57,26 +57,38 @@ using Micro = void (*)(int64_t, const float*, int64_t, int64_t, const float*, in
 template <int Vectors, bool Packed>
 Micro micro_of_rows(int64_t rows) {
   switch (rows) {
-    case 1: return micro<1, Vectors, Packed>;
-    case 2: return micro<2, Vectors, Packed>;
-    case 3: return micro<3, Vectors, Packed>;
-    case 4: return micro<4, Vectors, Packed>;
-    case 5: return micro<5, Vectors, Packed>;
-    case 6: return micro<6, Vectors, Packed>;
-    case 7: return micro<rows_of(Vectors) == 8 ? 7 : 6, Vectors, Packed>;
-    default: return micro<rows_of(Vectors), Vectors, Packed>;
+    case 1:
+      return micro<1, Vectors, Packed>;
+    case 2:
+      return micro<2, Vectors, Packed>;
+    case 3:
+      return micro<3, Vectors, Packed>;
+    case 4:
+      return micro<4, Vectors, Packed>;
+    case 5:
+      return micro<5, Vectors, Packed>;
+    case 6:
+      return micro<6, Vectors, Packed>;
+    case 7:
+      return micro < rows_of(Vectors) == 8 ? 7 : 6, Vectors, Packed > ;
+    default:
+      return micro<rows_of(Vectors), Vectors, Packed>;
   }
 }
 
 template <bool Packed>
 Micro micro_of(int64_t rows, int64_t vectors) {
   switch (vectors) {
-    case 1: return micro_of_rows<1, Packed>(rows);
+    case 1:
+      return micro_of_rows<1, Packed>(rows);
 #if defined(__AVX512F__)
-    case 2: return micro_of_rows<2, Packed>(rows);
-    case 3: return micro_of_rows<3, Packed>(rows);
+    case 2:
+      return micro_of_rows<2, Packed>(rows);
+    case 3:
+      return micro_of_rows<3, Packed>(rows);
 #endif
-    default: return micro_of_rows<kMaxVectors, Packed>(rows);
+    default:
+      return micro_of_rows<kMaxVectors, Packed>(rows);
   }
 }
 
@@ -124,7 +136,8 @@ void block(const MatmulBlock& block) {
     const float* a = block.a + k0 * block.a_col;
     if (packed) {
       for (int64_t i = 0; i < block.m; i += 6)
-        pack_rows(a + i * block.a_row, block.a_row, block.a_col, smaller(6, block.m - i), depth, rows_packed + i * depth);
+        pack_rows(a + i * block.a_row, block.a_row, block.a_col, smaller(6, block.m - i), depth,
+                  rows_packed + i * depth);
       a = rows_packed;
     }
     for (int64_t j = 0; j < block.n; j += kPanel) {

@@ -95,9 +95,9 @@ void for_groups(const Conv2d& p, Body&& body) {
 
 int64_t conv2d_scratch_bytes(Isa isa, const Conv2d& problem) {
   const Sizes sizes(problem);
-  return patches_bytes(sizes) + std::max({matmul_scratch_bytes(isa, forward_product(sizes)),
-                                          matmul_scratch_bytes(isa, input_product(sizes)),
-                                          matmul_scratch_bytes(isa, weights_product(sizes))});
+  return patches_bytes(sizes) +
+         std::max({matmul_scratch_bytes(isa, forward_product(sizes)), matmul_scratch_bytes(isa, input_product(sizes)),
+                   matmul_scratch_bytes(isa, weights_product(sizes))});
 }
 
 void conv2d_f32(Isa isa, ThreadTeam& team, const Conv2d& p, const float* x, const float* weights, float* y,

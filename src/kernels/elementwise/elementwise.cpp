@@ -102,8 +102,8 @@ void select_f32(Isa isa, ThreadTeam& team, int rank, const int64_t* extents, con
   dense_strides(rank, extents, dst_strides);
   const auto loops = collapse<4>(rank, extents, {condition_strides, a_strides, b_strides, dst_strides});
   const int64_t* steps = loops.strides[loops.rank - 1];
-  const bool even = (steps[0] == 0 || steps[0] == 1) && (steps[1] == 0 || steps[1] == 1) &&
-                    (steps[2] == 0 || steps[2] == 1);
+  const bool even =
+      (steps[0] == 0 || steps[0] == 1) && (steps[1] == 0 || steps[1] == 1) && (steps[2] == 0 || steps[2] == 1);
   const auto run = table_of(isa).select;
   for_rows(team, loops, [&](const int64_t(&at)[4], int64_t n) {
     const int64_t step = even ? n : std::min(n, kGather);
@@ -113,8 +113,7 @@ void select_f32(Isa isa, ThreadTeam& team, int rank, const int64_t* extents, con
       const int64_t count = std::min(step, n - i);
       run(count, even_operand<1>(condition + at[0] + i * steps[0], steps[0], count, c_buffer), steps[0] == 0 ? 0 : 1,
           even_operand<1>(a + at[1] + i * steps[1], steps[1], count, a_buffer), steps[1] == 0 ? 0 : 1,
-          even_operand<1>(b + at[2] + i * steps[2], steps[2], count, b_buffer), steps[2] == 0 ? 0 : 1,
-          dst + at[3] + i);
+          even_operand<1>(b + at[2] + i * steps[2], steps[2], count, b_buffer), steps[2] == 0 ? 0 : 1, dst + at[3] + i);
     }
   });
 }
@@ -154,10 +153,14 @@ void cast(Isa isa, ThreadTeam& team, DType from, DType to, int64_t count, const 
     if (to == DType::f32) {
       float* out = static_cast<float*>(dst) + at;
       switch (from) {
-        case DType::f64: return table.from_f64(n, static_cast<const double*>(src) + at, out);
-        case DType::bf16: return table.from_bf16(n, static_cast<const uint16_t*>(src) + at, out);
-        case DType::i64: return table.from_i64(n, static_cast<const int64_t*>(src) + at, out);
-        case DType::boolean: return table.from_bool(n, static_cast<const uint8_t*>(src) + at, out);
+        case DType::f64:
+          return table.from_f64(n, static_cast<const double*>(src) + at, out);
+        case DType::bf16:
+          return table.from_bf16(n, static_cast<const uint16_t*>(src) + at, out);
+        case DType::i64:
+          return table.from_i64(n, static_cast<const int64_t*>(src) + at, out);
+        case DType::boolean:
+          return table.from_bool(n, static_cast<const uint8_t*>(src) + at, out);
         case DType::f16:
           for (int64_t i = 0; i < n; ++i) out[i] = to_f32(static_cast<const f16*>(src)[at + i]);
           return;
@@ -168,8 +171,10 @@ void cast(Isa isa, ThreadTeam& team, DType from, DType to, int64_t count, const 
     }
     const float* in = static_cast<const float*>(src) + at;
     switch (to) {
-      case DType::f64: return table.to_f64(n, in, static_cast<double*>(dst) + at);
-      case DType::bf16: return table.to_bf16(n, in, static_cast<uint16_t*>(dst) + at);
+      case DType::f64:
+        return table.to_f64(n, in, static_cast<double*>(dst) + at);
+      case DType::bf16:
+        return table.to_bf16(n, in, static_cast<uint16_t*>(dst) + at);
       case DType::f16:
         for (int64_t i = 0; i < n; ++i) static_cast<f16*>(dst)[at + i] = to_f16(in[i]);
         return;

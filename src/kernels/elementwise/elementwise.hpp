@@ -8,8 +8,9 @@
 /// Elementwise maps in f32. Results are dense [extents...]; operands have strides, 0 where they are broadcast
 /// (broadcast_strides makes them). In place is fine where an operand is dense and is the result.
 ///
-/// Accuracy: exp, log, tanh, sigmoid, erf, gelu, silu, rsqrt and, for |x| < 1e4, sin and cos stay within 4 ulp of the
-/// exact value for results in the normal range (gelu: of max(|result|, 1e-6 |x|)); others are rounded exactly or come
+/// Accuracy: exp, log, tanh, sigmoid, erf, silu, rsqrt and, for |x| < 1e4, sin and cos stay within 4 ulp of the exact
+/// value for results in the normal range; gelu, whose left tail is a difference, within 6 ulp above x = -2 and 1e-5
+/// relative below; complex products round twice from f64; others are rounded exactly or come
 /// from the C library. NaN propagates; exp overflows to infinity and underflows through denormals to 0; log(0) = -inf,
 /// log(x < 0) = NaN. maximum, minimum and relu propagate NaN; sign(NaN) = NaN.
 namespace gregale::kernels {

@@ -15,8 +15,8 @@ void unary(int64_t n, const float* src, float* dst, float parameter) {
   if (i < n) store_some(dst + i, Map::of(load_some(src + i, n - i), p), n - i);
 }
 
-#define GREGALE_UNARY(Name, expression)                                            \
-  struct Name {                                                                    \
+#define GREGALE_UNARY(Name, expression)                                             \
+  struct Name {                                                                     \
     GREGALE_INLINE F of(F x, [[maybe_unused]] F parameter) { return (expression); } \
   };
 GREGALE_UNARY(Neg, -x)
@@ -36,8 +36,8 @@ GREGALE_UNARY(Erf, erf_of(x))
 GREGALE_UNARY(Relu, choose(x < F{}, F{}, x))
 GREGALE_UNARY(Gelu, gelu_of(x))
 GREGALE_UNARY(Silu, silu_of(x))
-GREGALE_UNARY(Softshrink, choose(x > parameter, x - parameter,
-                                 choose(x < -parameter, x + parameter, choose(x != x, x, F{}))))
+GREGALE_UNARY(Softshrink,
+              choose(x > parameter, x - parameter, choose(x < -parameter, x + parameter, choose(x != x, x, F{}))))
 GREGALE_UNARY(AddScalar, x + parameter)
 GREGALE_UNARY(MulScalar, x* parameter)
 
@@ -61,18 +61,19 @@ GREGALE_INLINE void pairs(int64_t n, const float* a, int64_t a_stride, const flo
 
 template <class Map>
 void binary(int64_t n, const float* a, int64_t a_stride, const float* b, int64_t b_stride, float* dst) {
-  pairs(n, a, a_stride, b, b_stride, [=](int64_t i, F x, F y, int64_t count) __attribute__((always_inline)) {
-    const F z = Map::of(x, y);
-    if (count == kLanes) {
-      store(dst + i, z);
-    } else {
-      store_some(dst + i, z, count);
-    }
-  });
+  pairs(
+      n, a, a_stride, b, b_stride, [=](int64_t i, F x, F y, int64_t count) __attribute__((always_inline)) {
+        const F z = Map::of(x, y);
+        if (count == kLanes) {
+          store(dst + i, z);
+        } else {
+          store_some(dst + i, z, count);
+        }
+      });
 }
 
-#define GREGALE_BINARY(Name, expression)                   \
-  struct Name {                                            \
+#define GREGALE_BINARY(Name, expression)                      \
+  struct Name {                                               \
     GREGALE_INLINE auto of(F x, F y) { return (expression); } \
   };
 GREGALE_BINARY(Add, x + y)
@@ -96,15 +97,16 @@ void power(int64_t n, const float* a, int64_t a_stride, const float* b, int64_t 
 template <class Map>
 void compare(int64_t n, const float* a, int64_t a_stride, const float* b, int64_t b_stride, uint8_t* dst) {
   using Bytes = int8_t __attribute__((vector_size(kLanes)));
-  pairs(n, a, a_stride, b, b_stride, [=](int64_t i, F x, F y, int64_t count) __attribute__((always_inline)) {
-    const I mask = Map::of(x, y) & set1i(1);
-    const Bytes bytes = __builtin_convertvector(mask, Bytes);
-    if (count == kLanes) {
-      __builtin_memcpy(dst + i, &bytes, kLanes);
-    } else {
-      __builtin_memcpy(dst + i, &bytes, static_cast<unsigned long>(count));
-    }
-  });
+  pairs(
+      n, a, a_stride, b, b_stride, [=](int64_t i, F x, F y, int64_t count) __attribute__((always_inline)) {
+        const I mask = Map::of(x, y) & set1i(1);
+        const Bytes bytes = __builtin_convertvector(mask, Bytes);
+        if (count == kLanes) {
+          __builtin_memcpy(dst + i, &bytes, kLanes);
+        } else {
+          __builtin_memcpy(dst + i, &bytes, static_cast<unsigned long>(count));
+        }
+      });
 }
 
 void select(int64_t n, const uint8_t* condition, int64_t c_stride, const float* a, int64_t a_stride, const float* b,
@@ -121,20 +123,21 @@ void select(int64_t n, const uint8_t* condition, int64_t c_stride, const float* 
     return;
   }
   using Bytes = int8_t __attribute__((vector_size(kLanes)));
-  pairs(n, a, a_stride, b, b_stride, [=](int64_t i, F x, F y, int64_t count) __attribute__((always_inline)) {
-    Bytes bytes{};
-    if (count == kLanes) {
-      __builtin_memcpy(&bytes, condition + i, kLanes);
-    } else {
-      __builtin_memcpy(&bytes, condition + i, static_cast<unsigned long>(count));
-    }
-    const F z = choose(__builtin_convertvector(bytes, I) != I{}, x, y);
-    if (count == kLanes) {
-      store(dst + i, z);
-    } else {
-      store_some(dst + i, z, count);
-    }
-  });
+  pairs(
+      n, a, a_stride, b, b_stride, [=](int64_t i, F x, F y, int64_t count) __attribute__((always_inline)) {
+        Bytes bytes{};
+        if (count == kLanes) {
+          __builtin_memcpy(&bytes, condition + i, kLanes);
+        } else {
+          __builtin_memcpy(&bytes, condition + i, static_cast<unsigned long>(count));
+        }
+        const F z = choose(__builtin_convertvector(bytes, I) != I{}, x, y);
+        if (count == kLanes) {
+          store(dst + i, z);
+        } else {
+          store_some(dst + i, z, count);
+        }
+      });
 }
 
 template <class Map>
@@ -199,8 +202,8 @@ GREGALE_INLINE void adam_step(const AdamFactors& k, F p, F m, F v, F g, F* new_p
   const F root = fma(sqrt_of(*new_v), set1(k.root_scale), set1(k.epsilon));
   *new_p = p - fma(set1(k.step_size), *new_m / root, set1(k.decay) * p);
 }
-void adam(int64_t n, const AdamFactors& k, const float* p, const float* m, const float* v, const float* g,
-          float* new_p, float* new_m, float* new_v) {
+void adam(int64_t n, const AdamFactors& k, const float* p, const float* m, const float* v, const float* g, float* new_p,
+          float* new_m, float* new_v) {
   F a, b, c;
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
@@ -223,9 +226,9 @@ void adam(int64_t n, const AdamFactors& k, const float* p, const float* m, const
 
 extern const ElementwiseTable elementwise_table;
 const ElementwiseTable elementwise_table = {
-    {unary<Neg>, unary<Abs>, unary<Sign>, unary<Exp>, unary<Log>, unary<Sqrt>, unary<Rsqrt>, unary<Reciprocal>,
-     unary<Square>, unary<Sin>, unary<Cos>, unary<Tanh>, unary<Sigmoid>, unary<Erf>, unary<Relu>, unary<Gelu>,
-     unary<Silu>, unary<Softshrink>, unary<AddScalar>, unary<MulScalar>},
+    {unary<Neg>,        unary<Abs>,    unary<Sign>, unary<Exp>,        unary<Log>,       unary<Sqrt>,     unary<Rsqrt>,
+     unary<Reciprocal>, unary<Square>, unary<Sin>,  unary<Cos>,        unary<Tanh>,      unary<Sigmoid>,  unary<Erf>,
+     unary<Relu>,       unary<Gelu>,   unary<Silu>, unary<Softshrink>, unary<AddScalar>, unary<MulScalar>},
     {binary<Add>, binary<Sub>, binary<Mul>, binary<Div>, binary<Maximum>, binary<Minimum>, power},
     {compare<Equal>, compare<NotEqual>, compare<Less>, compare<LessEqual>, compare<Greater>, compare<GreaterEqual>},
     select,

@@ -11,8 +11,8 @@ inline constexpr int kUnaryOps = 20, kBinaryOps = 7, kCompareOps = 6, kComplexOp
 
 struct AdamFactors {
   float scale, beta1, one_minus_beta1, beta2, one_minus_beta2;
-  float step_size;      ///< learning rate / (1 - beta1^step)
-  float root_scale;     ///< 1 / sqrt(1 - beta2^step)
+  float step_size;       ///< learning rate / (1 - beta1^step)
+  float root_scale;      ///< 1 / sqrt(1 - beta2^step)
   float epsilon, decay;  ///< decay: learning rate * weight decay
 };
 

@@ -22,7 +22,9 @@ const FftTable& table_of(Isa isa) {
 }
 
 /// exp(-2 pi i k / n), with k reduced first.
-std::complex<double> root(int64_t k, int64_t n) { return std::polar(1.0, -kTwoPi * static_cast<double>(k % n) / static_cast<double>(n)); }
+std::complex<double> root(int64_t k, int64_t n) {
+  return std::polar(1.0, -kTwoPi * static_cast<double>(k % n) / static_cast<double>(n));
+}
 
 void append(std::vector<float>& to, std::complex<double> z) {
   to.push_back(static_cast<float>(z.real()));
@@ -157,8 +159,8 @@ void for_blocks(ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t in
       for (int i = 0; i < 2; ++i) block.work[i] = reinterpret_cast<float*>(scratch) + (2 * share + i) * length;
       for (int64_t b = blocks * share / shares; b < blocks * (share + 1) / shares; ++b) {
         const int64_t first = wide ? b / per_outer * inner + b % per_outer * kFftColumns : b * kFftColumns;
-        const int64_t last = wide ? std::min(first + kFftColumns, (b / per_outer + 1) * inner)
-                                  : std::min(first + kFftColumns, columns);
+        const int64_t last =
+            wide ? std::min(first + kFftColumns, (b / per_outer + 1) * inner) : std::min(first + kFftColumns, columns);
         block.columns = static_cast<int>(last - first);
         block.contiguous = wide || inner >= last;
         for (int l = 0; l < block.columns; ++l) {

@@ -120,11 +120,20 @@ float* transform(const FftLine& line, float* a, float* b) {
     for (int t = 0; t < line.stages; ++t) {
       const FftStage& stage = line.stage[t];
       switch (stage.radix) {
-        case 2: pass<2>(stage, a, b); break;
-        case 3: pass<3>(stage, a, b); break;
-        case 4: pass<4>(stage, a, b); break;
-        case 5: pass<5>(stage, a, b); break;
-        default: pass_any(stage, a, b);
+        case 2:
+          pass<2>(stage, a, b);
+          break;
+        case 3:
+          pass<3>(stage, a, b);
+          break;
+        case 4:
+          pass<4>(stage, a, b);
+          break;
+        case 5:
+          pass<5>(stage, a, b);
+          break;
+        default:
+          pass_any(stage, a, b);
       }
       float* c = a;
       a = b;
@@ -204,7 +213,8 @@ GREGALE_INLINE void write_reals(const FftBlock& block, int64_t index, float scal
 }
 
 /// The inverse transform is the forward one with real and imaginary parts exchanged on the way in and out.
-void complex_block(const FftLine& line, const FftBlock& block, bool inverse, float scale, const float* src, float* dst) {
+void complex_block(const FftLine& line, const FftBlock& block, bool inverse, float scale, const float* src,
+                   float* dst) {
   const int re = inverse ? kColumns : 0, im = kColumns - re;
   for (int64_t j = 0; j < line.n; ++j)
     read_pairs(block, j, src, block.work[0] + j * kElement + re, block.work[0] + j * kElement + im);

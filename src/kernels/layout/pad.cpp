@@ -69,24 +69,25 @@ void pad(ThreadTeam& team, int64_t size, PadMode mode, int rank, const int64_t* 
   }
   for (int i = 0; i < last; ++i) rows *= extents[i];
   const int64_t n = src_extents[last], width = extents[last];
-  parallel_for(team, rows, std::max<int64_t>(1, kElementGrain * 4 / (width * block)), [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      int64_t rest = row, from = 0, stride = n;
-      for (int i = last - 1; i >= 0; --i) {
-        from += source_of(mode, rest % extents[i], low[i], src_extents[i]) * stride;
-        stride *= src_extents[i];
-        rest /= extents[i];
-      }
-      const char* in = static_cast<const char*>(src) + from * block;
-      char* out = static_cast<char*>(dst) + row * width * block;
-      const auto edge = [&](int64_t j) {
-        std::memcpy(out + j * block, in + source_of(mode, j, low[last], n) * block, static_cast<size_t>(block));
-      };
-      for (int64_t j = 0; j < low[last]; ++j) edge(j);
-      std::memcpy(out + low[last] * block, in, static_cast<size_t>(n * block));
-      for (int64_t j = low[last] + n; j < width; ++j) edge(j);
-    }
-  });
+  parallel_for(
+      team, rows, std::max<int64_t>(1, kElementGrain * 4 / (width * block)), [&](int64_t begin, int64_t end, int) {
+        for (int64_t row = begin; row < end; ++row) {
+          int64_t rest = row, from = 0, stride = n;
+          for (int i = last - 1; i >= 0; --i) {
+            from += source_of(mode, rest % extents[i], low[i], src_extents[i]) * stride;
+            stride *= src_extents[i];
+            rest /= extents[i];
+          }
+          const char* in = static_cast<const char*>(src) + from * block;
+          char* out = static_cast<char*>(dst) + row * width * block;
+          const auto edge = [&](int64_t j) {
+            std::memcpy(out + j * block, in + source_of(mode, j, low[last], n) * block, static_cast<size_t>(block));
+          };
+          for (int64_t j = 0; j < low[last]; ++j) edge(j);
+          std::memcpy(out + low[last] * block, in, static_cast<size_t>(n * block));
+          for (int64_t j = low[last] + n; j < width; ++j) edge(j);
+        }
+      });
 }
 
 }  // namespace gregale::kernels

@@ -80,7 +80,8 @@ void copy_as(ThreadTeam& team, const Loops<2>& loops, const void* src, void* dst
   const int64_t from_step = loops.strides[last][0], to_step = loops.strides[last][1];
   const int across = from_step == 1 || from_step == 0 ? -1 : contiguous_dim(loops);
   if (across >= 0 && loops.inner() >= 4) return copy_tiles(team, loops, across, from, to);
-  for_rows(team, loops, [&](const int64_t(&at)[2], int64_t n) { copy_row(from + at[0], from_step, to + at[1], to_step, n); });
+  for_rows(team, loops,
+           [&](const int64_t(&at)[2], int64_t n) { copy_row(from + at[0], from_step, to + at[1], to_step, n); });
 }
 
 }  // namespace
@@ -94,12 +95,18 @@ void copy_strided(ThreadTeam& team, int64_t size, int rank, const int64_t* exten
   }
   const auto loops = collapse<2>(rank, extents, {src_strides, dst_strides});
   switch (size) {
-    case 1: return copy_as<uint8_t>(team, loops, src, dst);
-    case 2: return copy_as<uint16_t>(team, loops, src, dst);
-    case 4: return copy_as<uint32_t>(team, loops, src, dst);
-    case 8: return copy_as<uint64_t>(team, loops, src, dst);
-    case 16: return copy_as<Bytes16>(team, loops, src, dst);
-    default: GREGALE_ASSERT(!"element size is 1, 2, 4, 8 or 16");
+    case 1:
+      return copy_as<uint8_t>(team, loops, src, dst);
+    case 2:
+      return copy_as<uint16_t>(team, loops, src, dst);
+    case 4:
+      return copy_as<uint32_t>(team, loops, src, dst);
+    case 8:
+      return copy_as<uint64_t>(team, loops, src, dst);
+    case 16:
+      return copy_as<Bytes16>(team, loops, src, dst);
+    default:
+      GREGALE_ASSERT(!"element size is 1, 2, 4, 8 or 16");
   }
 }
 

@@ -32,9 +32,8 @@ float uniform_of(const std::array<uint32_t, 4>& bits, int lane) {
 }  // namespace
 
 void fill_uniform_f32(ThreadTeam& team, const RandomKey& key, uint64_t first, int64_t count, float* dst) {
-  for_draws(team, key, first, count, [&](int64_t i, const std::array<uint32_t, 4>& bits, int lane) {
-    dst[i] = uniform_of(bits, lane);
-  });
+  for_draws(team, key, first, count,
+            [&](int64_t i, const std::array<uint32_t, 4>& bits, int lane) { dst[i] = uniform_of(bits, lane); });
 }
 
 void fill_normal_f32(ThreadTeam& team, const RandomKey& key, uint64_t first, int64_t count, float* dst) {

@@ -30,8 +30,8 @@ struct Dim {
 struct Plan {
   int kept_rank = 0, reduced_rank = 0;
   Dim kept[kMaxRank], reduced[kMaxRank];
-  bool run = false;   ///< the last dim is reduced
-  int64_t width = 1;  ///< its extent
+  bool run = false;               ///< the last dim is reduced
+  int64_t width = 1;              ///< its extent
   int64_t outputs = 1, rows = 1;  ///< products of kept and of reduced extents, the last dim apart
   int64_t length = 1;             ///< elements behind one output
   int64_t row_chunks = 1, run_chunks = 1;
@@ -106,10 +106,14 @@ void for_reduced_rows(const Plan& plan, int64_t begin, int64_t end, Body&& body)
 
 int accumulation_of(ReduceOp op) {
   switch (op) {
-    case ReduceOp::max: return 1;
-    case ReduceOp::min: return 2;
-    case ReduceOp::sum_of_squares: return 3;
-    default: return 0;
+    case ReduceOp::max:
+      return 1;
+    case ReduceOp::min:
+      return 2;
+    case ReduceOp::sum_of_squares:
+      return 3;
+    default:
+      return 0;
   }
 }
 
@@ -195,7 +199,8 @@ void reduce_f32(Isa isa, ThreadTeam& team, ReduceOp op, int rank, const int64_t*
                    for_reduced_rows(plan, row, std::min(row + rows_per_chunk, plan.rows),
                                     [&](int64_t offset) { add(n, base + offset, sums); });
                    if (chunks > 1) continue;
-                   for (int64_t j = 0; j < n; ++j) dst[output * plan.width + column + j] = finish(op, sums[j], plan.length);
+                   for (int64_t j = 0; j < n; ++j)
+                     dst[output * plan.width + column + j] = finish(op, sums[j], plan.length);
                  }
                });
   if (chunks == 1) return;
@@ -223,12 +228,13 @@ void for_middle(ThreadTeam& team, int64_t outer, int64_t n, int64_t inner, Row r
   }
   const int64_t blocks = (inner + kReduceColumns - 1) / kReduceColumns;
   const int64_t work = n * std::min(inner, kReduceColumns);
-  parallel_for(team, outer * blocks, std::max<int64_t>(1, kElementGrain / 4 / work), [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) {
-      const int64_t column = t % blocks * kReduceColumns;
-      columns(t / blocks * n * inner + column, std::min(kReduceColumns, inner - column));
-    }
-  });
+  parallel_for(team, outer * blocks, std::max<int64_t>(1, kElementGrain / 4 / work),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t t = begin; t < end; ++t) {
+                   const int64_t column = t % blocks * kReduceColumns;
+                   columns(t / blocks * n * inner + column, std::min(kReduceColumns, inner - column));
+                 }
+               });
 }
 
 }  // namespace
@@ -255,7 +261,8 @@ void layer_norm_f32(Isa isa, ThreadTeam& team, int64_t rows, int64_t n, double e
   const ReductionTable& table = table_of(isa);
   parallel_for(team, rows, std::max<int64_t>(1, kElementGrain / 2 / std::max<int64_t>(1, n)),
                [&](int64_t begin, int64_t end, int) {
-                 for (int64_t i = begin; i < end; ++i) table.layer_norm_row(n, epsilon, x + i * n, gamma, beta, y + i * n);
+                 for (int64_t i = begin; i < end; ++i)
+                   table.layer_norm_row(n, epsilon, x + i * n, gamma, beta, y + i * n);
                });
 }
 

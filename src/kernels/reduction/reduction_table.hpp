@@ -17,7 +17,8 @@ struct ReductionTable {
   double (*run[kAccumulations])(int64_t n, const float* src);
   /// sums[j] = sums[j] op src[j].
   void (*add[kAccumulations])(int64_t n, const float* src, double* sums);
-  /// A row's softmax; columns: element (i, j) at i * stride + j, softmax over i for each j below count <= kReduceColumns.
+  /// A row's softmax; columns: element (i, j) at i * stride + j, softmax over i for each j below count <=
+  /// kReduceColumns.
   void (*softmax_row)(int64_t n, const float* src, float* dst);
   void (*softmax_columns)(int64_t n, int64_t stride, int64_t count, const float* src, float* dst);
   void (*softmax_backward_row)(int64_t n, const float* y, const float* d_y, float* d_x);
