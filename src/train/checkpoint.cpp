@@ -1,0 +1,97 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "train/checkpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+#include "gregale/error.hpp"
+
+namespace gregale::train {
+namespace {
+
+constexpr const char* kFormat = "gregale.checkpoint/1";
+constexpr size_t kKept = 2;
+
+const std::string& at(const data::Metadata& metadata, const char* key) {
+  auto found = metadata.find(key);
+  GREGALE_CHECK(found != metadata.end(), corrupt_data, "the metadata have no '{}'", key);
+  return found->second;
+}
+
+Checkpoint read_checkpoint(const std::string& path) {
+  data::Safetensors file = data::read_safetensors(path);
+  Checkpoint c;
+  try {
+    GREGALE_CHECK(at(file.metadata, "format") == kFormat, corrupt_data, "{} is not a checkpoint", path);
+    c.step = std::stoll(at(file.metadata, "step"));
+    c.config = nlohmann::json::parse(at(file.metadata, "config"));
+    c.history = nlohmann::json::parse(at(file.metadata, "history"));
+    c.fingerprint = at(file.metadata, "fingerprint");
+  } catch (const std::exception& e) {  // numbers and JSON out of shape
+    throw Error(ErrorCode::corrupt_data, fmt::format("{}: {}", path, e.what()));
+  }
+  for (auto& [name, tensor] : file.tensors) c.state[name] = tensor;
+  return c;
+}
+
+}  // namespace
+
+std::string checkpoint_path(const std::string& folder, int64_t step) {
+  return fmt::format("{}/checkpoint-{}.safetensors", folder, step);
+}
+
+std::vector<int64_t> checkpoint_steps(const std::string& folder) {
+  std::vector<int64_t> steps;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const std::string prefix = "checkpoint-", suffix = ".safetensors";
+    if (name.size() <= prefix.size() + suffix.size() || name.rfind(prefix, 0) != 0 ||
+        name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0)
+      continue;
+    int64_t step = 0;
+    const char* begin = name.data() + prefix.size();
+    const char* end = name.data() + name.size() - suffix.size();
+    const auto r = std::from_chars(begin, end, step);
+    if (r.ec == std::errc() && r.ptr == end && step >= 0) steps.push_back(step);
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+void write_checkpoint(const std::string& folder, const Checkpoint& c, const data::SinkFactory& open) {
+  data::NamedTensors tensors;
+  for (const auto& [name, tensor] : c.state) tensors[name] = tensor;
+  data::write_safetensors(checkpoint_path(folder, c.step), tensors,
+                          {{"format", kFormat},
+                           {"step", std::to_string(c.step)},
+                           {"config", c.config.dump()},
+                           {"history", c.history.dump()},
+                           {"fingerprint", c.fingerprint}},
+                          open);
+  const std::vector<int64_t> steps = checkpoint_steps(folder);
+  std::error_code ignored;
+  for (size_t i = 0; i + kKept < steps.size(); ++i) std::filesystem::remove(checkpoint_path(folder, steps[i]), ignored);
+}
+
+std::optional<FoundCheckpoint> find_checkpoint(const std::string& folder) {
+  std::vector<int64_t> steps = checkpoint_steps(folder);
+  FoundCheckpoint found;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    try {
+      found.checkpoint = read_checkpoint(checkpoint_path(folder, *step));
+      return found;
+    } catch (const Error& e) {
+      found.damaged.push_back(e.what());
+    }
+  }
+  if (!found.damaged.empty())
+    throw_error(ErrorCode::corrupt_data, fmt::format("no checkpoint of {} can be read: {}", folder, found.damaged.front()));
+  return std::nullopt;
+}
+
+}  // namespace gregale::train

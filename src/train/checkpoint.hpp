@@ -1,0 +1,40 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/safetensors.hpp"
+#include "gregale/graph.hpp"
+
+namespace gregale::train {
+
+/// Everything a run needs to go on as if it had never stopped.
+struct Checkpoint {
+  int64_t step = 0;
+  VariableValues state;         ///< parameters, moments, moving averages, step
+  nlohmann::json config;        ///< of the run
+  std::string fingerprint;      ///< of its data
+  nlohmann::json history;       ///< validation points and losses so far, as the report shows them
+};
+
+std::string checkpoint_path(const std::string& folder, int64_t step);
+
+/// Writes checkpoint-STEP.safetensors atomically, then removes all but the last two.
+void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint,
+                      const data::SinkFactory& open = data::open_file_sink);
+
+struct FoundCheckpoint {
+  Checkpoint checkpoint;
+  std::vector<std::string> damaged;  ///< messages of newer ones that could not be used
+};
+/// The newest checkpoint of a folder that is whole; nothing where there is none.
+std::optional<FoundCheckpoint> find_checkpoint(const std::string& folder);
+
+/// Steps of the checkpoints in a folder, ascending, whole or not.
+std::vector<int64_t> checkpoint_steps(const std::string& folder);
+
+}  // namespace gregale::train

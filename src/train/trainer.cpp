@@ -1,0 +1,436 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "train/trainer.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "data/prefetch.hpp"
+#include "gregale/error.hpp"
+#include "gregale/train.hpp"
+#include "train/checkpoint.hpp"
+#include "train/emulator_graph.hpp"
+#include "train/emulator_state.hpp"
+#include "train/event_writer.hpp"
+#include "train/features.hpp"
+#include "train/schedule.hpp"
+#include "train/validation.hpp"
+
+namespace gregale::train {
+
+int64_t SampleOrder::at(int64_t position) {
+  const int64_t epoch = position / count_;
+  if (epoch != epoch_) {
+    epoch_ = epoch;
+    permutation_.resize(static_cast<size_t>(count_));
+    for (int64_t i = 0; i < count_; ++i) permutation_[static_cast<size_t>(i)] = i;
+    const RandomKey key{seed_, static_cast<uint32_t>(epoch), stream_of("sample order")};
+    for (int64_t i = count_ - 1; i > 0; --i)  // Fisher-Yates
+      std::swap(permutation_[static_cast<size_t>(i)],
+                permutation_[random_below(key, static_cast<uint64_t>(i), static_cast<uint64_t>(i) + 1)]);
+  }
+  return permutation_[static_cast<size_t>(position % count_)];
+}
+
+int64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+namespace {
+
+/// One stretch of training with its own loss: the one-step part, then the rolled-out fine-tuning.
+struct Phase {
+  int64_t begin = 0, end = 0;  ///< steps
+  int64_t rollout = 1;
+  LearningRate learning_rate;
+  std::vector<data::Sample> samples;
+};
+
+StepOptions step_options(const RunConfig& config) {
+  StepOptions o;
+  const auto& c = config.optimizer;
+  o.optimizer.kind = c.name == "adamw"  ? Optimizer::Kind::adamw
+                     : c.name == "adam" ? Optimizer::Kind::adam
+                                        : Optimizer::Kind::sgd;
+  o.optimizer.learning_rate = c.learning_rate;
+  o.optimizer.beta1 = c.beta1;
+  o.optimizer.beta2 = c.beta2;
+  o.optimizer.epsilon = c.epsilon;
+  o.optimizer.weight_decay = c.weight_decay;
+  o.optimizer.momentum = c.momentum;
+  o.clip = config.train.clip;
+  o.ema = config.train.ema;
+  return o;
+}
+
+/// Keys that may differ between a run and its resumption: they change how long or how often, not what is computed.
+bool may_differ(const std::string& key) {
+  return key == "train.checkpoint_every" || key == "train.validate_every" || key == "train.memory" || key == "data.test" ||
+         key == "data.path";
+}
+
+void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const std::string& prefix, const std::string& folder) {
+  for (const auto& [key, value] : now.items()) {
+    const std::string path = prefix.empty() ? key : prefix + "." + key;
+    if (may_differ(path)) continue;
+    const bool known = then.is_object() && then.contains(key);
+    if (value.is_object() && known && then.at(key).is_object()) {
+      check_same_run(then.at(key), value, path, folder);
+      continue;
+    }
+    GREGALE_CHECK(known && then.at(key) == value, usage, "{}: the run in {} had {}, now it is {}; train into another folder (--out)",
+                  path, folder, known ? then.at(key).dump() : "none", value.dump());
+  }
+}
+
+class Run {
+ public:
+  Run(const RunConfig& config, ExecutionContext& context, const TrainOptions& options)
+      : config_(config), context_(context), options_(options), start_(std::chrono::steady_clock::now()) {}
+
+  TrainResult execute() {
+    open_data();
+    plan_phases();
+    if (!open_folder()) return finished_before();
+    const RunConfig::Train& t = config_.train;
+    validator_ = std::make_unique<Validator>(*problem_, config_, *records_);
+    events_ = std::make_unique<EventWriter>(options_.folder);
+    for (const Phase& phase : phases_)
+      if (step_ < phase.end || state_.empty()) run_phase(phase);
+    (void)t;
+    return finish();
+  }
+
+ private:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  void say(const std::string& line) const {
+    if (options_.message) options_.message(line);
+  }
+
+  void open_data() {
+    std::vector<std::string> paths;
+    for (const std::string& p : config_.data.path) paths.push_back(resolve_path(config_, p));
+    try {
+      records_ = std::make_unique<Records>(data::FieldDataset::open(paths, config_.data.variables));
+    } catch (Error& e) {
+      throw e.add_context(e.code() == ErrorCode::io || e.code() == ErrorCode::corrupt_data ? "data.path" : "data");
+    }
+    const grid::TimeAxis& time = records_->time();
+    // Periods are checked before anything is learnt or written.
+    data::SplitProposal split{config_.data.train, config_.data.validation, config_.data.test.value_or(config_.data.validation)};
+    auto named = [](const char* key, auto&& body) {
+      try {
+        return body();
+      } catch (Error& e) {
+        throw e.add_context(key);
+      }
+    };
+    training_ = named("data.train", [&] { return data::records_in(time, config_.data.train); });
+    named("data.validation", [&] { return data::records_in(time, config_.data.validation); });
+    if (config_.data.test) {
+      named("data.test", [&] { return data::records_in(time, *config_.data.test); });
+      named("data", [&] { return data::check_disjoint(time, split), 0; });
+    } else {
+      const auto validation = data::records_in(time, config_.data.validation);
+      for (int64_t r : validation)
+        GREGALE_CHECK(std::find(training_.begin(), training_.end(), r) == training_.end(), usage,
+                      "data.validation: {} is also a training record", time.label(r));
+    }
+    problem_ = std::make_unique<Problem>(learn_problem(config_, *records_));
+    references_ = std::make_unique<TrainingReferences>(config_, *problem_, *records_);
+  }
+
+  void plan_phases() {
+    const RunConfig::Train& t = config_.train;
+    Phase first;
+    first.samples = data::make_samples(records_->time(), training_, problem_->lead, problem_->history, 1);
+    const auto count = static_cast<int64_t>(first.samples.size());
+    first.end = t.steps ? *t.steps : t.epochs * ((count + t.batch - 1) / t.batch);
+    first.learning_rate = learning_rate(config_, first.end);
+    phases_.push_back(std::move(first));
+    if (t.finetune.steps > 0) {
+      Phase second;
+      second.begin = phases_[0].end;
+      second.end = second.begin + t.finetune.steps;
+      second.rollout = t.finetune.rollout;
+      second.samples = data::make_samples(records_->time(), training_, problem_->lead, problem_->history, second.rollout);
+      GREGALE_CHECK(!second.samples.empty(), usage, "train.finetune.rollout: no training sample reaches {} steps ahead",
+                    second.rollout);
+      second.learning_rate = finetune_learning_rate(config_);
+      phases_.push_back(std::move(second));
+    }
+    total_ = phases_.back().end;
+    // Missing points are masked in the loss wherever the training data have any.
+    Tensor field(DType::f32, {records_->elements()});
+    for (int64_t r : training_) {
+      records_->copy(r, field.as<float>().data());
+      if (data::count_missing(field) > 0) {
+        masked_ = true;
+        break;
+      }
+    }
+  }
+
+  /// False where the run there is finished already.
+  bool open_folder() {
+    namespace fs = std::filesystem;
+    const std::string& folder = options_.folder;
+    std::error_code error;
+    GREGALE_CHECK(!fs::exists(folder) || fs::is_directory(folder), io, "--out: {} is not a folder", folder);
+    const bool holds_run = fs::exists(folder + "/train.json") || !checkpoint_steps(folder).empty();
+    GREGALE_CHECK(!holds_run || options_.resume, usage, "--out: {} holds a run; --resume continues it", folder);
+    fs::create_directories(folder, error);
+    GREGALE_CHECK(!error, io, "--out: cannot make the folder {}: {}", folder, error.message());
+    const nlohmann::json config = config_to_json(config_);
+    if (auto found = options_.resume ? find_checkpoint(folder) : std::nullopt) {
+      for (const std::string& damaged : found->damaged) say("damaged, the one before is used: " + damaged);
+      Checkpoint& c = found->checkpoint;
+      check_same_run(c.config, config, "", folder);
+      GREGALE_CHECK(c.fingerprint == problem_->fingerprint, invalid_argument,
+                    "data.path: the data are not those the run in {} was trained on", folder);
+      step_ = c.step;
+      state_ = std::move(c.state);
+      history_ = c.history;
+      say(fmt::format("resumed from step {} of {}", step_, total_));
+      if (step_ >= total_ && fs::exists(folder + "/model.safetensors")) return false;
+    }
+    return true;
+  }
+
+  TrainResult finished_before() {
+    TrainResult r;
+    r.steps = step_;
+    r.already_finished = true;
+    r.weights_sha256 = data::tensors_sha256(weights());
+    if (!history_.empty()) r.validation = from_json(history_.back());
+    if (!history_.empty()) r.loss = r.validation.train_loss;
+    r.peak_rss_bytes = peak_rss_bytes();
+    return r;
+  }
+
+  /// The final weights by name: the moving averages where there are some.
+  VariableValues weights() const {
+    VariableValues w;
+    const Graph g = forecast_graph(*problem_, config_.model, 1);
+    for (const Variable& v : g.variables()) {
+      const std::string average = "ema/" + v.name;
+      w[v.name] = state_.at(config_.train.ema > 0 ? average : v.name);
+    }
+    return w;
+  }
+
+  void run_phase(const Phase& phase) {
+    const RunConfig::Train& t = config_.train;
+    auto built = loss_graph(*problem_, config_.model, config_.loss.name, t.batch, phase.rollout, masked_);
+    const Value loss = built->loss;
+    StepOptions options = step_options(config_);
+    TrainingStep step(std::move(built->graph), *built->scope, loss, options);
+    if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(t.seed));
+    flops_ = step.executable().flops();
+    arena_ = step.executable().arena_bytes();
+    parameters_ = built->scope->parameter_count();
+    check_memory();
+    if (step_ == 0) {
+      validate(std::nan(""));
+      write_report("running");
+    } else {
+      events_->mark_restart(step_ + 1);
+    }
+
+    // Batches are made ahead on another thread: which samples they hold is a function of the step alone.
+    SampleOrder order(static_cast<int64_t>(phase.samples.size()), static_cast<uint64_t>(t.seed));
+    int64_t next = step_;
+    data::Prefetcher<Batch> batches(2, [&]() -> std::optional<Batch> {
+      if (next >= phase.end) return std::nullopt;
+      Batch batch = Batch::allocate(*problem_, t.batch, phase.rollout, true);
+      const Features features(*problem_, *records_);
+      for (int64_t i = 0; i < t.batch; ++i) {
+        const data::Sample& s = phase.samples[static_cast<size_t>(order.at(next * t.batch + i))];
+        features.fill(batch, i, s.inputs.back(), s.targets, references_->at(s.targets.front()));
+      }
+      ++next;
+      return batch;
+    });
+    while (step_ < phase.end) {
+      if (options_.stop != nullptr && options_.stop->load()) interrupt();
+      auto batch = batches.pop();
+      GREGALE_ASSERT(batch.has_value());
+      const double rate = phase.learning_rate(step_ - phase.begin);
+      TrainingStep::Result result;
+      {
+        TraceSpan span(context_.trace(), "train", "step");
+        result = step.run(context_, loss_inputs(*problem_, *batch, masked_), state_, static_cast<uint64_t>(t.seed), rate);
+      }
+      if (!std::isfinite(result.loss)) not_a_number(result);
+      ++step_;
+      loss_sum_ += result.loss;
+      ++loss_count_;
+      loss_ = result.loss;
+      events_->add_scalar("loss/train", step_, result.loss);
+      events_->add_scalar("gradient_norm", step_, result.gradient_norm);
+      events_->add_scalar("learning_rate", step_, rate);
+      const bool last = step_ == total_;
+      const ValidationPoint* point = nullptr;
+      if (step_ % t.validate_every == 0 || last) {
+        point = validate(loss_sum_ / static_cast<double>(loss_count_));
+        loss_sum_ = 0;
+        loss_count_ = 0;
+        rate_ = rate;
+        write_report(last ? "finished" : "running");
+        events_->flush();
+      }
+      if (step_ % t.checkpoint_every == 0 || last) save();
+      if (options_.progress) options_.progress({step_, total_, seconds(), result.loss, rate, point});
+    }
+  }
+
+  void check_memory() {
+    state_bytes_ = 0;
+    for (const auto& [name, tensor] : state_) state_bytes_ += tensor.bytes();
+    if (!config_.train.memory) return;
+    const int64_t needed = state_bytes_ + arena_ + peak_rss_bytes();
+    GREGALE_CHECK(needed <= *config_.train.memory, out_of_memory,
+                  "train.memory: {:.0f} MB are allowed, the run needs {:.0f} MB; a smaller train.batch or model needs less",
+                  static_cast<double>(*config_.train.memory) * 1e-6, static_cast<double>(needed) * 1e-6);
+  }
+
+  const ValidationPoint* validate(double train_loss) {
+    TraceSpan span(context_.trace(), "train", "validation");
+    point_ = validator_->measure(context_, weights());
+    point_.step = step_;
+    point_.train_loss = train_loss;
+    history_.push_back(to_json(point_));
+    for (const auto& [name, rmse] : point_.rmse) events_->add_scalar("validation/rmse/" + name, step_, rmse);
+    events_->add_scalar("validation/ratio_to_climatology", step_, point_.mean_ratio);
+    double best = std::numeric_limits<double>::infinity();
+    for (size_t i = 0; i + 1 < history_.size(); ++i) best = std::min(best, history_[i].at("mean_ratio").get<double>());
+    if (point_.mean_ratio < best) write_model("best.safetensors");
+    return &point_;
+  }
+
+  void write_model(const char* name) {
+    const nlohmann::json provenance = {{"program", "gregale"},
+                                       {"version", GREGALE_VERSION},
+                                       {"step", step_},
+                                       {"steps", total_},
+                                       {"seed", config_.train.seed},
+                                       {"validation", to_json(point_)},
+                                       {"data", records_->dataset().files()}};
+    write_emulator(options_.folder + "/" + name, *problem_, config_, weights(), provenance);
+  }
+
+  void save() { write_checkpoint(options_.folder, {step_, state_, config_to_json(config_), problem_->fingerprint, history_}, options_.open); }
+
+  [[noreturn]] void interrupt() {
+    save();
+    write_report("interrupted");
+    throw_error(ErrorCode::interrupted,
+                fmt::format("interrupted at step {} of {}; saved, --resume continues", step_, total_));
+  }
+
+  [[noreturn]] void not_a_number(const TrainingStep::Result& result) {
+    std::string tensor = "the loss";
+    for (const auto& [name, t] : state_) {
+      if (t.dtype() != DType::f32 || tensor != "the loss") continue;
+      for (float v : t.as<float>())
+        if (!std::isfinite(v)) {
+          tensor = "'" + name + "'";
+          break;
+        }
+    }
+    const auto steps = checkpoint_steps(options_.folder);
+    write_report("failed");
+    throw_error(ErrorCode::invalid_argument,
+                fmt::format("the loss is {} at step {} ({} is not finite; gradient norm {}); {}; try a smaller "
+                            "optimizer.learning_rate or train.clip",
+                            result.loss, step_ + 1, tensor, result.gradient_norm,
+                            steps.empty() ? "no checkpoint was written yet"
+                                          : "the last good checkpoint is " + checkpoint_path(options_.folder, steps.back())));
+  }
+
+  void write_report(const char* status) {
+    if (!options_.report) return;
+    validator_->write_report(options_.folder + "/report.html", config_, history_, {step_, total_, seconds(), loss_, rate_, nullptr},
+                             status);
+  }
+
+  TrainResult finish() {
+    write_model("model.safetensors");
+    TrainResult r;
+    r.steps = step_;
+    r.seconds = seconds();
+    r.loss = loss_;
+    r.validation = point_;
+    if (point_.rmse.empty() && !history_.empty()) r.validation = from_json(history_.back());
+    r.baselines = validator_->baselines();
+    r.weights_sha256 = data::tensors_sha256(weights());
+    r.peak_rss_bytes = peak_rss_bytes();
+    r.flops_per_step = flops_;
+    r.arena_bytes = arena_;
+    r.state_bytes = state_bytes_;
+    r.parameters = parameters_;
+    nlohmann::json files = records_->dataset().files();
+    const nlohmann::json summary = {{"config", config_to_json(config_)},
+                                    {"version", GREGALE_VERSION},
+                                    {"command_line", options_.command_line},
+                                    {"seed", config_.train.seed},
+                                    {"steps", r.steps},
+                                    {"seconds", r.seconds},
+                                    {"data", {{"files", files}, {"fingerprint", problem_->fingerprint}}},
+                                    {"parameters", r.parameters},
+                                    {"validation", to_json(r.validation)},
+                                    {"baselines", r.baselines},
+                                    {"weights_sha256", r.weights_sha256},
+                                    {"peak_rss_bytes", r.peak_rss_bytes}};
+    data::write_file_atomically(options_.folder + "/train.json", summary.dump(2) + "\n", options_.open);
+    return r;
+  }
+
+  static nlohmann::json to_json(const ValidationPoint& p) {
+    nlohmann::json j = {{"step", p.step}, {"mean_ratio", p.mean_ratio}, {"rmse", p.rmse}};
+    j["train_loss"] = std::isfinite(p.train_loss) ? nlohmann::json(p.train_loss) : nlohmann::json();
+    return j;
+  }
+  static ValidationPoint from_json(const nlohmann::json& j) {
+    ValidationPoint p;
+    p.step = j.at("step").get<int64_t>();
+    p.mean_ratio = j.at("mean_ratio").get<double>();
+    p.rmse = j.at("rmse").get<std::map<std::string, double>>();
+    p.train_loss = j.at("train_loss").is_null() ? std::nan("") : j.at("train_loss").get<double>();
+    return p;
+  }
+
+  const RunConfig& config_;
+  ExecutionContext& context_;
+  const TrainOptions& options_;
+  std::chrono::steady_clock::time_point start_;
+  std::unique_ptr<Records> records_;
+  std::unique_ptr<Problem> problem_;
+  std::unique_ptr<TrainingReferences> references_;
+  std::unique_ptr<Validator> validator_;
+  std::unique_ptr<EventWriter> events_;
+  std::vector<int64_t> training_;
+  std::vector<Phase> phases_;
+  bool masked_ = false;
+  int64_t step_ = 0, total_ = 0;
+  VariableValues state_;
+  nlohmann::json history_ = nlohmann::json::array();
+  ValidationPoint point_;
+  double loss_ = 0, rate_ = 0, loss_sum_ = 0, flops_ = 0;
+  int64_t loss_count_ = 0, arena_ = 0, state_bytes_ = 0, parameters_ = 0;
+};
+
+}  // namespace
+
+TrainResult train(const RunConfig& config, ExecutionContext& context, const TrainOptions& options) {
+  return Run(config, context, options).execute();
+}
+
+}  // namespace gregale::train

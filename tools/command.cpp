@@ -1,0 +1,131 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/command.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+namespace gregale::tools {
+
+std::unique_ptr<ExecutionContext> Common::make_context() const {
+  auto context = std::make_unique<ExecutionContext>(make_thread_team(threads), static_cast<uint64_t>(seed.value_or(0)));
+  if (!trace.empty()) context->set_trace(std::make_shared<Trace>());
+  return context;
+}
+
+void Common::finish(ExecutionContext& context) const {
+  if (!trace.empty()) context.trace()->write(trace);
+}
+
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example,
+                      Common& common) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->footer("Example:\n  " + example);
+  command->add_flag("--json", common.json, "Print one JSON document on standard output and nothing else there");
+  command->add_flag("--quiet", common.quiet, "No progress");
+  command->add_option("--threads", common.threads, "Threads (default: OMP_NUM_THREADS, else all cores)")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+  command->add_option("--seed", common.seed, "Seed of all random numbers")->type_name("N");
+  command->add_option("--trace", common.trace, "Write a Chrome/Perfetto trace")->type_name("F.json");
+  return command;
+}
+
+namespace {
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+std::string clock_text(double seconds) {
+  const auto s = static_cast<int64_t>(seconds + 0.5);
+  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60) : fmt::format("{}:{:02}", s / 60, s % 60);
+}
+}  // namespace
+
+Progress::Progress(std::string what, int64_t total, bool quiet)
+    : what_(std::move(what)), total_(total), quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), begin_(now()), last_(begin_) {}
+
+Progress::~Progress() {
+  if (drawn_ && terminal_) std::fputs("\n", stderr);
+}
+
+void Progress::update(int64_t done, const std::string& note) {
+  if (quiet_) return;
+  if (first_ < 0) first_ = done - 1;
+  const double t = now();
+  // A terminal is redrawn ten times a second, a log file gets a line every five.
+  if (done < total_ && t - last_ < (terminal_ ? 0.1 : 5.0)) return;
+  last_ = t;
+  draw(done, note);
+}
+
+void Progress::draw(int64_t done, const std::string& note) {
+  const double elapsed = now() - begin_;
+  const double rate = elapsed > 0 ? static_cast<double>(done - first_) / elapsed : 0;
+  const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
+  std::string text = fmt::format("{} {}/{}", what_, done, total_);
+  if (terminal_) {
+    constexpr int64_t kWidth = 24;
+    const int64_t filled = total_ > 0 ? done * kWidth / total_ : kWidth;
+    text += " [" + std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kWidth - filled), '.') + "]";
+  }
+  text += rate >= 1 ? fmt::format(" {:.1f}/s", rate) : fmt::format(" {:.1f} s each", rate > 0 ? 1 / rate : 0.0);
+  text += done < total_ ? ", " + clock_text(left) + " left" : ", took " + clock_text(elapsed);
+  if (!note.empty()) text += "  " + note;
+  std::fprintf(stderr, terminal_ ? "\r\x1b[K%s" : "%s\n", text.c_str());
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void Progress::line(const std::string& text) {
+  if (quiet_) return;
+  std::fprintf(stderr, terminal_ && drawn_ ? "\r\x1b[K%s\n" : "%s\n", text.c_str());
+}
+
+void Progress::done() {
+  if (drawn_ && terminal_) std::fputs("\n", stderr);
+  drawn_ = false;
+}
+
+std::atomic<bool>& interrupted() {
+  static std::atomic<bool> flag{false};  // signal handlers reach nothing else
+  return flag;
+}
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted().store(true); };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+void check_readable_file(const std::string& option, const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  GREGALE_CHECK(std::filesystem::exists(status), io, "{}: no such file: {}", option, path);
+  GREGALE_CHECK(!std::filesystem::is_directory(status), io, "{}: is a folder: {}", option, path);
+  GREGALE_CHECK(access(path.c_str(), R_OK) == 0, io, "{}: cannot be read: {}", option, path);
+}
+
+std::string format_bytes(double bytes) {
+  static constexpr const char* kUnits[] = {"bytes", "kB", "MB", "GB", "TB"};
+  size_t unit = 0;
+  while (bytes >= 1000 && unit + 1 < std::size(kUnits)) bytes /= 1000, ++unit;
+  return unit == 0 ? fmt::format("{:.0f} {}", bytes, kUnits[unit]) : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
+}
+
+std::string model_path(const std::string& path) {
+  namespace fs = std::filesystem;
+  GREGALE_CHECK(fs::exists(path), io, "no such file or folder: {}", path);
+  if (!fs::is_directory(path)) return path;
+  const std::string model = path + "/model.safetensors";
+  GREGALE_CHECK(fs::exists(model), io, "{} holds no finished run (no model.safetensors); its best.safetensors can be named", path);
+  return model;
+}
+
+}  // namespace gregale::tools

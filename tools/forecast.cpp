@@ -1,0 +1,89 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "data/forecast_file.hpp"
+#include "tools/command.hpp"
+#include "train/emulator_state.hpp"
+
+namespace gregale::tools {
+namespace {
+
+struct Options {
+  Common common;
+  std::string model, out, time;
+  std::vector<std::string> init;
+  int64_t steps = 1;
+};
+
+int run(const Options& o) {
+  const std::string path = model_path(o.model);
+  const Emulator emulator = Emulator::load(path);
+  const train::Problem& p = emulator.state().problem;
+  const train::Records records(data::FieldDataset::open(o.init, p.variable_names()));
+  train::check_same_problem(p, records.dataset());
+  std::vector<int64_t> inits;
+  try {
+    inits = records.time().find(o.time);
+  } catch (Error& e) {
+    throw e.add_context("--time");
+  }
+  const std::filesystem::path folder = std::filesystem::absolute(o.out).parent_path();
+  GREGALE_CHECK(std::filesystem::is_directory(folder), io, "-o: no such folder: {}", folder.string());
+
+  auto context = o.common.make_context();
+  const auto begin = std::chrono::steady_clock::now();
+  data::ForecastFile file;
+  file.grid = p.grid;
+  file.calendar = p.calendar;
+  file.variables = p.variables;
+  file.step = p.lead == 1 ? p.step.describe() : fmt::format("{} x {}", p.lead, p.step.describe());
+  for (int64_t k = 0; k <= o.steps; ++k) file.lead_steps.push_back(k);
+  file.fields = Tensor(DType::f32, {static_cast<int64_t>(inits.size()), o.steps + 1, p.variable_count(), p.rows(), p.columns()});
+  Progress progress("initial time", static_cast<int64_t>(inits.size()), o.common.quiet);
+  for (size_t i = 0; i < inits.size(); ++i) {
+    if (interrupted()) throw_error(ErrorCode::interrupted, "interrupted; nothing was written");
+    const int64_t start = records.time().seconds(inits[i]);
+    file.init_seconds.push_back(start);
+    for (int64_t k = 0; k <= o.steps; ++k) file.valid_seconds.push_back(records.time().advance(start, k * p.lead));
+    const Tensor fields = train::roll_out(emulator.state(), *context, records, inits[i], o.steps);
+    std::copy(fields.as<float>().begin(), fields.as<float>().end(),
+              file.fields.as<float>().begin() + static_cast<std::ptrdiff_t>(i) * fields.size());
+    progress.update(static_cast<int64_t>(i) + 1);
+  }
+  progress.done();
+  file.attributes = {{"title", "Forecast by a Gregale emulator"},
+                     {"source", fmt::format("gregale {}, model {}", GREGALE_VERSION, path)},
+                     {"history", fmt::format("gregale forecast {} --time {} --steps {}", o.model, o.time, o.steps)}};
+  data::write_forecast(o.out, file);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  o.common.finish(*context);
+  if (o.common.json) {
+    const nlohmann::json result = {{"inits", inits.size()}, {"steps", o.steps}, {"seconds", seconds}, {"file", o.out}};
+    std::printf("%s\n", result.dump(2).c_str());
+  } else {
+    std::printf("wrote %s: %zu initial times from %s, %lld steps of %s, in %.1f s\n", o.out.c_str(), inits.size(),
+                records.time().label(inits.front()).c_str(), static_cast<long long>(o.steps), file.step.c_str(), seconds);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Runner add_forecast(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* c = add_command(app, "forecast", "Roll a trained emulator out from one time or every time of a range",
+                            "gregale forecast winds-out --init winds.nc --time 1990-12/1991-11 --steps 6 -o forecast.nc", o->common);
+  c->add_option("model", o->model, "A training folder (its model.safetensors) or a model file")->required()->type_name("MODEL_OR_DIR");
+  c->add_option("--init", o->init, "Fields to start from, and the past they need: files or globs")->required()->type_name("F.nc");
+  c->add_option("--time", o->time, "Initial time, or a range: 1990-12, 1991-01/1991-12")->required()->type_name("T[/T2]");
+  c->add_option("--steps", o->steps, "Steps to forecast")->required()->check(CLI::Range(1, 1000000))->type_name("N");
+  c->add_option("-o,--out", o->out, "The forecast: CF-NetCDF, initial time x lead, step 0 included")->required()->type_name("OUT.nc");
+  return [o] { return run(*o); };
+}
+
+}  // namespace gregale::tools
