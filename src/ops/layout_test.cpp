@@ -24,6 +24,8 @@ Type type_of(const Type& x, const std::function<Value(Graph&, Value)>& build) {
 
 const Dim kN = Dim::symbol("n", 64);
 
+Value entries(Graph& g, Value x, Integers shape) { return g.add1(reshape_op(), {x}, {{"shape", std::move(shape)}}); }
+
 TEST(Layout, EveryGradientIsTheAdjoint) {
   for (const OpDef* op : {&reshape_op(), &transpose_op(), &slice_op(), &reverse_op(), &pad_op(), &concat_op(),
                           &gather_op(), &scatter_add_op(), &update_slice_op(), &conv2d_op(), &conv2d_d_input_op(),
@@ -33,7 +35,9 @@ TEST(Layout, EveryGradientIsTheAdjoint) {
       for (size_t i = 0; i < sample.inputs.size(); ++i) {
         if (!is_differentiable(sample.inputs[0].dtype()) || !is_differentiable(sample.inputs[i].dtype())) continue;
         SCOPED_TRACE(fmt::format("{}, input {}, {}", op->name, i, to_string(sample.inputs[0].type())));
-        expect_adjoint(sample.inputs, i, [&](Graph& g, const Values& x) { return g.add1(*op, x, sample.attributes); });
+        expect_adjoint(
+            sample.inputs, i, [&](Graph& g, const Values& x) { return g.add1(*op, x, sample.attributes); },
+            sample.inputs[0].rank() == 0);
         ++tried;
       }
     }
@@ -43,24 +47,16 @@ TEST(Layout, EveryGradientIsTheAdjoint) {
 
 TEST(Reshape, InfersOneExtentAndKeepsSymbols) {
   const Type x(DType::f32, Shape{kN, 6, 4});
-  EXPECT_EQ(type_of(x,
-                    [](Graph& g, Value v) {
-                      return reshape(g, v, Shape{kN, -1});
-                    }),
-            Type(DType::f32, Shape{kN, 24}));
+  EXPECT_EQ(type_of(x, [](Graph& g, Value v) { return entries(g, v, {-2, -1}); }), Type(DType::f32, Shape{kN, 24}));
   EXPECT_EQ(type_of(x,
                     [](Graph& g, Value v) {
                       return reshape(g, v, Shape{24, kN});
                     }),
             Type(DType::f32, Shape{24, kN}));
-  EXPECT_EQ(type_of(x,
-                    [](Graph& g, Value v) {
-                      return reshape(g, v, Shape{-1, 24});
-                    }),
-            Type(DType::f32, Shape{kN, 24}));
+  EXPECT_EQ(type_of(x, [](Graph& g, Value v) { return entries(g, v, {-1, 24}); }), Type(DType::f32, Shape{kN, 24}));
   EXPECT_EQ(type_of(Type(DType::i8, Shape{4, 6}),
                     [](Graph& g, Value v) {
-                      return reshape(g, v, Shape{3, -1});
+                      return entries(g, v, {3, -1});
                     }),
             Type(DType::i8, Shape{3, 8}));
 }
@@ -68,7 +64,7 @@ TEST(Reshape, InfersOneExtentAndKeepsSymbols) {
 TEST(Reshape, SurvivesBindingOfSymbols) {
   Graph g;
   const Value x = g.add_input("x", Type(DType::f64, Shape{3, kN, 2}));
-  g.set_outputs({reshape(g, x, Shape{kN, -1})});
+  g.set_outputs({entries(g, x, {-3, -1})});
   const Graph bound = bind_symbols(g, {{"n", 5}});
   EXPECT_EQ(bound.type(bound.outputs()[0]).shape, (Shape{5, 6}));
 }
@@ -102,7 +98,7 @@ TEST(Reshape, SaysWhatDoesNotFit) {
                "[reshape] f32[2,3] has no symbolic extent n<=64");
   EXPECT_ERROR(type_of(Type(DType::f32, Shape{0, 3}),
                        [](Graph& g, Value v) {
-                         return reshape(g, v, Shape{-1, 0});
+                         return entries(g, v, {-1, 0});
                        }),
                "does not fit");
 }
@@ -163,7 +159,8 @@ TEST(Slice, GradientOfASymbolicBatchKeepsIt) {
   const Value y = slice_axis(g, x, 1, 1, 5, 2);
   const Value d = pull_back(g, y, y, 0);
   EXPECT_EQ(g.type(d), g.type(x));
-  EXPECT_EQ(g.type(pull_back(g, d, x, 0)), g.type(y));  // and pad's, back again
+  const Value back = pull_back(g, d, x, 0);  // pad's, back again
+  EXPECT_EQ(g.type(back), g.type(y));
 }
 
 TEST(Reverse, RunsBackwards) {
@@ -277,7 +274,8 @@ TEST(UpdateSlice, WritesABlockAndRefuses) {
               u = g.add_input("u", Type(DType::f32, Shape{kN, 2}));
   const Value z = update_slice(g, x, u, {0, 3});
   EXPECT_EQ(g.type(z), g.type(x));
-  EXPECT_EQ(g.type(pull_back(g, z, z, 1)), g.type(u));
+  const Value d = pull_back(g, z, z, 1);
+  EXPECT_EQ(g.type(d), g.type(u));
   EXPECT_ERROR(update_slice(g, x, u, {0, 4}), "[update_slice] 2 elements from 4 do not fit axis 1 of extent 5");
   EXPECT_ERROR(update_slice(g, x, u, {0, -1}), "[update_slice] 2 elements from -1 do not fit axis 1 of extent 5");
   EXPECT_ERROR(update_slice(g, x, u, {0, kEnd}), "do not fit axis 1");

@@ -130,9 +130,7 @@ Value reshape(Graph& g, Value x, const Shape& shape) {
   std::vector<int64_t> entries;
   for (const Dim& d : shape.dims()) {
     if (d.is_constant()) {
-      const int64_t e = d.value();
-      GREGALE_CHECK(e >= kRest, shape, "[reshape] extent {} is negative", e);
-      entries.push_back(e);
+      entries.push_back(d.value());
       continue;
     }
     const auto at = std::find(from.dims().begin(), from.dims().end(), d);
