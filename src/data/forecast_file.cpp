@@ -2,20 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/forecast_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <netcdf.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <netcdf_mem.h>
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
+#include <cstdlib>
 #include <limits>
+#include <string_view>
 
+#include "data/atomic_file.hpp"
 #include "data/netcdf_file.hpp"
 #include "gregale/error.hpp"
 
@@ -25,73 +23,39 @@ namespace {
 constexpr const char* kReserved[] = {"time",     "lead",     "lat",        "lon",      "bnds",
                                      "lat_bnds", "lon_bnds", "valid_time", "lead_step"};
 constexpr const char* kOwnName = "gregale_name";  // attribute: the name before it was made one netCDF allows
-constexpr const char* kStep = "gregale_step";     // global attribute
+constexpr const char* kOrder = "gregale_order";
+constexpr const char* kStep = "gregale_step";  // global attribute
 
-// A new netCDF file under a temporary name; removed unless commit() was reached. Hold netcdf_mutex() meanwhile.
+// A new netCDF file, made in memory and written as plain bytes: HDF5 does not survive a disk that fills up under it.
+// Hold netcdf_mutex() meanwhile.
 class NewFile {
  public:
-  NewFile(const std::string& path, int mode) : path_(path) {
-    struct stat info {};
-    target_ = path;
-    if (::stat(path.c_str(), &info) == 0) {
-      GREGALE_CHECK(!S_ISDIR(info.st_mode), io, "cannot write {}: is a directory", path);
-      GREGALE_CHECK(S_ISREG(info.st_mode), io, "cannot write {}: not an ordinary file", path);
-      std::error_code error;
-      const std::filesystem::path real = std::filesystem::canonical(path, error);  // a symbolic link stays one
-      if (!error) target_ = real.string();
-    }
-    const std::filesystem::path target(target_);
-    folder_ = target.has_parent_path() ? target.parent_path().string() : ".";
-    GREGALE_CHECK(::stat(folder_.c_str(), &info) == 0 && S_ISDIR(info.st_mode), io,
-                  "cannot write {}: no such folder: {}", path, folder_);
-    temporary_ = fmt::format("{}/.{}.{}.tmp", folder_, target.filename().string(), ::getpid());
-    errno = 0;
-    check(nc_create(temporary_.c_str(), NC_CLOBBER | mode, &id_));
+  NewFile(const std::string& path, int mode, int64_t bytes) : path_(path) {
+    check(nc_create_mem(path.c_str(), NC_CLOBBER | mode, static_cast<size_t>(bytes), &id_));
     open_ = true;
   }
   ~NewFile() {
     if (open_) nc_abort(id_);
-    if (!done_) ::unlink(temporary_.c_str());
+    std::free(image_.memory);
   }
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
 
   int id() const { return id_; }
   void check(int status) const {
-    if (status == NC_NOERR) return;
-    // netCDF-4 says only "HDF error"; the system's reason is still there.
-    const int system = status > 0 ? status : errno;
-    const bool telling =
-        system == ENOSPC || system == EDQUOT || system == EFBIG || system == EACCES || system == EROFS || status > 0;
-    throw_error(ErrorCode::io,
-                fmt::format("cannot write {}: {}", path_, telling ? std::strerror(system) : nc_strerror(status)));
+    if (status != NC_NOERR) throw_error(ErrorCode::io, fmt::format("cannot write {}: {}", path_, nc_strerror(status)));
   }
-  void commit() {
-    errno = 0;
+  std::string_view finish() {
     open_ = false;
-    check(nc_close(id_));
-    sync(temporary_, O_RDONLY);
-    if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail();
-    done_ = true;
-    sync(folder_, O_RDONLY | O_DIRECTORY);
+    check(nc_close_memio(id_, &image_));
+    return {static_cast<const char*>(image_.memory), image_.size};
   }
 
  private:
-  [[noreturn]] void fail() const {
-    throw_error(ErrorCode::io, fmt::format("cannot write {}: {}", path_, std::strerror(errno)));
-  }
-  void sync(const std::string& name, int flags) const {
-    const int descriptor = ::open(name.c_str(), flags | O_CLOEXEC);
-    if (descriptor < 0) fail();
-    const int status = ::fsync(descriptor);
-    const int reason = errno;
-    ::close(descriptor);
-    errno = reason;
-    if (status != 0 && reason != EINVAL) fail();  // some file systems cannot sync a folder
-  }
-  std::string path_, target_, folder_, temporary_;
+  std::string path_;
   int id_ = -1;
-  bool open_ = false, done_ = false;
+  bool open_ = false;
+  NC_memio image_{};
 };
 
 class Writer {
@@ -184,7 +148,7 @@ void write_forecast(const std::string& path, const ForecastFile& forecast, Netcd
 
   std::lock_guard lock(netcdf_mutex());
   const bool large = rows * columns > (int64_t{1} << 30) / (inits * leads);
-  NewFile file(path, format == NetcdfFormat::netcdf4 ? NC_NETCDF4 : (large ? NC_64BIT_DATA : NC_64BIT_OFFSET));
+  NewFile file(path, format == NetcdfFormat::netcdf4 ? NC_NETCDF4 : (large ? NC_64BIT_DATA : NC_64BIT_OFFSET), 4096);
   Writer w(file);
   const int d_time = w.dimension("time", inits), d_lead = w.dimension("lead", leads), d_lat = w.dimension("lat", rows),
             d_lon = w.dimension("lon", columns), d_bnds = w.dimension("bnds", 2);
@@ -248,6 +212,8 @@ void write_forecast(const std::string& path, const ForecastFile& forecast, Netcd
     }
     w.text(id, "coordinates", coordinates);
     w.text(id, kOwnName, variable.name);
+    // HDF5 may list variables by name: their order is that of the model's channels.
+    w.text(id, kOrder, fmt::format("{:06d}", ids.size() - 1));
     w.text(id, "vector_component", to_string(variable.component));
   }
   w.text(NC_GLOBAL, "Conventions", "CF-1.8");
@@ -277,10 +243,9 @@ void write_forecast(const std::string& path, const ForecastFile& forecast, Netcd
         for (size_t c = 0; c < cells; ++c) field[c] = std::isnan(values[at + c]) ? NC_FILL_FLOAT : values[at + c];
         const size_t start[] = {static_cast<size_t>(i), static_cast<size_t>(l), 0, 0};
         const size_t count[] = {1, 1, static_cast<size_t>(rows), static_cast<size_t>(columns)};
-        errno = 0;
         file.check(nc_put_vara_float(file.id(), ids[v], start, count, field.data()));
       }
-  file.commit();
+  write_file_atomically(path, file.finish());
 }
 
 bool is_forecast(const std::string& path) {
@@ -336,9 +301,13 @@ ForecastFile read_forecast(const std::string& path) {
       result.attributes.emplace_back(attribute.name, attribute.text);
 
   std::vector<const NetcdfVariable*> found;
-  for (const NetcdfVariable& variable : file.variables()) {
-    if (!variable.is_numeric() || variable.dimensions != std::vector<std::string>{"time", "lead", "lat", "lon"})
-      continue;
+  for (const NetcdfVariable& variable : file.variables())
+    if (variable.is_numeric() && variable.dimensions == std::vector<std::string>{"time", "lead", "lat", "lon"})
+      found.push_back(&variable);
+  std::stable_sort(found.begin(), found.end(),
+                   [](const NetcdfVariable* a, const NetcdfVariable* b) { return a->text(kOrder) < b->text(kOrder); });
+  for (const NetcdfVariable* source : found) {
+    const NetcdfVariable& variable = *source;
     FieldVariable info;
     info.name = variable.text(kOwnName, variable.name);
     info.units = variable.text("units");
@@ -354,7 +323,6 @@ ForecastFile read_forecast(const std::string& path) {
       info.level_units = level->text("units");
     }
     result.variables.push_back(std::move(info));
-    found.push_back(&variable);
   }
   GREGALE_CHECK(!found.empty() && !result.init_seconds.empty() && !result.lead_steps.empty(), corrupt_data,
                 "not a forecast file: {} (no variable along time, lead, lat and lon)", path);
