@@ -110,6 +110,7 @@ struct RunConfig {
     int64_t epochs = 50;
     int64_t batch = 8;
     int64_t seed = 0;
+    std::string notes;
     std::string precision = "fp32";
     double clip = 1;
     double ema = 0;
