@@ -63,9 +63,10 @@ TEST(Elementwise, GradientsOfBroadcastOperandsKeepSymbols) {
   const Dim n = Dim::symbol("n", 64);
   const Value x = g.add_input("x", f32({n, 4})), b = g.add_input("b", f32({4})), one = g.add_input("s", f32({n, 1}));
   const Value y = mul(g, x, b), d = g.add_input("d", f32({n, 4}));
-  EXPECT_EQ(g.type(pull_back(g, y, d, 0)), g.type(x));
-  EXPECT_EQ(g.type(pull_back(g, y, d, 1)), g.type(b));
-  EXPECT_EQ(g.type(pull_back(g, add(g, one, b), d, 0)), g.type(one));
+  const Type x_type = g.type(x), b_type = g.type(b), one_type = g.type(one);
+  EXPECT_EQ(g.type(pull_back(g, y, d, 0)), x_type);
+  EXPECT_EQ(g.type(pull_back(g, y, d, 1)), b_type);
+  EXPECT_EQ(g.type(pull_back(g, add(g, one, b), d, 0)), one_type);
 }
 
 TEST(Elementwise, PropagatesNan) {

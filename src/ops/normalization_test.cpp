@@ -40,7 +40,7 @@ TEST(Normalization, GeluEqualsItsGoldenValues) {
   expect_near(y,
               {-4.9767684594174555e-15, -0.004049694094890287, -0.15426876936299344, 0, 0.34573123063700656,
                0.8413447460685429, 2.99595030590511},
-              1e-14);
+              5e-14);  // the left tail's condition number is x^2
 }
 
 TEST(Normalization, LayerNormEqualsItsGoldenValues) {
