@@ -1,0 +1,108 @@
+# Copyright 2026 The Gregale authors
+# SPDX-License-Identifier: Apache-2.0
+# cmake -D SOURCE_DIR=... -P check_packages.cmake
+#
+# Extracts what find_package, pkg_check_modules, find_library, find_path and find_program look for anywhere in this
+# project's CMake, and fails where the table below has no Debian package for it, or the package is in no list.
+cmake_minimum_required(VERSION 3.25)
+
+# What CMake looks for -> the list and the Debian package that brings it. A list of "-": nothing to install (brought by
+# the compiler, by another line's package, or asked for only where it happens to be there).
+set(package_of_PkgConfig core pkg-config)
+set(package_of_Threads core g++)
+set(package_of_OpenMP core g++)
+set(package_of_fmt core libfmt-dev)
+set(package_of_spdlog core libspdlog-dev)
+set(package_of_nlohmann_json core nlohmann-json3-dev)
+set(package_of_yaml-cpp core libyaml-cpp-dev)
+set(package_of_CLI11 core libcli11-dev)
+set(package_of_PNG core libpng-dev)
+set(package_of_netcdf core libnetcdf-dev)
+set(package_of_libmd core libmd-dev)
+set(package_of_udunits2 core libudunits2-dev)
+set(package_of_udunits2.h core libudunits2-dev)
+set(package_of_GTest dev libgtest-dev libgmock-dev)
+set(package_of_ccache dev ccache)
+set(package_of_clang-format dev clang-format)
+set(package_of_gregale -)  # this project, as its consumers look for it
+
+# The lists: a line is a package or a comment, and a package is in one list only.
+set(all_packages "")
+foreach(list core optional dev)
+  file(READ ${SOURCE_DIR}/packages/${list}.txt text)
+  string(REGEX REPLACE "#[^\n]*" "" text "${text}")
+  string(REPLACE "\n" ";" lines "${text}")
+  set(packages_${list} "")
+  foreach(line IN LISTS lines)
+    string(STRIP "${line}" line)
+    if(line STREQUAL "")
+      continue()
+    endif()
+    if(NOT line MATCHES "^[a-z0-9][a-z0-9+.-]+$")
+      message(SEND_ERROR "packages/${list}.txt: not a package's name: '${line}'")
+    endif()
+    if(line IN_LIST all_packages)
+      message(SEND_ERROR "packages/${list}.txt: ${line} is in a list already")
+    endif()
+    list(APPEND packages_${list} ${line})
+    list(APPEND all_packages ${line})
+  endforeach()
+endforeach()
+
+# Folders of build/ and other output hold copies of other projects' CMake, so only ours are read.
+set(files ${SOURCE_DIR}/CMakeLists.txt)
+foreach(folder cmake src tools tests examples bindings bench)
+  file(GLOB_RECURSE found ${SOURCE_DIR}/${folder}/CMakeLists.txt ${SOURCE_DIR}/${folder}/*.cmake
+    ${SOURCE_DIR}/${folder}/*.cmake.in)
+  list(APPEND files ${found})
+endforeach()
+list(REMOVE_ITEM files ${CMAKE_CURRENT_LIST_FILE})
+
+set(dependencies "")
+foreach(file IN LISTS files)
+  file(READ ${file} text)
+  string(REGEX REPLACE "(^|\n)[ \t]*#[^\n]*" "\\1" text "${text}")
+  # find_package(NAME ...), find_dependency(NAME ...)
+  string(REGEX MATCHALL "find_(package|dependency)\\([ \n]*[A-Za-z0-9_.-]+" calls "${text}")
+  # find_library(VARIABLE NAME...), find_library(VARIABLE NAMES NAME...): the first name speaks for its synonyms
+  string(REGEX MATCHALL "find_(library|path|program|file)\\([ \n]*[A-Za-z0-9_]+[ \n]+(NAMES[ \n]+)?[A-Za-z0-9_.+-]+" found
+    "${text}")
+  list(APPEND calls ${found})
+  # pkg_check_modules(PREFIX [options] MODULE...)
+  string(REGEX MATCHALL "pkg_(check|search)_modules?\\([^)]*\\)" found "${text}")
+  foreach(call IN LISTS found)
+    string(REGEX REPLACE "^[a-z_]+\\([ \n]*[A-Za-z0-9_]+" "" call "${call}")
+    string(REGEX REPLACE "[)\n ]+" ";" modules "${call}")
+    foreach(module IN LISTS modules)
+      if(NOT module MATCHES "^(REQUIRED|QUIET|IMPORTED_TARGET|GLOBAL|NO_CMAKE_PATH|NO_CMAKE_ENVIRONMENT_PATH|)$")
+        string(REGEX REPLACE "[<>=].*" "" module "${module}")
+        list(APPEND calls "pkg ${module}")
+      endif()
+    endforeach()
+  endforeach()
+  foreach(call IN LISTS calls)
+    string(REGEX REPLACE "^.*[ \n(]" "" name "${call}")
+    list(APPEND dependencies ${name})
+    file(RELATIVE_PATH where_${name} ${SOURCE_DIR} ${file})
+  endforeach()
+endforeach()
+list(REMOVE_DUPLICATES dependencies)
+list(LENGTH dependencies count)
+if(count LESS 10)
+  message(SEND_ERROR "only ${count} dependencies were found: this check no longer understands the project's CMake")
+endif()
+
+foreach(name IN LISTS dependencies)
+  if(NOT DEFINED package_of_${name})
+    message(SEND_ERROR "${where_${name}} looks for ${name}: say in tests/setup/check_packages.cmake which Debian package "
+      "brings it, and add that to a list in packages/")
+    continue()
+  endif()
+  list(POP_FRONT package_of_${name} list)
+  foreach(package IN LISTS package_of_${name})
+    if(NOT package IN_LIST packages_${list})
+      message(SEND_ERROR "${where_${name}} looks for ${name}: its package ${package} is not in packages/${list}.txt")
+    endif()
+  endforeach()
+endforeach()
+message(STATUS "${count} dependencies, each with its package: ${dependencies}")
