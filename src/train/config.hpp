@@ -63,13 +63,16 @@ struct RunConfig {
     std::vector<int64_t> means;
     std::vector<std::string> time_features;
     std::string missing = "refuse";
-    bool cross_fit = false;
+    bool position = false;
+    std::string cross_fit = "off";
     friend bool operator==(const Data&, const Data&) = default;
   } data;
 
   struct Model {
     std::string name = "afno";
     TargetChoice target;
+    std::string head = "field";
+    double input_scale = 1;
     int64_t width = 64;
     int64_t depth = 4;
     int64_t patch = 4;
@@ -82,6 +85,7 @@ struct RunConfig {
 
   struct Loss {
     std::string name = "relative_l2";
+    std::string weighting = "area";
     friend bool operator==(const Loss&, const Loss&) = default;
   } loss;
 

@@ -139,8 +139,11 @@ std::vector<ConfigKey> make_table() {
            "what is said about the time: season (sine and cosine of the year), insolation (of the day, by latitude)"),
       choice("data.missing", FIELD(data.missing), {"refuse", "mask", "fill"},
              "missing values: refuse them, leave them out of loss and score, or fill them with the climatology"),
-      boolean("data.cross_fit", FIELD(data.cross_fit),
-              "climatology of a training sample without its own year, so that training anomalies resemble later ones"),
+      boolean("data.position", FIELD(data.position),
+              "sine and cosine of latitude and longitude are given to the network"),
+      choice("data.cross_fit", FIELD(data.cross_fit), {"off", "one_year", "two_years"},
+             "climatology and damping of a training sample are learnt without the year of its target (one_year), or "
+             "without that and sometimes one more year at random (two_years), as a forecast will see them"),
 
       // model
       choice("model.name", FIELD(model.name), {"afno", "mlp"}, "the network"),
@@ -165,9 +168,17 @@ std::vector<ConfigKey> make_table() {
       only_for("model.name", {"afno"},
                number("model.dropout", FIELD(model.dropout), kBelowOne, "fraction of values dropped in training")),
 
+      choice("model.head", FIELD(model.head), {"field", "gated"},
+             "what the network gives: the correction itself (field), or coefficients of the last state and of each of "
+             "data.means at every point, to which learnt maps are added (gated)"),
+      number("model.input_scale", FIELD(model.input_scale), kPositive,
+             "factor on the states given to the network; below 1 it leans less on single months"),
+
       // loss
       choice("loss.name", FIELD(loss.name), {"relative_l2", "mse", "mae"},
              "relative_l2, or the latitude-weighted mean square or absolute error"),
+      choice("loss.weighting", FIELD(loss.weighting), {"area", "residual"},
+             "of grid points: by area, or also by the inverse deviation of what damped_local leaves over there"),
 
       // optimizer
       choice("optimizer.name", FIELD(optimizer.name), {"adamw", "adam", "sgd"}, "the method"),

@@ -76,7 +76,7 @@ const std::string kEverything = R"(data:
   means: [3, 24]
   time_features: [season, insolation]
   missing: mask
-  cross_fit: true
+  cross_fit: two_years
 model:
   name: afno
   target: {residual: damped_local}
@@ -113,7 +113,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(config.data.validation, (data::DateRange{"1990", "1990"}));
   EXPECT_EQ(config.data.test->first, "1991-01-16T20:00");
   EXPECT_THAT(config.data.means, ElementsAre(3, 24));
-  EXPECT_TRUE(config.data.cross_fit);
+  EXPECT_EQ(config.data.cross_fit, "two_years");
   EXPECT_EQ(to_string(config.model.target), "residual damped_local");
   EXPECT_EQ(config.optimizer.learning_rate, 1e-3);
   EXPECT_EQ(config.schedule.factor, 0.1);
@@ -243,7 +243,7 @@ TEST(Config, WrongTypesAndRanges) {
             "optimizer.learning_rate: expected a number > 0, got 'inf' (--set)");
   EXPECT_EQ(set_error("schedule.minimum=2"), "schedule.minimum: expected a number >= 0 and <= 1, got '2' (--set)");
   EXPECT_EQ(set_error("data.missing=drop"), "data.missing: expected one of refuse, mask, fill, got 'drop' (--set)");
-  EXPECT_EQ(set_error("data.cross_fit=maybe"), "data.cross_fit: expected true or false, got 'maybe' (--set)");
+  EXPECT_EQ(set_error("data.cross_fit=maybe"), "data.cross_fit: expected one of off, one_year, two_years, got 'maybe' (--set)");
   EXPECT_EQ(set_error("data.variables=[U, U]"), "data.variables: 'U' is given twice (--set)");
   EXPECT_EQ(set_error("data.variables=[U, [V]]"),
             "data.variables: expected a name, or a list of names, got a list (--set)");

@@ -41,16 +41,20 @@ nn::SpherePadding padding_for(const Problem& p, int64_t patch, std::vector<doubl
   return pad;
 }
 
+/// The last state and the means: what a gated head has coefficients for.
+int64_t feature_count(const Problem& p) { return 1 + static_cast<int64_t>(p.means.size()); }
+
 /// The network on its channels [batch, c, lat, lon]: padded to whole patches, run, cropped.
 Value network(nn::Scope& scope, const Problem& p, const RunConfig::Model& model, Value channels, std::vector<double> signs) {
   Graph& g = scope.graph();
-  const int64_t variables = p.variable_count();
-  const bool correction = p.has_base();
+  const bool gated = model.head == "gated";
+  const int64_t outputs = p.variable_count() * (gated ? 1 + feature_count(p) : 1);
+  const bool correction = p.has_base() || gated;
   if (model.name == "mlp") {  // the same network at every grid point
     nn::MlpOptions options;
     options.width = model.width;
     options.depth = model.depth;
-    options.out = variables;
+    options.out = outputs;
     options.dropout = model.dropout;
     const Value points = ops::transpose(g, channels, {0, 2, 3, 1});
     return ops::transpose(g, nn::mlp(scope, "net", points, options), {0, 3, 1, 2});
@@ -64,7 +68,7 @@ Value network(nn::Scope& scope, const Problem& p, const RunConfig::Model& model,
   options.mlp_ratio = model.mlp_ratio;
   options.sparsity_threshold = model.sparsity_threshold;
   options.dropout = model.dropout;
-  options.out = variables;
+  options.out = outputs;
   options.zero_head = correction;
   const nn::SpherePadding pad = padding_for(p, model.patch, std::move(signs));
   Value out = nn::afno(scope, "net", nn::pad_sphere(g, channels, pad), options);
@@ -79,10 +83,10 @@ Value forecast_step(nn::Scope& scope, const Problem& p, const RunConfig::Model& 
   std::vector<double> component;  // how a channel of each variable changes beyond a pole
   for (const auto& variable : p.variables) component.push_back(variable.component == data::VectorComponent::none ? 1 : -1);
 
-  std::vector<Value> channels;
+  std::vector<Value> channels, features;
   std::vector<double> signs;
   auto add_fields = [&](Value fields) {
-    channels.push_back(fields);
+    channels.push_back(model.input_scale == 1 ? fields : ops::mul(g, fields, model.input_scale));
     signs.insert(signs.end(), component.begin(), component.end());
   };
   auto state = [&](int64_t back) {
@@ -91,6 +95,7 @@ Value forecast_step(nn::Scope& scope, const Problem& p, const RunConfig::Model& 
   };
   const Value last = state(0);
   add_fields(last);
+  features.push_back(last);
   for (int64_t back = 1; back < p.history; ++back) add_fields(state(back));
   Value base_mean;
   if (in.windows.valid()) {
@@ -98,7 +103,10 @@ Value forecast_step(nn::Scope& scope, const Problem& p, const RunConfig::Model& 
     const Value flat = ops::reshape(g, in.stack, {batch, window, v * h * w});
     const Value means = ops::reshape(g, ops::matmul(g, in.windows, flat), {batch, count, v, h, w});
     auto mean = [&](int64_t i) { return ops::reshape(g, ops::slice_axis(g, means, 1, i, i + 1), {batch, v, h, w}); };
-    for (int64_t i = 0; i < static_cast<int64_t>(p.means.size()); ++i) add_fields(mean(i));
+    for (int64_t i = 0; i < static_cast<int64_t>(p.means.size()); ++i) {
+      features.push_back(mean(i));
+      add_fields(features.back());
+    }
     if (p.has_base_mean()) base_mean = mean(count - 1);
   }
   if (in.forcing.valid()) {
@@ -111,7 +119,17 @@ Value forecast_step(nn::Scope& scope, const Problem& p, const RunConfig::Model& 
   }
 
   const Value input = channels.size() == 1 ? channels[0] : ops::concat(g, channels, 1);
-  Value out = ops::mul(g, network(scope, p, model, input, std::move(signs)), constant_like(g, p.output_scale));
+  Value out = network(scope, p, model, input, std::move(signs));
+  Value gates;
+  if (model.head == "gated") {
+    const int64_t count = feature_count(p) * v;
+    const Value maps = scope.parameter("maps", {count, h, w}, nn::Initialiser::zeros(), /*decay=*/false);
+    gates = ops::mul(g, ops::add(g, ops::slice_axis(g, out, 1, v, v + count), maps), ops::concat(g, features, 1));
+    gates = ops::sum(g, ops::reshape(g, gates, {batch, feature_count(p), v, h, w}), {1});
+    out = ops::slice_axis(g, out, 1, 0, v);
+  }
+  out = ops::mul(g, out, constant_like(g, p.output_scale));
+  if (gates.valid()) out = ops::add(g, out, gates);
   if (in.network_scale.valid()) out = ops::mul(g, out, in.network_scale);
   if (in.base_last.valid()) out = ops::add(g, out, ops::mul(g, in.base_last, last));
   if (in.base_mean.valid()) out = ops::add(g, out, ops::mul(g, in.base_mean, base_mean));
@@ -171,7 +189,7 @@ std::vector<Type> forecast_graph_types(const Problem& p) {
 }
 
 std::unique_ptr<LossGraph> loss_graph(const Problem& p, const RunConfig::Model& model, const std::string& loss_name,
-                                      int64_t batch, int64_t rollout, bool masked) {
+                                      const Tensor& point_weights, int64_t batch, int64_t rollout, bool masked) {
   auto result = std::make_unique<LossGraph>();
   Graph& g = result->graph;
   const int64_t v = p.variable_count();
@@ -182,10 +200,7 @@ std::unique_ptr<LossGraph> loss_graph(const Problem& p, const RunConfig::Model& 
   const Value key = g.add_input("key", {DType::i64, {2}});
   result->scope = std::make_unique<nn::Scope>(g, key);
 
-  std::vector<float> area(p.grid.row_weights().begin(), p.grid.row_weights().end());
-  // The relative L2 norm of FourCastNet counts every point alike; the others weigh it by its area.
-  if (loss_name == "relative_l2") std::fill(area.begin(), area.end(), 1.0F);
-  const Value area_weights = g.constant(Tensor::from(area, {1, 1, p.rows(), 1}));
+  const Value unmasked = g.constant(point_weights);
 
   Value total, stack = in.stack;
   for (int64_t r = 0; r < rollout; ++r) {
@@ -194,8 +209,7 @@ std::unique_ptr<LossGraph> loss_graph(const Problem& p, const RunConfig::Model& 
     step.windows = step_of(g, in.windows, r);
     step.forcing = step_of(g, in.forcing, r);
     const Value prediction = forecast_step(*result->scope, p, model, step);
-    Value weights = area_weights;
-    if (masked) weights = ops::mul(g, area_weights, step_of(g, mask, r));
+    const Value weights = masked ? ops::mul(g, unmasked, step_of(g, mask, r)) : unmasked;
     const Value part = nn::loss(g, loss_name, prediction, step_of(g, truth, r), weights);
     total = total.valid() ? ops::add(g, total, part) : part;
     if (r + 1 < rollout) {  // the forecast becomes the newest state

@@ -6,7 +6,8 @@
 
 namespace gregale::train {
 
-/// Inputs of `batch` samples over `rollout` steps, in the units of the network. Tensors a problem has no use for are empty.
+/// Inputs of `batch` samples over `rollout` steps, in the units of the network. Tensors a problem has no use for are
+/// empty.
 struct Batch {
   Tensor stack;      ///< f32 [batch, window, variable, lat, lon]: n of the last records, oldest first; 0 where missing
   Tensor windows;    ///< f32 [batch, rollout, means, window]: weights that form the means of n before each step
@@ -28,8 +29,8 @@ class Features {
   /// `targets` is given. Target times beyond the file follow from the time step.
   void fill(Batch& batch, int64_t i, int64_t init, std::span<const int64_t> targets, const Reference& reference) const;
 
-  /// n = (x - reference) / scale in place, of a record at `seconds`; returns whether every value is there (NaN becomes 0,
-  /// and 0 in `mask` where given).
+  /// n = (x - reference) / scale in place, of a record at `seconds`; returns whether every value is there (NaN becomes
+  /// 0, and 0 in `mask` where given).
   bool normalise(float* field, int64_t seconds, const Reference& reference, float* mask = nullptr) const;
   /// x = n * scale + reference in place.
   void restore(float* field, int64_t seconds, const Reference& reference) const;

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <set>
 
 #include "data/static_fields.hpp"
@@ -115,8 +116,21 @@ void standardise(std::span<float> field, const grid::LatLonGrid& grid) {
   for (float& v : field) v = deviation > 1e-12 ? static_cast<float>((v - mean) / deviation) : 0.0F;
 }
 
+/// Sine and cosine of latitude and longitude: where a grid point is.
+std::vector<std::pair<std::string, std::vector<float>>> position_channels(const grid::LatLonGrid& grid) {
+  std::vector<std::pair<std::string, std::vector<float>>> channels{{"sin_lat", {}}, {"cos_lat", {}}, {"sin_lon", {}}, {"cos_lon", {}}};
+  constexpr double kRadians = std::numbers::pi / 180;
+  for (const double latitude : grid.latitudes())
+    for (const double longitude : grid.longitudes()) {
+      channels[0].second.push_back(static_cast<float>(std::sin(latitude * kRadians)));
+      channels[1].second.push_back(static_cast<float>(std::cos(latitude * kRadians)));
+      channels[2].second.push_back(static_cast<float>(std::sin(longitude * kRadians)));
+      channels[3].second.push_back(static_cast<float>(std::cos(longitude * kRadians)));
+    }
+  return channels;
+}
+
 void read_static(const RunConfig& config, Problem& problem) {
-  if (config.data.static_sources.empty()) return;
   std::vector<std::string> sources;
   for (const StaticSource& s : config.data.static_sources) {
     // A source without a path is a field of the data files themselves.
@@ -125,16 +139,22 @@ void read_static(const RunConfig& config, Problem& problem) {
     if (!s.as.empty()) text += "#" + s.as;
     sources.push_back(std::move(text));
   }
-  const auto fields = data::read_static_channels(sources, problem.grid);
+  std::vector<std::pair<std::string, std::vector<float>>> channels;
+  if (!sources.empty())
+    for (const data::StaticField& field : data::read_static_channels(sources, problem.grid)) {
+      const auto values = field.values.as<float>();
+      channels.emplace_back(field.name, std::vector<float>(values.begin(), values.end()));
+      standardise(channels.back().second, problem.grid);
+    }
+  if (config.data.position)
+    for (auto& channel : position_channels(problem.grid)) channels.push_back(std::move(channel));
+  if (channels.empty()) return;
   problem.static_channels =
-      Tensor(DType::f32, {static_cast<int64_t>(fields.size()), problem.rows(), problem.columns()});
-  auto out = problem.static_channels.as<float>();
-  const auto cells = static_cast<size_t>(problem.grid.cells());
-  for (size_t i = 0; i < fields.size(); ++i) {
-    problem.static_names.push_back(fields[i].name);
-    const auto values = fields[i].values.as<float>();
-    std::copy(values.begin(), values.end(), out.begin() + static_cast<std::ptrdiff_t>(i * cells));
-    standardise(out.subspan(i * cells, cells), problem.grid);
+      Tensor(DType::f32, {static_cast<int64_t>(channels.size()), problem.rows(), problem.columns()});
+  float* out = problem.static_channels.as<float>().data();
+  for (const auto& [name, values] : channels) {
+    problem.static_names.push_back(name);
+    out = std::copy(values.begin(), values.end(), out);
   }
 }
 
@@ -150,15 +170,9 @@ void check_missing(const RunConfig& config, const Records& records, std::span<co
   }
 }
 
-std::vector<int64_t> phases_of(const data::Climatology& climatology, const grid::TimeAxis& time) {
-  std::vector<int64_t> phase;
-  for (int64_t r = 0; r < time.size(); ++r) phase.push_back(climatology.bin(time.date(r)));
-  return phase;
-}
-
-/// Baselines fitted on the training records, with those of `without` set aside (-1: none).
+/// Baselines fitted on the training records, with those of some years set aside.
 score::BaselineModel fit_baselines(const Problem& problem, const Records& records, std::span<const int64_t> training,
-                                   const Tensor* climatology, int64_t without_year) {
+                                   const Tensor* climatology, const std::set<int64_t>& without_years) {
   // The fit wants one stretch of records; years set aside become missing values, which it leaves out.
   Tensor values = records.read(training);
   std::vector<int64_t> phase;
@@ -166,7 +180,7 @@ score::BaselineModel fit_baselines(const Problem& problem, const Records& record
   for (size_t i = 0; i < training.size(); ++i) {
     const grid::DateTime date = records.time().date(training[i]);
     phase.push_back(problem.climatology.bin(date));
-    if (without_year >= 0 && date.year == without_year) {
+    if (without_years.count(date.year) > 0) {
       float* field = values.as<float>().data() + static_cast<int64_t>(i) * size;
       std::fill(field, field + size, std::nanf(""));
     }
@@ -234,7 +248,7 @@ Problem learn_problem(const RunConfig& config, const Records& records) {
   read_static(config, p);
 
   p.climatology = data::compute_climatology(dataset, training);
-  p.baselines = fit_baselines(p, records, training, &p.climatology.mean, -1);
+  p.baselines = fit_baselines(p, records, training, &p.climatology.mean, {});
 
   // Statistics of the training records: of anomalies, or of states.
   const auto statistics = data::compute_statistics(dataset, training);
@@ -292,24 +306,112 @@ Problem learn_problem(const RunConfig& config, const Records& records) {
 }
 
 TrainingReferences::TrainingReferences(const RunConfig& config, const Problem& problem, const Records& records)
-    : records_(records), all_(problem.reference()) {
-  if (!config.data.cross_fit) return;
+    : records_(records), seed_(static_cast<uint64_t>(config.train.seed)), all_(problem.reference()) {
+  if (config.data.cross_fit == "off") return;
   const auto training = data::records_in(records.time(), problem.training);
   std::set<int64_t> years;
   for (int64_t r : training) years.insert(records.time().date(r).year);
-  GREGALE_CHECK(years.size() >= 3, invalid_argument,
-                "data.cross_fit: needs at least 3 years of training records, {} holds {}", problem.training.to_string(),
-                years.size());
-  for (int64_t year : years) {
-    const auto model = fit_baselines(problem, records, training, nullptr, year);
-    without_year_.emplace(year, problem.reference_from(model));
-  }
+  const bool pairs = config.data.cross_fit == "two_years";
+  GREGALE_CHECK(years.size() >= (pairs ? 4U : 3U), invalid_argument,
+                "data.cross_fit: {} needs at least {} years of training records, {} holds {}", config.data.cross_fit,
+                pairs ? 4 : 3, problem.training.to_string(), years.size());
+  auto without = [&](const std::set<int64_t>& left_out) {
+    return std::make_shared<const Reference>(
+        problem.reference_from(fit_baselines(problem, records, training, nullptr, left_out)));
+  };
+  for (int64_t year : years) by_year_[year].push_back(without({year}));
+  if (!pairs) return;
+  for (auto a = years.begin(); a != years.end(); ++a)
+    for (auto b = std::next(a); b != years.end(); ++b) {
+      const auto reference = without({*a, *b});
+      by_year_[*a].push_back(reference);
+      by_year_[*b].push_back(reference);
+    }
 }
 
-const Reference& TrainingReferences::at(int64_t target_record) const {
-  if (without_year_.empty()) return all_;
-  auto found = without_year_.find(records_.time().date(target_record).year);
-  return found == without_year_.end() ? all_ : found->second;
+const Reference& TrainingReferences::at(int64_t target_record, int64_t draw) const {
+  auto found = by_year_.find(records_.time().date(target_record).year);
+  if (found == by_year_.end()) return all_;
+  const auto& choices = found->second;
+  return *choices[random_below({seed_, 0, stream_of("cross fit")}, static_cast<uint64_t>(draw), choices.size())];
+}
+
+Tensor loss_weights(const RunConfig& config, const Problem& problem, const Records& records) {
+  const int64_t rows = problem.rows(), columns = problem.columns(), cells = rows * columns;
+  const std::vector<double>& area = problem.grid.row_weights();
+  Tensor weights(DType::f32, {1, problem.variable_count(), rows, columns});
+  auto out = weights.as<float>();
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = config.loss.name == "relative_l2" ? 1.0F
+                                               : static_cast<float>(area[i / static_cast<size_t>(columns) % static_cast<size_t>(rows)]);
+  if (config.loss.weighting == "area") return weights;
+
+  // What is left over by local damping on the training pairs, in the units of the network, variances smoothed.
+  const auto training = data::records_in(records.time(), problem.training);
+  const auto samples = data::make_samples(records.time(), training, problem.lead, 1);
+  const auto damping = problem.baselines.damping_local(problem.lead);
+  const Features features(problem, records);
+  const Reference reference = problem.reference();
+  const auto size = static_cast<size_t>(problem.field_size());
+  std::vector<double> square(size, 0), count(size, 0);
+  std::vector<float> a(size), b(size), valid_a(size), valid_b(size);
+  for (const data::Sample& s : samples) {
+    records.copy(s.inputs.back(), a.data());
+    records.copy(s.targets.front(), b.data());
+    features.normalise(a.data(), records.time().seconds(s.inputs.back()), reference, valid_a.data());
+    features.normalise(b.data(), records.time().seconds(s.targets.front()), reference, valid_b.data());
+    for (size_t i = 0; i < size; ++i) {
+      if (valid_a[i] == 0 || valid_b[i] == 0) continue;
+      const double residual = b[i] - damping[i] * a[i];
+      square[i] += residual * residual;
+      count[i] += 1;
+    }
+  }
+  for (size_t i = 0; i < size; ++i) square[i] = count[i] > 0 ? square[i] / count[i] : 0;
+  for (int64_t v = 0; v < problem.variable_count(); ++v) {
+    const std::span<double> field(square.data() + v * cells, static_cast<size_t>(cells));
+    smooth_on_sphere(field, problem.grid, kLossSmoothingDegrees);
+    // area / deviation, scaled so that the mean of weight times variance is the area-weighted mean of 1.
+    double weighted = 0, total = 0;
+    for (int64_t i = 0; i < cells; ++i) {
+      const double w = area[static_cast<size_t>(i / columns)];
+      const double variance = std::max(field[static_cast<size_t>(i)], 1e-12);
+      weighted += w * std::sqrt(variance);
+      total += w;
+    }
+    for (int64_t i = 0; i < cells; ++i) {
+      const double variance = std::max(field[static_cast<size_t>(i)], 1e-12);
+      out[static_cast<size_t>(v * cells + i)] =
+          static_cast<float>(area[static_cast<size_t>(i / columns)] / std::sqrt(variance) * total / weighted);
+    }
+  }
+  return weights;
+}
+
+void smooth_on_sphere(std::span<double> field, const grid::LatLonGrid& grid, double degrees) {
+  constexpr double kRadians = std::numbers::pi / 180;
+  const int64_t rows = grid.rows(), columns = grid.columns();
+  const double reach = std::cos(3 * degrees * kRadians);
+  std::vector<double> smooth(field.size(), 0);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::vector<double> weight(static_cast<size_t>(columns), 0);
+    for (int64_t s = 0; s < rows; ++s) {
+      const double p = grid.latitudes()[static_cast<size_t>(r)] * kRadians, q = grid.latitudes()[static_cast<size_t>(s)] * kRadians;
+      if (std::cos(p - q) < reach) continue;
+      for (int64_t c = 0; c < columns; ++c)
+        for (int64_t d = 0; d < columns; ++d) {
+          const double apart = (grid.longitudes()[static_cast<size_t>(c)] - grid.longitudes()[static_cast<size_t>(d)]) * kRadians;
+          const double cosine = std::sin(p) * std::sin(q) + std::cos(p) * std::cos(q) * std::cos(apart);
+          if (cosine < reach) continue;
+          const double angle = std::acos(std::min(cosine, 1.0)) / (degrees * kRadians);
+          const double w = std::exp(-0.5 * angle * angle) * grid.row_weights()[static_cast<size_t>(s)];
+          smooth[static_cast<size_t>(r * columns + c)] += w * field[static_cast<size_t>(s * columns + d)];
+          weight[static_cast<size_t>(c)] += w;
+        }
+    }
+    for (int64_t c = 0; c < columns; ++c) smooth[static_cast<size_t>(r * columns + c)] /= weight[static_cast<size_t>(c)];
+  }
+  std::copy(smooth.begin(), smooth.end(), field.begin());
 }
 
 }  // namespace gregale::train

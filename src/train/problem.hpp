@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -35,7 +36,8 @@ class Records {
 };
 
 /// The climatology and the linear part of the forecast, in the units of the network: the baseline that a residual is
-/// taken on is base_last * (last state) + base_mean * (mean of the last 24 states). Every named baseline is of this form.
+/// taken on is base_last * (last state) + base_mean * (mean of the last 24 states). Every named baseline is of this
+/// form.
 struct Reference {
   Tensor climatology;           ///< f32 [bin, variable, lat, lon]; unused where states are not taken as anomalies
   Tensor base_last, base_mean;  ///< f32 [variable, lat, lon], or empty for zero
@@ -44,9 +46,9 @@ struct Reference {
 /// What an emulator predicts and from what: everything learnt from the training period besides the weights. It travels
 /// in the model file, so that a forecast needs nothing else.
 ///
-/// The network works on n = (x - reference) / scale: anomalies from the climatology for the targets `anomaly` and `residual`
-/// (persistence apart), departures from one mean value a variable otherwise. It sees the last `history` n, means of n
-/// over the last records, forcing at the target time and static channels; its output o gives the forecast
+/// The network works on n = (x - reference) / scale: anomalies from the climatology for the targets `anomaly` and
+/// `residual` (persistence apart), departures from one mean value a variable otherwise. It sees the last `history` n,
+/// means of n over the last records, forcing at the target time and static channels; its output o gives the forecast
 /// n(t + lead) = base(n) + output_scale * o, where base is the baseline of a residual target and zero otherwise.
 struct Problem {
   std::vector<data::FieldVariable> variables;
@@ -96,18 +98,30 @@ inline constexpr int64_t kFittedLeads = 6;
 /// with the number of values and the choices.
 Problem learn_problem(const RunConfig& config, const Records& records);
 
-/// The references of training samples: one for all where config.data.cross_fit is off; with it one for each year of the
-/// training period, learnt without that year, so that a training sample is no more flattered than a forecast will be.
+/// The references of training samples. In the training years climatology and damping know the very values they are asked to
+/// predict from, in later years they do not; cross-fitting (data.cross_fit) learns them without the year of the target, and
+/// optionally without one more year drawn at random, so that a training sample is no more flattered than a forecast will be.
 class TrainingReferences {
  public:
   TrainingReferences(const RunConfig& config, const Problem& problem, const Records& records);
-  /// For a sample whose target is this record.
-  const Reference& at(int64_t target_record) const;
+  /// For a sample whose target is this record; `draw` numbers the samples of a run, and picks among the references
+  /// that leave the target's year out.
+  const Reference& at(int64_t target_record, int64_t draw) const;
 
  private:
   const Records& records_;
+  uint64_t seed_;
   Reference all_;
-  std::map<int64_t, Reference> without_year_;
+  std::map<int64_t, std::vector<std::shared_ptr<const Reference>>> by_year_;  // year left out -> references without it
 };
+
+/// Weights of the loss at every point, f32 [1, variable, lat, lon]: by area; with loss.weighting `residual` divided by the
+/// standard deviation of what damped_local leaves over there (variances smoothed), so that stormy latitudes do not drown
+/// the calm ones; all ones for relative_l2 weighted by area, which counts every point alike as FourCastNet does.
+Tensor loss_weights(const RunConfig& config, const Problem& problem, const Records& records);
+inline constexpr double kLossSmoothingDegrees = 5;
+
+/// Area-weighted Gaussian smoothing by great-circle distance; `degrees`: its standard deviation, cut at three of them.
+void smooth_on_sphere(std::span<double> field, const grid::LatLonGrid& grid, double degrees);
 
 }  // namespace gregale::train

@@ -22,7 +22,7 @@ void Problem::to_parts(data::NamedTensors& tensors, json& out) const {
   }
   out = {{"variables", list},
          {"calendar", grid::to_string(calendar)},
-         {"step", {{"kind", static_cast<int>(step.kind)}, {"seconds", step.seconds}, {"text", step.describe()}}},
+         {"step", {{"kind", static_cast<int>(step.kind)}, {"seconds", step.seconds}, {"months", step.months}, {"text", step.describe()}}},
          {"lead", lead},
          {"history", history},
          {"means", means},
@@ -86,6 +86,7 @@ Problem Problem::from_parts(const data::NamedTensors& tensors, const json& in) {
     p.calendar = grid::calendar_from_name(in.at("calendar").get<std::string>());
     p.step.kind = static_cast<grid::TimeStep::Kind>(checked_enum(in.at("step").at("kind").get<int>(), 5, "time step"));
     p.step.seconds = in.at("step").at("seconds").get<int64_t>();
+    p.step.months = in.at("step").at("months").get<decltype(p.step.months)>();
     p.lead = in.at("lead").get<int64_t>();
     p.history = in.at("history").get<int64_t>();
     p.means = in.at("means").get<std::vector<int64_t>>();

@@ -269,7 +269,7 @@ TEST(TrainingStep, TheStepEqualsItsInterpretation) {
   EXPECT_NEAR(result.gradient_norm, reference[1].as<float>()[0], 1e-4 * result.gradient_norm);
   for (const auto& [name, tensor] : expected) {
     if (name.rfind("adam/m/", 0) != 0) continue;  // proportional to the gradient, where signs of nothing do not matter
-    const auto a = tensor.as<float>(), b = afno.state.at(name).as<float>();
+    const std::span<const float> a = tensor.as<float>(), b = afno.state.at(name).as<float>();
     float size = 0, difference = 0;
     for (size_t i = 0; i < a.size(); ++i) {
       size = std::max(size, std::fabs(a[i]));

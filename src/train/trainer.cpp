@@ -228,7 +228,7 @@ class Run {
 
   void run_phase(const Phase& phase) {
     const RunConfig::Train& t = config_.train;
-    auto built = loss_graph(*problem_, config_.model, config_.loss.name, t.batch, phase.rollout, masked_);
+    auto built = loss_graph(*problem_, config_.model, config_.loss.name, loss_weights(config_, *problem_, *records_), t.batch, phase.rollout, masked_);
     const Value loss = built->loss;
     StepOptions options = step_options(config_);
     TrainingStep step(std::move(built->graph), *built->scope, loss, options);
@@ -253,7 +253,7 @@ class Run {
       const Features features(*problem_, *records_);
       for (int64_t i = 0; i < t.batch; ++i) {
         const data::Sample& s = phase.samples[static_cast<size_t>(order.at(next * t.batch + i))];
-        features.fill(batch, i, s.inputs.back(), s.targets, references_->at(s.targets.front()));
+        features.fill(batch, i, s.inputs.back(), s.targets, references_->at(s.targets.front(), next * t.batch + i));
       }
       ++next;
       return batch;
