@@ -16,7 +16,7 @@ struct Options {
   bool fresh = false;
 };
 
-std::string number(double value) { return fmt::format(value < 99.95 ? "{:.1f}" : "{:.0f}", value); }
+std::string number(double value) { return fmt::format("{:.{}f}", value, value < 99.95 ? 1 : 0); }
 
 void print_line(const char* name, const std::string& one, const std::string& all, const char* unit,
                 const std::string& what) {
@@ -82,7 +82,7 @@ int run(const Options& o) {
   constexpr double kNoisy = 0.2;
   if (machine->noise > kNoisy && !o.common.quiet) {
     std::fprintf(
-        stderr, "note: runs differed by up to %.0f%%: the machine was doing other work%s\n", machine->noise * 100,
+        stderr, "note: runs differed by up to %.0f%%: the machine was probably doing other work%s\n", machine->noise * 100,
         cached ? " when it was measured; --fresh measures again" : "; measure again with --fresh when it is idle");
   }
   if (o.common.json) {

@@ -3,9 +3,6 @@
 // The dot products of AVX512_BF16 and AVX512_VNNI. Not every processor with AVX-512 has them, so these functions alone
 // are compiled for them, and the processor is asked before they are handed out.
 #include "kernels/machine/machine_table.hpp"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace gregale::kernels {
 
@@ -14,34 +11,42 @@ namespace {
 
 constexpr int kChains = 24;
 
+using Bits = int32_t __attribute__((vector_size(64)));  // what the lanes hold is up to the instruction
+
+// The instructions are written out: around the intrinsics, g++ 12 moves the sums between registers and the stack.
+
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] uint32_t bf16_dot(int64_t repeats) {
-  const __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80), y = (__m512bh)_mm512_set1_epi16(0x3c23);  // 1.0, about 0.01
-  __m512 sum[kChains];
+  const Bits x = 0x3f803f80 - Bits{}, y = 0x3c233c23 - Bits{};  // pairs of 1.0 and of about 0.01
+  Bits sum[kChains];
 #pragma GCC unroll 24
-  for (int i = 0; i < kChains; ++i) sum[i] = _mm512_set1_ps(static_cast<float>(i));
+  for (int i = 0; i < kChains; ++i) sum[i] = 0x3f800000 - Bits{};  // 1.0f
   for (int64_t r = 0; r < repeats; ++r) {
 #pragma GCC unroll 24
-    for (int i = 0; i < kChains; ++i) sum[i] = _mm512_dpbf16_ps(sum[i], x, y);
+    for (int i = 0; i < kChains; ++i) asm("vdpbf16ps %2, %1, %0" : "+v"(sum[i]) : "v"(x), "v"(y));
   }
-  __m512 all = _mm512_setzero_ps();
+  Bits all{};
 #pragma GCC unroll 24
-  for (int i = 0; i < kChains; ++i) all = _mm512_add_ps(all, sum[i]);
-  return static_cast<uint32_t>(_mm512_reduce_add_epi32(_mm512_castps_si512(all)));
+  for (int i = 0; i < kChains; ++i) all ^= sum[i];
+  uint32_t mix = 0;
+  for (int i = 0; i < 16; ++i) mix += static_cast<uint32_t>(all[i]);
+  return mix;
 }
 
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512vnni")]] uint32_t int8_dot(int64_t repeats) {
-  const __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(-5);
-  __m512i sum[kChains];
+  const Bits x = 0x03030303 - Bits{}, y = -0x04040405 - Bits{};  // bytes 3, and -5 in each
+  Bits sum[kChains];
 #pragma GCC unroll 24
-  for (int i = 0; i < kChains; ++i) sum[i] = _mm512_set1_epi32(i);
+  for (int i = 0; i < kChains; ++i) sum[i] = i - Bits{};
   for (int64_t r = 0; r < repeats; ++r) {
 #pragma GCC unroll 24
-    for (int i = 0; i < kChains; ++i) sum[i] = _mm512_dpbusd_epi32(sum[i], x, y);
+    for (int i = 0; i < kChains; ++i) asm("vpdpbusd %2, %1, %0" : "+v"(sum[i]) : "v"(x), "v"(y));
   }
-  __m512i all = _mm512_setzero_si512();
+  Bits all{};
 #pragma GCC unroll 24
-  for (int i = 0; i < kChains; ++i) all = _mm512_add_epi32(all, sum[i]);
-  return static_cast<uint32_t>(_mm512_reduce_add_epi32(all));
+  for (int i = 0; i < kChains; ++i) all ^= sum[i];
+  uint32_t mix = 0;
+  for (int i = 0; i < 16; ++i) mix += static_cast<uint32_t>(all[i]);
+  return mix;
 }
 
 }  // namespace

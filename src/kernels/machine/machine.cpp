@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <ctime>
 #include <thread>
 #include <vector>
 
@@ -24,27 +25,82 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-/// Runs body(thread, threads) once on every thread of the team at the same time, and returns the seconds from the first
-/// start to the last end: waking the threads is not part of it.
+/// One run: how fast, and whether another program took a processor meanwhile.
+struct Sample {
+  double rate = 0;
+  bool disturbed = false;
+};
+
+struct Timing {
+  double seconds = 0;
+  bool disturbed = false;
+};
+
+double thread_cpu_seconds() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+/// One thread's part of a run.
+struct Part {
+  Clock::time_point begin, end;
+  bool disturbed = true;
+
+  template <class Body>
+  void run(const Body& body) {
+    constexpr double kOwnShare = 0.97;  // of the time, or the thread was not running for some of it
+    const double cpu = thread_cpu_seconds();
+    begin = Clock::now();
+    body();
+    end = Clock::now();
+    const double wall = std::chrono::duration<double>(end - begin).count();
+    disturbed = thread_cpu_seconds() - cpu < kOwnShare * wall;
+  }
+};
+
+/// Runs body(thread, threads) once on every thread of the team at the same time. The time goes from the first start to
+/// the last end: waking the threads is not part of it.
 template <class Body>
-double time_together(ThreadTeam& team, const Body& body) {
+Timing time_together(ThreadTeam& team, const Body& body) {
   const int threads = team.size();
   std::atomic<int> arrived{0};
-  std::vector<Clock::time_point> begin(static_cast<size_t>(threads)), end(static_cast<size_t>(threads));
+  std::vector<Part> parts(static_cast<size_t>(threads));
+  std::atomic<bool> late{false};
   parallel_for(team, threads, 1, [&](int64_t index, int64_t, int thread) {
-    // On a busy machine, or inside a host's own parallel region, one thread may get the work of two: it waits for
-    // nobody forever, and the time is longer, as it should be.
+    // On a busy machine, or inside a host's own parallel region, one thread may get the work of two: none waits
+    // forever.
     constexpr auto kPatience = std::chrono::milliseconds(20);
     const Clock::time_point deadline = Clock::now() + kPatience;
     arrived.fetch_add(1);
-    while (arrived.load() < threads && Clock::now() < deadline) std::this_thread::yield();
-    begin[static_cast<size_t>(index)] = Clock::now();
-    body(thread, threads);
-    end[static_cast<size_t>(index)] = Clock::now();
+    while (arrived.load() < threads) {
+      if (Clock::now() > deadline) {
+        late.store(true);
+        break;
+      }
+      std::this_thread::yield();
+    }
+    parts[static_cast<size_t>(index)].run([&] { body(thread, threads); });
   });
-  const auto first = *std::min_element(begin.begin(), begin.end());
-  const auto last = *std::max_element(end.begin(), end.end());
-  return std::chrono::duration<double>(last - first).count();
+  Clock::time_point begin = parts[0].begin, end = parts[0].end, last_begin = begin;
+  Timing timing{0, late.load()};
+  for (const Part& part : parts) {
+    begin = std::min(begin, part.begin);
+    last_begin = std::max(last_begin, part.begin);
+    end = std::max(end, part.end);
+    timing.disturbed = timing.disturbed || part.disturbed;
+  }
+  timing.seconds = std::max(1e-9, std::chrono::duration<double>(end - begin).count());
+  constexpr double kLate = 0.05;  // a thread that slept at the start line
+  if (std::chrono::duration<double>(last_begin - begin).count() > kLate * timing.seconds) timing.disturbed = true;
+  return timing;
+}
+
+template <class Body>
+Timing time_alone(const Body& body) {
+  Part part;
+  part.run(body);
+  return {std::max(1e-9, std::chrono::duration<double>(part.end - part.begin).count()), part.disturbed};
 }
 
 /// Memory on large pages where the system gives them: ceilings are not to be ceilings of address translation.
@@ -83,41 +139,52 @@ int64_t default_memory_bytes(const Target& target) {
 struct Kind {
   std::string name;
   bool one = true;  ///< measured on one thread too
-  /// The work of one of `threads` threads.
-  std::function<void(int thread, int threads, int64_t repeats)> work;
+  /// Repeats [first, first + repeats) of the work of one of `threads` threads.
+  std::function<void(int thread, int threads, int64_t first, int64_t repeats)> work;
   /// Operations or bytes of one repeat on one of `threads` threads.
   std::function<double(int threads)> amount;
+  bool moves = false;  ///< through memory: the next run goes on where the last one stopped
   int64_t repeats = 1;
-  std::vector<double> one_thread, all_threads;  ///< units a second / 1e9, a value a run
+  std::vector<Sample> one_thread, all_threads;  ///< units a second / 1e9
+
+  bool settled(size_t runs) const {
+    auto enough = [&](const std::vector<Sample>& samples) {
+      return static_cast<size_t>(
+                 std::count_if(samples.begin(), samples.end(), [](const Sample& s) { return !s.disturbed; })) >= runs;
+    };
+    return (!one || enough(one_thread)) && enough(all_threads);
+  }
 };
 
-double median(std::vector<double> values) {
+struct Summary {
+  double median = 0, spread = 0;
+};
+
+/// Of the runs that nothing disturbed where there are three of them, else of all.
+Summary summarise(const std::vector<Sample>& samples) {
+  constexpr size_t kFewest = 3;
+  std::vector<double> values;
+  for (const Sample& s : samples)
+    if (!s.disturbed) values.push_back(s.rate);
+  if (values.size() < kFewest) {
+    values.clear();
+    for (const Sample& s : samples) values.push_back(s.rate);
+  }
+  if (values.empty()) return {};
   std::sort(values.begin(), values.end());
   const size_t n = values.size();
-  return n == 0 ? 0 : (values[(n - 1) / 2] + values[n / 2]) / 2;
-}
-
-double spread(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return (values[n - 1 - n / 4] - values[n / 4]) / median(values);
-}
-
-void run_alone(Kind& kind, int64_t repeats, double* seconds) {
-  const Clock::time_point begin = Clock::now();
-  kind.work(0, 1, repeats);
-  *seconds = std::max(seconds_since(begin), 1e-9);
+  const double median = (values[(n - 1) / 2] + values[n / 2]) / 2;
+  return {median, (values[n - 1 - n / 4] - values[n / 4]) / median};
 }
 
 /// As many repeats as fill about run_seconds; warms up the caches and the clock meanwhile.
 void calibrate(Kind& kind, double run_seconds) {
   constexpr int64_t kMost = int64_t{1} << 40;
-  for (double seconds = 0;;) {
-    run_alone(kind, kind.repeats, &seconds);
+  for (;;) {
+    const double seconds = time_alone([&] { kind.work(0, 1, 0, kind.repeats); }).seconds;
     if (seconds >= run_seconds / 4 || kind.repeats >= kMost) {
-      kind.repeats =
-          std::max(int64_t{1}, static_cast<int64_t>(static_cast<double>(kind.repeats) * run_seconds / seconds));
+      const double repeats = static_cast<double>(kind.repeats) * run_seconds / seconds;
+      kind.repeats = std::max(int64_t{1}, static_cast<int64_t>(repeats));
       return;
     }
     kind.repeats *= 2;
@@ -147,9 +214,13 @@ Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOpt
   machine.threads = threads;
 
   // One buffer serves all: a slice a thread, whose beginning is the thread's working set in L1 and L2. A slice has two
-  // steps at least, one for each half of a copy.
+  // halves, from the one to the other in a copy, and a half has some parts: a run through memory takes the next part of
+  // every slice, so that it is short and yet finds nothing in the caches.
   const int64_t wanted = options.memory_bytes > 0 ? options.memory_bytes : default_memory_bytes(target);
-  const int64_t slice = 2 * whole_steps(wanted / (2 * threads));
+  constexpr int64_t kPart = int64_t{32} << 20;
+  const int64_t parts = std::clamp<int64_t>(wanted / kPart, 1, 16);
+  const int64_t part = whole_steps(wanted / (2 * parts * threads));
+  const int64_t half = parts * part, slice = 2 * half;
   machine.memory_set = slice * threads;
   machine.l1_set = std::min(whole_steps(target.l1_bytes / 2), slice);
   machine.l2_set = std::min(whole_steps(target.l2_bytes / 2), slice);
@@ -164,30 +235,34 @@ Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOpt
   auto compute = [&](const char* name, int64_t flops, auto run) {
     Kind kind;
     kind.name = name;
-    kind.work = [&sink, run](int, int, int64_t repeats) { sink += run(repeats); };
+    kind.work = [&sink, run](int, int, int64_t, int64_t repeats) { sink += run(repeats); };
     kind.amount = [flops](int) { return static_cast<double>(flops); };
     kinds.push_back(std::move(kind));
   };
-  auto read = [&](const char* name, std::function<int64_t(int)> bytes) {
+  auto read_cache = [&](const char* name, int64_t bytes) {
     Kind kind;
     kind.name = name;
-    kind.work = [&, bytes](int thread, int of, int64_t repeats) {
-      sink += table.read(buffer.data() + (of == 1 ? 0 : thread * slice), bytes(of), repeats);
+    kind.work = [&, bytes](int thread, int, int64_t, int64_t repeats) {
+      sink += table.read(buffer.data() + thread * slice, bytes, repeats);
     };
-    kind.amount = [bytes](int of) { return static_cast<double>(bytes(of)); };
+    kind.amount = [bytes](int) { return static_cast<double>(bytes); };
     kinds.push_back(std::move(kind));
   };
-  auto copy = [&](const char* name, bool one, auto run) {
+  /// run(first half's part, second half's part) of the thread's own slice, or of all slices where it is alone.
+  auto through_memory = [&](const char* name, bool one, auto run) {
     Kind kind;
     kind.name = name;
     kind.one = one;
-    const int64_t half = machine.memory_set / 2;
-    kind.work = [&buffer, run, half, slice](int thread, int of, int64_t repeats) {
-      const int64_t bytes = of == 1 ? half : slice / 2;
-      std::byte* from = buffer.data() + (of == 1 ? 0 : thread * slice);
-      for (int64_t r = 0; r < repeats; ++r) run(from + bytes, from, bytes);
+    kind.moves = true;
+    kind.work = [&, run](int thread, int of, int64_t first, int64_t repeats) {
+      for (int64_t r = first; r < first + repeats; ++r) {
+        for (int64_t s = of == 1 ? 0 : thread; s < (of == 1 ? threads : thread + 1); ++s) {
+          std::byte* begin = buffer.data() + s * slice + r % parts * part;
+          run(begin, begin + half);
+        }
+      }
     };
-    kind.amount = [half, slice](int of) { return 2.0 * static_cast<double>(of == 1 ? half : slice / 2); };
+    kind.amount = [part, threads](int of) { return 2.0 * static_cast<double>(of == 1 ? part * threads : part); };
     kinds.push_back(std::move(kind));
   };
 
@@ -202,12 +277,14 @@ Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOpt
   if (int8_reason == nullptr) compute(kInt8, int8.flops, int8.run);
   if (bf16_reason != nullptr) machine.reasons[kBf16] = bf16_reason;
   if (int8_reason != nullptr) machine.reasons[kInt8] = int8_reason;
-  read("L1", [set = machine.l1_set](int) { return set; });
-  read("L2", [set = machine.l2_set](int) { return set; });
-  read("memory", [&machine, slice](int of) { return of == 1 ? machine.memory_set : slice; });
-  copy("copy", true, table.copy);
+  read_cache("L1", machine.l1_set);
+  read_cache("L2", machine.l2_set);
+  through_memory("memory", true, [&](const std::byte* a, const std::byte* b) {
+    sink += table.read(a, part, 1) + table.read(b, part, 1);
+  });
+  through_memory("copy", true, [&](const std::byte* a, std::byte* b) { table.copy(b, a, part); });
   if (table.copy_nt != nullptr) {
-    copy("copy_nt", false, table.copy_nt);
+    through_memory("copy_nt", false, [&](const std::byte* a, std::byte* b) { table.copy_nt(b, a, part); });
   } else {
     machine.reasons["copy_nt"] = "this instruction set has no non-temporal stores";
   }
@@ -223,24 +300,36 @@ Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOpt
     progress(kind.name);
   }
   // The kinds take turns, so that a slow moment of the machine falls on one run of several kinds, not on all of one.
-  for (int round = 0; round < rounds && (round < 3 || seconds_since(begin) < options.budget_seconds); ++round) {
+  // Where other programs disturb the runs there are more of them, as long as the budget lasts.
+  constexpr size_t kEnough = 7;
+  auto wanted_round = [&](int round) {
+    if (round < std::min(rounds, 3)) return true;
+    if (seconds_since(begin) >= options.budget_seconds) return false;
+    if (round < rounds) return true;
+    return !std::all_of(kinds.begin(), kinds.end(),
+                        [&](const Kind& k) { return k.settled(std::min(kEnough, static_cast<size_t>(rounds))); });
+  };
+  int64_t place = 0;  // in memory, for all kinds that go through it
+  for (int round = 0; wanted_round(round); ++round) {
     for (Kind& kind : kinds) {
       const double repeats = static_cast<double>(kind.repeats);
-      double seconds = 0;
       if (kind.one) {
-        run_alone(kind, kind.repeats, &seconds);
-        kind.one_thread.push_back(kind.amount(1) * repeats / seconds * 1e-9);
+        const Timing t = time_alone([&] { kind.work(0, 1, place, kind.repeats); });
+        kind.one_thread.push_back({kind.amount(1) * repeats / t.seconds * 1e-9, t.disturbed});
+        if (kind.moves) place += kind.repeats;
       }
-      seconds = time_together(team, [&](int thread, int of) { kind.work(thread, of, kind.repeats); });
-      kind.all_threads.push_back(kind.amount(threads) * threads * repeats / std::max(seconds, 1e-9) * 1e-9);
-      progress(kind.name);
+      const Timing t = time_together(team, [&](int thread, int of) { kind.work(thread, of, place, kind.repeats); });
+      kind.all_threads.push_back({kind.amount(threads) * threads * repeats / t.seconds * 1e-9, t.disturbed});
+      if (kind.moves) place += kind.repeats;
+      if (round < rounds) progress(kind.name);
     }
     ++machine.rounds;
   }
 
   for (const Kind& kind : kinds) {
-    const Rate rate{median(kind.one_thread), median(kind.all_threads)};
-    machine.noise = std::max({machine.noise, spread(kind.one_thread), spread(kind.all_threads)});
+    const Summary one = summarise(kind.one_thread), all = summarise(kind.all_threads);
+    const Rate rate{one.median, all.median};
+    machine.noise = std::max({machine.noise, one.spread, all.spread});
     if (kind.name == "fp32") machine.fp32 = rate;
     if (kind.name == kBf16) machine.bf16 = rate;
     if (kind.name == kInt8) machine.int8 = rate;

@@ -37,7 +37,8 @@ struct Machine {
   std::optional<double> copy_nt;  ///< the same on all threads with non-temporal stores; none: reasons["copy_nt"]
 
   int64_t l1_set = 0, l2_set = 0, memory_set = 0;  ///< bytes
-  int rounds = 0;                                  ///< runs each median is of
+  /// Runs of each kind. The medians are of those during which no other program took a processor, where there are three.
+  int rounds = 0;
   /// The largest distance between quartiles of a series of runs, as a fraction of its median. Above about 0.2 the
   /// machine did other work meanwhile.
   double noise = 0;
@@ -45,9 +46,9 @@ struct Machine {
 };
 
 struct MachineOptions {
-  double run_seconds = 0.008;  ///< about how long one run of one kind takes (memory: at least one pass)
-  int rounds = 9;              ///< runs of each kind, the kinds taking turns; at least 1
-  double budget_seconds = 7;   ///< after this long no further round is begun once there are three
+  double run_seconds = 0.003;  ///< about how long one run of one kind takes (memory: at least one part of the set)
+  int rounds = 15;             ///< runs of each kind, the kinds taking turns; more where few of them were undisturbed
+  double budget_seconds = 6;   ///< after this long no further round is begun once there are three
   int64_t memory_bytes = 0;    ///< 0: four times the L3 and 16 MB a core, at most 512 MB and a quarter of the memory
   /// Called after each of `total` steps.
   std::function<void(int64_t done, int64_t total, const std::string& what)> progress;

@@ -55,9 +55,10 @@ uint32_t read(const std::byte* data, int64_t bytes, int64_t repeats) {
 #pragma GCC unroll 8
       for (int j = 0; j < 8; ++j) sum[j] += load_bits(data + i + j * kVector);
     }
-    asm volatile("" ::: "memory");  // each pass reads again
+    asm volatile("" : "+r"(data));  // each pass reads again; a memory clobber would spill the sums
   }
   U all{};
+#pragma GCC unroll 8
   for (int j = 0; j < 8; ++j) all += sum[j];
   uint32_t total = 0;
   for (int i = 0; i < kLanes; ++i) total += all[i];

@@ -35,6 +35,7 @@ MachineOptions tiny() {
   MachineOptions options;
   options.run_seconds = 1e-4;
   options.rounds = 3;
+  options.budget_seconds = 0.2;  // a busy machine does not keep the test waiting for quiet moments
   options.memory_bytes = 4 << 20;
   return options;
 }
@@ -101,7 +102,7 @@ TEST(Machine, MeasuresEveryInstructionSetOnOneAndTwoThreads) {
       const Machine m = measure_machine(target, *team, options);
       EXPECT_EQ(last, total);
       EXPECT_EQ(m.threads, threads);
-      EXPECT_EQ(m.rounds, 3);
+      EXPECT_GE(m.rounds, 3);
       EXPECT_EQ(m.l1_set, 16 << 10);
       EXPECT_EQ(m.l2_set, 128 << 10);
       EXPECT_EQ(m.memory_set, 4 << 20);
@@ -138,6 +139,17 @@ TEST(Machine, StopsAfterThreeRoundsWhenTheBudgetIsSpent) {
   options.budget_seconds = 0;
   const auto team = make_thread_team(1);
   EXPECT_EQ(measure_machine(small_target(), *team, options).rounds, 3);
+}
+
+TEST(Machine, TakesMemoryInParts) {
+  MachineOptions options = tiny();
+  options.memory_bytes = 96 << 20;
+  options.rounds = 4;  // past the last part and round to the first
+  const auto team = make_thread_team(2);
+  const Machine m = measure_machine(small_target(), *team, options);
+  EXPECT_EQ(m.memory_set, 96 << 20);
+  EXPECT_GT(m.copy.all_threads, 1e-3);
+  EXPECT_LT(m.read_memory.all_threads, 1e5);
 }
 
 TEST(Machine, CopiesAndReadsEveryByte) {
