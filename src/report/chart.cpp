@@ -47,14 +47,34 @@ bool range_of(const std::vector<double>& values, bool log, double& low, double& 
   return true;
 }
 
-std::string tick_text(double value) {
-  if (std::fabs(value) < 1e-12) return "0";
-  if (std::fabs(value) >= 1e5 || std::fabs(value) < 1e-3) return fmt::format("{:.0e}", value);
-  return fmt::format("{:g}", value);
+std::string plain_text(double value) {
+  if (value == 0) return "0";
+  const double size = std::fabs(value);
+  if (size >= 1e-3 && size < 1e5) return fmt::format("{:g}", value);
+  static constexpr const char* kRaised[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  const double exponent = std::floor(std::log10(size) + 1e-9), factor = value / std::pow(10, exponent);
+  std::string out = std::fabs(factor - 1) < 1e-6 ? "10" : fmt::format("{:.3g}·10", factor);
+  if (exponent < 0) out += "⁻";
+  for (char digit : fmt::format("{:.0f}", std::fabs(exponent))) out += kRaised[digit - '0'];
+  return out;
+}
+
+/// Ticks of one axis share their digits after the point.
+std::string tick_text(double value, const std::vector<double>& ticks) {
+  if (ticks.size() > 1 && std::fabs(ticks.front()) < 1e5 && std::fabs(ticks.back()) < 1e5) {
+    const double step = ticks[1] - ticks[0];
+    for (int digits = 0; digits < 5; ++digits) {
+      const double scaled = step * std::pow(10, digits);
+      if (std::fabs(scaled - std::round(scaled)) < 1e-6 * scaled)
+        return fmt::format("{:.{}f}", std::fabs(value) < 1e-12 ? 0.0 : value, digits);
+    }
+  }
+  return plain_text(value);
 }
 
 std::string stroke(const Curve& curve) {
-  return fmt::format("style=\"stroke:var(--{}){}\"", curve.colour, curve.dashed ? ";stroke-dasharray:6 4" : "");
+  return fmt::format("style=\"stroke:var(--{}){}{}\"", curve.colour, curve.dashed ? ";stroke-dasharray:6 4" : "",
+                     curve.thin ? ";stroke-width:1.3" : "");
 }
 
 std::string draw(const Curve& curve, const Chart& chart, const Axis& x, const Axis& y) {
@@ -69,8 +89,8 @@ std::string draw(const Curve& curve, const Chart& chart, const Axis& x, const Ax
     pen = true;
     const bool alone = curve.y.size() == 1;
     if (curve.dots || alone)
-      dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.6\" style=\"fill:var(--{})\"/>", x(chart.x[i]),
-                          y(curve.y[i]), curve.colour);
+      dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" style=\"fill:var(--{})\"/>", x(chart.x[i]),
+                          y(curve.y[i]), curve.thin ? 1.8 : 2.8, curve.colour);
   }
   return fmt::format("<path class=\"curve\" {} d=\"{}\"/>{}", stroke(curve), path, dots);
 }
@@ -122,8 +142,8 @@ std::string x_axis(const Chart& chart, const Axis& x, double bottom) {
     for (size_t i = 0; i < chart.categories.size(); i += std::max<size_t>(every, 1))
       label(x(chart.x[i]), chart.categories[i]);
   } else {
-    for (double tick : chart.log_x ? log_ticks(x.low, x.high) : nice_ticks(x.low, x.high, 6))
-      label(x(tick), tick_text(tick));
+    const std::vector<double> ticks = chart.log_x ? log_ticks(x.low, x.high) : nice_ticks(x.low, x.high, 6);
+    for (double tick : ticks) label(x(tick), chart.log_x ? plain_text(tick) : tick_text(tick, ticks));
   }
   return out;
 }
@@ -197,11 +217,12 @@ std::string chart_figure(const Chart& chart) {
   std::string out = head + legend(chart);
   out += fmt::format("<svg class=\"plot\" role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {} {}\">",
                      escape_html(describe(chart)), kWidth, kHeight);
-  for (double tick : chart.log_y ? log_ticks(y.low, y.high) : nice_ticks(y.low, y.high, 5))
+  const std::vector<double> ticks = chart.log_y ? log_ticks(y.low, y.high) : nice_ticks(y.low, y.high, 5);
+  for (double tick : ticks)
     out += fmt::format(
         "<path class=\"grid\" d=\"M{:.1f} {:.1f}H{:.1f}\"/><text x=\"{:.1f}\" y=\"{:.1f}\" "
         "text-anchor=\"end\">{}</text>",
-        x.from, y(tick), x.to, x.from - 6, y(tick) + 4, tick_text(tick));
+        x.from, y(tick), x.to, x.from - 6, y(tick) + 4, chart.log_y ? plain_text(tick) : tick_text(tick, ticks));
   out += fmt::format("<path class=\"axis\" d=\"M{:.1f} {:.1f}V{:.1f}H{:.1f}\"/>", x.from, y.to, y.from, x.to);
   out += x_axis(chart, x, y.from);
   out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", (x.from + x.to) / 2,

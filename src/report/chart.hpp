@@ -15,6 +15,7 @@ struct Curve {
   std::string colour;     ///< "c0" to "c7", or "ct" (the truth)
   bool dashed = false;
   bool dots = false;
+  bool thin = false;  ///< what the main curve is compared with
 };
 
 /// Curves over common x values, drawn as SVG with axes, units and legend; a script shows the values at the pointer.

@@ -71,7 +71,10 @@ std::string html_table(const std::vector<std::string>& header, const std::vector
   if (!caption.empty()) out += "<caption>" + escape_html(caption) + "</caption>";
   if (!header.empty()) {
     out += "<thead><tr>";
-    for (const std::string& name : header) out += "<th scope=\"col\">" + escape_html(name) + "</th>";
+    for (size_t i = 0; i < header.size(); ++i) {  // headings stand where their numbers do
+      const bool right = !rows.empty() && i < rows.front().size() && rows.front()[i].css.starts_with("num");
+      out += fmt::format("<th scope=\"col\"{}>{}</th>", right ? " class=\"num\"" : "", escape_html(header[i]));
+    }
     out += "</tr></thead>";
   }
   out += "<tbody>";

@@ -26,7 +26,7 @@ font-size:.93rem}caption{text-align:left;padding:0 0 6px;font-weight:600}
 th,td{padding:6px 12px 6px 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
 white-space:nowrap}td:last-child,thead th:last-child{padding-right:4px}
 thead th{color:var(--soft);font-weight:600;font-size:.85rem}tbody th{font-weight:500}
-.num{text-align:right}td.best{font-weight:700}tr .model{font-weight:700}
+.num,thead .num{text-align:right}td.best{font-weight:700}tr .model{font-weight:700}
 .badge{display:inline-block;padding:1px 10px;border-radius:99px;font-size:.85rem;font-weight:600;white-space:nowrap;
 background:var(--panel)}
 .better,.finished{color:var(--good);background:var(--goodbg)}.worse,.failed{color:var(--bad);background:var(--badbg)}
@@ -41,12 +41,13 @@ td.better,td.worse,td.same{background:none;font-weight:600}
 .numbers b{display:block;font-size:1.2rem;font-variant-numeric:tabular-nums}.numbers span{color:var(--soft);
 font-size:.85rem}
 progress{width:100%;height:10px;accent-color:var(--accent)}
+.tables{display:grid;gap:0 30px;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr))}
 .charts,.maps{display:grid;gap:22px 30px;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));
 margin:.8em 0}.maps.three{grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}
 figure{margin:0;min-width:0}figcaption{font-size:.92rem;font-weight:600;color:var(--ink);margin:0 0 4px}
 figure .note{font-size:.86rem;color:var(--soft);margin:2px 0 0}
 .chart{position:relative}.chart svg,.map svg{display:block;width:100%;height:auto}
-.chart text{fill:var(--soft);font-size:12.5px}.chart .grid{stroke:var(--grid);fill:none}
+.chart text{fill:var(--soft);font-size:11.5px}.chart .grid{stroke:var(--grid);fill:none}
 .chart .axis{stroke:var(--line);fill:none}.chart .curve{fill:none;stroke-width:1.9;stroke-linejoin:round}
 .chart .ref{stroke:var(--soft);stroke-dasharray:2 3;fill:none}.chart .hair{stroke:var(--soft);visibility:hidden}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.84rem;color:var(--soft);margin:0 0 2px}
@@ -60,7 +61,7 @@ font-variant-numeric:tabular-nums;white-space:nowrap}
 .graticule{fill:none;stroke:#000;stroke-opacity:.16;stroke-width:.6;vector-effect:non-scaling-stroke}
 .bar{margin:5px 0 0}.ramp{height:9px;border-radius:2px}.ends{display:flex;justify-content:space-between;
 font-size:.82rem;color:var(--soft);font-variant-numeric:tabular-nums}
-.whisker{width:190px;height:20px;display:block}.whisker .zero{stroke:var(--soft);stroke-dasharray:2 2}
+#series text{font-size:12.5px}.whisker{width:150px;height:20px;display:block}.whisker .zero{stroke:var(--soft);stroke-dasharray:2 2}
 .whisker .ci{stroke:currentColor;stroke-width:2.5}.whisker circle{fill:currentColor}
 details{margin:.8em 0}summary{cursor:pointer;color:var(--accent)}
 pre{background:var(--panel);padding:14px;border-radius:8px;overflow:auto;font-size:.84rem;line-height:1.45;
@@ -77,7 +78,7 @@ padding:4px 10px}button{cursor:pointer}output{font-weight:700;min-width:5.5em;fo
 .cross.halo{stroke:#fff;stroke-width:4.5}
 #script-error{color:var(--bad)}
 @media(max-width:600px){body{padding:14px 14px 30px;font-size:15.5px}h1{font-size:1.45rem}section{margin-top:26px}
-.box{padding:12px 14px}.chart text{font-size:13.5px}th,td{padding-right:10px}}
+.box{padding:12px 14px}th,td{padding-right:10px}.chart text{font-size:14px}}
 @media print{nav,.controls{display:none}section{break-inside:avoid}}
 )css";
 

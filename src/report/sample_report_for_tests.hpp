@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct SampleWorld {
     records = Tensor(DType::f32, {kMonths, 2, rows, columns});
     auto out = records.as<float>();
     size_t at = 0;
+    std::minstd_rand noise(1);
     for (int64_t t = 0; t < kMonths; ++t) {
       phase.push_back(t % 12);
       month.push_back(static_cast<int>(t % 12));
@@ -52,6 +54,7 @@ struct SampleWorld {
               value +=
                   4.0 / k * c * std::sin(k * b + turn + 3 * std::sin(0.7 * turn)) * std::cos((k + 1) * a + 0.3 * turn);
             }
+            value += 0.4 * (static_cast<double>(noise()) / static_cast<double>(std::minstd_rand::max()) - 0.5);
             const bool missing = y < -80 && x > 300 && x < 330;
             out[at++] = missing ? NAN : static_cast<float>(value);
           }

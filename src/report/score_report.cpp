@@ -186,6 +186,7 @@ std::string paired_html(const View& view) {
       "or "
       "\"worse\" only where the whole interval lies on one side.");
   std::vector<std::string> notes;
+  out += "<div class=\"tables\">";
   for (const VariableScore& score : view.card.scores) {
     if (score.paired.empty()) continue;
     double limit = 0;
@@ -210,6 +211,7 @@ std::string paired_html(const View& view) {
     out += html_table({"against", "difference", "95 % interval", "", "the model is"}, rows,
                       fmt::format("{}{}, {}", score.variable, view.bracketed(score.variable), view.lead(score.lead)));
   }
+  out += "</div>\n";
   if (!notes.empty()) {
     out += "<details><summary>Notes on the intervals</summary><ul>";
     for (const std::string& note : notes) out += "<li>" + escape_html(note) + "</li>";
@@ -223,6 +225,8 @@ std::string skill_html(const View& view) {
       "RMSE is the root of the area-weighted mean of squares over all cells and times; ACC correlates anomalies (1 is "
       "perfect, "
       "0 is what climatology reaches); bias is the mean error. The lowest RMSE of each table is in bold.");
+  std::string left_out;
+  out += "<div class=\"tables\">";
   for (const VariableScore& score : view.card.scores) {
     const int digits = digits_for(view.card.has_model       ? score.model.global.rmse
                                   : score.baselines.empty() ? NAN
@@ -245,12 +249,14 @@ std::string skill_html(const View& view) {
     out += html_table({"forecast", "RMSE" + units, "ACC", "bias" + units, "mean |error|" + units, "times"}, rows,
                       fmt::format("{}, {}", score.variable, view.lead(score.lead)));
     if (view.card.has_model && score.missing_share > 0)
-      out += paragraph(
-          fmt::format("The model gives no value at {:.2g} % of the area where the truth has one: these cells are "
-                      "left out for all forecasts alike.",
-                      100 * score.missing_share),
+      left_out += paragraph(
+          fmt::format(
+              "{} {}: the model gives no value at {:.2g} % of the area where the truth has one: these cells are "
+              "left out for all forecasts alike.",
+              score.variable, view.lead(score.lead), 100 * score.missing_share),
           "soft");
   }
+  out += "</div>\n" + left_out;
   if (view.card.leads.size() > 1) {
     out += "<div class=\"charts\">";
     for (const std::string& variable : view.card.variables) {
@@ -260,7 +266,7 @@ std::string skill_html(const View& view) {
                   .units = view.units(variable)};
       if (view.card.has_model) chart.curves.push_back({"model", {}, "c0", false, true});
       for (const std::string& name : view.card.baseline_names)
-        chart.curves.push_back({view.label(name), {}, view.colour(name), true, true});
+        chart.curves.push_back({view.label(name), {}, view.colour(name), view.is_ablation(name), true, true});
       for (int64_t lead : view.card.leads) {
         const VariableScore& score = view.card.at(variable, lead);
         chart.x.push_back(static_cast<double>(lead));
@@ -320,7 +326,8 @@ std::string bands_and_months_html(const View& view) {
   const auto curves_for = [&](const VariableScore& score, Chart& chart, const auto& values) {
     if (view.card.has_model) chart.curves.push_back({"model", values(score.model), "c0", false, true});
     for (const auto& [name, baseline] : score.baselines)
-      chart.curves.push_back({view.label(name), values(baseline), view.colour(name), true, true});
+      chart.curves.push_back(
+          {view.label(name), values(baseline), view.colour(name), view.is_ablation(name), true, true});
     for (size_t i = 0; i < chart.categories.size(); ++i) chart.x.push_back(static_cast<double>(i));
   };
   for (const VariableScore& score : view.card.scores) {
@@ -390,7 +397,8 @@ std::string spectra_html(const View& view) {
     for (size_t i = 0; i < score.spectra.size(); ++i) {
       const auto& pair = score.spectra[i].second;
       if (pair.rows > 0 && pair.ratio.size() == globe.ratio.size())
-        ratio.curves.push_back({score.spectra[i].first, tail(pair.ratio), fmt::format("c{}", i % 8), i > 0, false});
+        ratio.curves.push_back(
+            {score.spectra[i].first, tail(pair.ratio), fmt::format("c{}", i % 8), false, false, i > 0});
     }
     ratio.note =
         "Below 1 the forecast is smoother than the truth, as every forecast of a mean is; above 1 it invents detail.";
