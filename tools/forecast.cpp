@@ -41,7 +41,7 @@ int run(const Options& o) {
   file.grid = p.grid;
   file.calendar = p.calendar;
   file.variables = p.variables;
-  file.step = p.lead == 1 ? p.step.describe() : fmt::format("{} x {}", p.lead, p.step.describe());
+  file.step = p.lead_text();
   for (int64_t k = 0; k <= o.steps; ++k) file.lead_steps.push_back(k);
   file.fields = Tensor(DType::f32, {static_cast<int64_t>(inits.size()), o.steps + 1, p.variable_count(), p.rows(), p.columns()});
   Progress progress("initial time", static_cast<int64_t>(inits.size()), o.common.quiet);

@@ -54,7 +54,7 @@ Description describe_emulator(const std::string& path) {
   d.line("Emulator", path);
   d.line("Forecasts", names);
   d.line("Grid", p.grid.describe());
-  d.line("Step", fmt::format("{} x {}", p.lead, p.step.describe()));
+  d.line("Step", p.lead_text());
   d.line("Target", train::to_string(p.target));
   d.line("Inputs", fmt::format("{} past states, means over {}{}{}{}", p.history,
                                p.means.empty() ? "nothing" : fmt::format("{} records", fmt::join(p.means, " and ")),

@@ -100,8 +100,8 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
                   const Forecasts& f, const score::ScoreRequest& request, const score::Scorecard& card, const std::string& model) {
   const score::LeadCase& shown = request.cases.front();
   report::ScoreReport r;
-  r.title = "Test scores: " + model;
-  r.description = f.description + fmt::format(", {} ahead and on", p.step.describe());
+  r.title = fmt::format("{}: test scores", std::filesystem::path(truth.dataset().files().front()).stem().string());
+  r.description = fmt::format("{}, the first {} ahead.", f.description, p.lead_text());
   r.choice = config.train.notes;
   r.facts = {{"Model", model},
              {"Target", train::to_string(p.target)},
@@ -111,7 +111,7 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
              {"Program", "gregale " GREGALE_VERSION}};
   r.card = card;
   if (!f.ablation.empty()) r.ablation_name = kAblation;
-  r.step = p.step.describe();
+  r.step = p.lead_text();
   r.latitudes = p.grid.latitudes();
   r.longitudes = p.grid.longitudes();
   r.map_lead = shown.lead;

@@ -14,6 +14,7 @@
 
 #include "data/static_fields.hpp"
 #include "gregale/error.hpp"
+#include "gregale/random.hpp"
 #include "train/features.hpp"
 
 namespace gregale::train {
@@ -69,6 +70,10 @@ std::vector<std::string> Problem::variable_names() const {
   std::vector<std::string> names;
   for (const auto& v : variables) names.push_back(v.name);
   return names;
+}
+
+std::string Problem::lead_text() const {
+  return lead == 1 ? step.describe() : fmt::format("{} x {}", lead, step.describe());
 }
 
 Reference Problem::reference_from(const score::BaselineModel& model) const {

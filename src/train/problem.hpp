@@ -82,6 +82,7 @@ struct Problem {
   int64_t variable_count() const { return static_cast<int64_t>(variables.size()); }
   int64_t field_size() const { return variable_count() * grid.cells(); }
   std::vector<std::string> variable_names() const;
+  std::string lead_text() const;  ///< how far one forecast step reaches: "1 month", "2 x 6 hours"
 
   Reference reference() const { return reference_from(baselines); }
   Reference reference_from(const score::BaselineModel& model) const;

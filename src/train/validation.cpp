@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "gregale/error.hpp"
 #include "report/training_report.hpp"
@@ -59,14 +60,14 @@ ValidationPoint Validator::measure(ExecutionContext& context, const VariableValu
 void Validator::write_report(const std::string& path, const RunConfig& config, const nlohmann::json& history,
                              const TrainProgress& progress, const std::string& status) const {
   report::TrainingReport r;
-  r.title = "Training: " + config.model.name + " on " + fmt::format("{}", records_.dataset().files().front());
+  r.title = fmt::format("{}: training", std::filesystem::path(records_.dataset().files().front()).stem().string());
   r.status = status;
   r.configuration = print_config(config);
   r.choice = config.train.notes;
   const grid::TimeAxis& time = records_.time();
   auto label = [&](size_t i) { return time.label_of(time.advance(time.seconds(inits_[i]), problem_.lead)); };
-  r.validation = fmt::format("{} forecasts of {} to {}, {} x {} ahead", inits_.size(), label(0), label(inits_.size() - 1),
-                             problem_.lead, problem_.step.describe());
+  r.validation = fmt::format("{} forecasts of {} to {}, {} ahead", inits_.size(), label(0), label(inits_.size() - 1),
+                             problem_.lead_text());
   r.step = progress.step;
   r.total_steps = progress.total;
   r.seconds = progress.seconds;
