@@ -49,8 +49,8 @@ void print_table(const kernels::Machine& m) {
   print_line("copy", m.copy, "GB/s", memory + " in all, ordinary stores; bytes read + bytes written");
   if (m.copy_nt) print_line("copy nt", "", number(*m.copy_nt), "GB/s", "the same with non-temporal stores");
   fmt::print(
-      "\nMedians of {} runs. Gflop/s: 1e9 operations a second, a multiply-add counting two; GB/s: 1e9 bytes a "
-      "second.\n",
+      "\nMedians of {} runs each, without those that another program interrupted. Gflop/s: 1e9 operations a second, a\n"
+      "multiply-add counting two; GB/s: 1e9 bytes a second.\n",
       m.rounds);
 }
 
@@ -82,7 +82,8 @@ int run(const Options& o) {
   constexpr double kNoisy = 0.2;
   if (machine->noise > kNoisy && !o.common.quiet) {
     std::fprintf(
-        stderr, "note: runs differed by up to %.0f%%: the machine was probably doing other work%s\n", machine->noise * 100,
+        stderr, "note: runs differed by up to %.0f%%: the machine was probably doing other work%s\n",
+        machine->noise * 100,
         cached ? " when it was measured; --fresh measures again" : "; measure again with --fresh when it is idle");
   }
   if (o.common.json) {

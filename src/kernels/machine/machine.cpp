@@ -157,24 +157,29 @@ struct Kind {
 };
 
 struct Summary {
-  double median = 0, spread = 0;
+  double value = 0, spread = 0;
 };
 
-/// Of the runs that nothing disturbed where there are three of them, else of all.
+double quantile_spread(const std::vector<double>& sorted) {
+  const size_t n = sorted.size();
+  return sorted[n - 1 - n / 4] - sorted[n / 4];
+}
+
+/// The median of the runs that nothing disturbed, few as they may be. Where there are none, the fastest run: what
+/// disturbs a run can only slow it down.
 Summary summarise(const std::vector<Sample>& samples) {
-  constexpr size_t kFewest = 3;
-  std::vector<double> values;
-  for (const Sample& s : samples)
-    if (!s.disturbed) values.push_back(s.rate);
-  if (values.size() < kFewest) {
-    values.clear();
-    for (const Sample& s : samples) values.push_back(s.rate);
+  constexpr size_t kFewest = 3;  // below this the spread is that of all runs, so that the doubt shows
+  std::vector<double> all, quiet;
+  for (const Sample& s : samples) {
+    all.push_back(s.rate);
+    if (!s.disturbed) quiet.push_back(s.rate);
   }
-  if (values.empty()) return {};
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  const double median = (values[(n - 1) / 2] + values[n / 2]) / 2;
-  return {median, (values[n - 1 - n / 4] - values[n / 4]) / median};
+  if (all.empty()) return {};
+  std::sort(all.begin(), all.end());
+  std::sort(quiet.begin(), quiet.end());
+  const size_t n = quiet.size();
+  const double value = n > 0 ? (quiet[(n - 1) / 2] + quiet[n / 2]) / 2 : all.back();
+  return {value, quantile_spread(n >= kFewest ? quiet : all) / value};
 }
 
 /// As many repeats as fill about run_seconds; warms up the caches and the clock meanwhile.
@@ -328,7 +333,7 @@ Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOpt
 
   for (const Kind& kind : kinds) {
     const Summary one = summarise(kind.one_thread), all = summarise(kind.all_threads);
-    const Rate rate{one.median, all.median};
+    const Rate rate{one.value, all.value};
     machine.noise = std::max({machine.noise, one.spread, all.spread});
     if (kind.name == "fp32") machine.fp32 = rate;
     if (kind.name == kBf16) machine.bf16 = rate;

@@ -37,9 +37,10 @@ struct Machine {
   std::optional<double> copy_nt;  ///< the same on all threads with non-temporal stores; none: reasons["copy_nt"]
 
   int64_t l1_set = 0, l2_set = 0, memory_set = 0;  ///< bytes
-  /// Runs of each kind. The medians are of those during which no other program took a processor, where there are three.
+  /// Runs of each kind. A value is the median of those during which no other program took a processor, or the fastest
+  /// run where every one was disturbed.
   int rounds = 0;
-  /// The largest distance between quartiles of a series of runs, as a fraction of its median. Above about 0.2 the
+  /// The largest distance between quartiles of a series of runs, as a fraction of its value. Above about 0.2 the
   /// machine did other work meanwhile.
   double noise = 0;
   std::map<std::string, std::string> reasons;  ///< why a value is missing
