@@ -176,7 +176,7 @@ std::vector<double> log_ticks(double low, double high) {
   std::vector<double> ticks;
   if (!(low > 0) || !(high > low) || !std::isfinite(high)) return ticks;
   const int first = static_cast<int>(std::floor(std::log10(low))), last = static_cast<int>(std::ceil(std::log10(high)));
-  const double decades = std::log10(high / low);
+  const double decades = std::log10(high) - std::log10(low);
   const int every = std::max(1, static_cast<int>(decades / 7));
   for (int e = first; e <= last; ++e)
     for (double m : {1.0, 2.0, 5.0}) {

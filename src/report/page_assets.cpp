@@ -41,7 +41,8 @@ td.better,td.worse,td.same{background:none;font-weight:600}
 .numbers b{display:block;font-size:1.2rem;font-variant-numeric:tabular-nums}.numbers span{color:var(--soft);
 font-size:.85rem}
 progress{width:100%;height:10px;accent-color:var(--accent)}
-.tables{display:grid;gap:0 30px;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr))}
+.tables{display:grid;gap:0 30px;align-items:start;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr))}.tables>*{min-width:0}
+.tables>.box{margin:0}.tables:has(.box){gap:14px 30px;margin-bottom:14px;align-items:stretch}
 .charts,.maps{display:grid;gap:22px 30px;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));
 margin:.8em 0}.maps.three{grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}
 figure{margin:0;min-width:0}figcaption{font-size:.92rem;font-weight:600;color:var(--ink);margin:0 0 4px}
@@ -61,7 +62,7 @@ font-variant-numeric:tabular-nums;white-space:nowrap}
 .graticule{fill:none;stroke:#000;stroke-opacity:.16;stroke-width:.6;vector-effect:non-scaling-stroke}
 .bar{margin:5px 0 0}.ramp{height:9px;border-radius:2px}.ends{display:flex;justify-content:space-between;
 font-size:.82rem;color:var(--soft);font-variant-numeric:tabular-nums}
-#series text{font-size:12.5px}.whisker{width:150px;height:20px;display:block}.whisker .zero{stroke:var(--soft);stroke-dasharray:2 2}
+#series text{font-size:12.5px}.compact table{font-size:.88rem}.compact th,.compact td{padding-right:9px}.whisker{width:120px;height:20px;display:block}.whisker .zero{stroke:var(--soft);stroke-dasharray:2 2}
 .whisker .ci{stroke:currentColor;stroke-width:2.5}.whisker circle{fill:currentColor}
 details{margin:.8em 0}summary{cursor:pointer;color:var(--accent)}
 pre{background:var(--panel);padding:14px;border-radius:8px;overflow:auto;font-size:.84rem;line-height:1.45;

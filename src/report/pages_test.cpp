@@ -112,6 +112,7 @@ TEST(Chart, TicksAreRound) {
   EXPECT_TRUE(nice_ticks(0, std::numeric_limits<double>::infinity(), 5).empty());
   EXPECT_TRUE(log_ticks(0, 5).empty());
   EXPECT_LT(log_ticks(1e-300, 1e300).size(), 20u);
+  EXPECT_GT(log_ticks(1e-300, 1e300).size(), 4u);
 }
 
 TEST(Chart, DrawsWhatIsFinite) {
@@ -248,7 +249,7 @@ TEST_F(Score, SliderFieldsDecodeToTheValues) {
         ASSERT_NEAR(offset + scale * q, static_cast<double>(value), 0.51 * scale);
       }
     }
-  EXPECT_EQ(missing, 24);  // one cell of the sample has no values
+  EXPECT_EQ(missing, 2 * 24);  // two cells of the sample have no values
   EXPECT_LT(scale, 0.001);
   EXPECT_EQ(decode_int16(entry["climatology"]).size(), static_cast<size_t>(12 * cells)) << "each month once";
   EXPECT_EQ(entry["climatologyOf"][13], entry["climatologyOf"][1]);

@@ -193,9 +193,12 @@ TEST(Map, CoastlineIsAPathWithinTheGlobe) {
 TEST(TerminalMap, PlainTextShowsAKnownField) {
   const std::string map = terminal_map(small_field(), small_grid(), "m/s", 24, TerminalColours::none);
   EXPECT_EQ(map,
-            "  90N|@@@@@@@@@@@@@@@@@|\n"
-            "")
-      << "the golden text below is compared line by line";
+            "  90N|@@@####@@@@@@@@@@|\n"
+            "     |@@@####@@@@@@@@@@|\n"
+            "    0|???++++++++++++??|\n"
+            "  90S|                 |\n"
+            "      180           180\n"
+            "      -1 [ .:-=+*#%@] 1 m/s\n");
 }
 
 TEST(TerminalMap, ColoursEndWithEachLine) {
@@ -207,7 +210,9 @@ TEST(TerminalMap, ColoursEndWithEachLine) {
   for (size_t end = map.find('\n'); end != std::string::npos; begin = end + 1, end = map.find('\n', begin)) {
     const std::string line = map.substr(begin, end - begin);
     const size_t last = line.rfind("\x1b[");
-    if (last != std::string::npos) EXPECT_EQ(line.substr(last, 4), "\x1b[0m") << line;
+    if (last != std::string::npos) {
+      EXPECT_EQ(line.substr(last, 4), "\x1b[0m") << line;
+    }
   }
   EXPECT_EQ(begin, map.size());
   const std::string fewer = terminal_map(small_field(), small_grid(), "m/s", 40, TerminalColours::palette256);

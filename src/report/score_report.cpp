@@ -152,7 +152,7 @@ std::string caution_html(const View& view) {
 }
 
 std::string verdict_html(const View& view) {
-  std::string out;
+  std::string out = "<div class=\"tables\">";
   const int64_t lead = view.card.leads.front();
   for (const VariableScore& score : view.card.scores) {
     if (score.lead != lead || score.paired.empty()) continue;
@@ -175,7 +175,7 @@ std::string verdict_html(const View& view) {
              escape_html(score::verdict_sentence(view.card, score, *best)) + "</p>";
     out += "</div>\n";
   }
-  return out;
+  return out + "</div>\n";
 }
 
 std::string paired_html(const View& view) {
@@ -186,7 +186,7 @@ std::string paired_html(const View& view) {
       "or "
       "\"worse\" only where the whole interval lies on one side.");
   std::vector<std::string> notes;
-  out += "<div class=\"tables\">";
+  out += "<div class=\"tables compact\">";
   for (const VariableScore& score : view.card.scores) {
     if (score.paired.empty()) continue;
     double limit = 0;
@@ -200,15 +200,15 @@ std::string paired_html(const View& view) {
                                             interval_text(interval, digits));
       rows.push_back(
           {{escape_html(view.label(name)), ""},
+           {score::to_string(interval.verdict), css_of(interval.verdict)},
            {number(interval.difference, digits, true), "num"},
            {interval_text(interval, digits), "num"},
-           {whisker(interval.low95, interval.difference, interval.high95, limit, words), css_of(interval.verdict)},
-           {score::to_string(interval.verdict), css_of(interval.verdict)}});
+           {whisker(interval.low95, interval.difference, interval.high95, limit, words), css_of(interval.verdict)}});
       const std::string note = score::reliability_note(interval);
       if (!note.empty())
         notes.push_back(fmt::format("{}, {}, {}: {}", score.variable, view.lead(score.lead), view.label(name), note));
     }
-    out += html_table({"against", "difference", "95 % interval", "", "the model is"}, rows,
+    out += html_table({"against", "the model is", "difference", "95 % interval", ""}, rows,
                       fmt::format("{}{}, {}", score.variable, view.bracketed(score.variable), view.lead(score.lead)));
   }
   out += "</div>\n";

@@ -144,11 +144,11 @@ const char* const kSliderScript = R"js(
     high += room;
     const n = data.times.length, X = t => L + (n > 1 ? t / (n - 1) : 0.5) * (W - L - R), Y = v => H - B - (v - low) / (high - low) * (H - T - B);
     const plot = element('svg', {viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': 'Time series: ' + caption.textContent});
-    const raw = (high - low) / 4, power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 2.5, 5, 10].find(s => s * power >= raw) * power;
+    const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 2.5, 5, 10].find(s => s * power >= raw) * power;
     for (let v = Math.ceil(low / step) * step; v <= high; v += step)
       plot.append(element('path', {class: 'grid', d: `M${L} ${Y(v)}H${W - R}`}),
                   element('text', {x: L - 6, y: Y(v) + 4, 'text-anchor': 'end'}, digits(+v.toPrecision(8))));
-    const every = Math.ceil(n * 70 / (W - L - R));
+    const every = Math.ceil(n * 84 / (W - L - R));
     for (let t = 0; t < n; t += every)
       plot.append(element('text', {x: X(t), y: H - B + 20, 'text-anchor': t ? 'middle' : 'start'}, data.times[t]));
     plot.append(element('path', {class: 'axis', d: `M${L} ${T}V${H - B}H${W - R}`}),

@@ -1,0 +1,52 @@
+# Copyright 2026 The Gregale authors
+# SPDX-License-Identifier: Apache-2.0
+# Runs the sample pages in a headless browser and reads what their scripts did from the resulting document.
+# cmake -DSAMPLE_PAGES=program -DCHROMIUM=program -DFOLDER=scratch -P browser.cmake
+file(MAKE_DIRECTORY ${FOLDER}/sample)
+execute_process(COMMAND ${SAMPLE_PAGES} ${FOLDER}/sample COMMAND_ERROR_IS_FATAL ANY)
+
+# The document of a page after its scripts ran.
+function(dump page width out)
+  execute_process(
+    COMMAND ${CHROMIUM} --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run
+      --user-data-dir=${FOLDER}/profile --window-size=${width},900 --dump-dom file://${FOLDER}/sample/${page}
+    OUTPUT_VARIABLE document ERROR_VARIABLE messages RESULT_VARIABLE status TIMEOUT 100)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${page}: the browser failed (${status}): ${messages}")
+  endif()
+  set(${out} "${document}" PARENT_SCOPE)
+endfunction()
+
+function(expect page document pattern)
+  if(NOT document MATCHES "${pattern}")
+    string(REGEX MATCH "<body[^>]*>" body "${document}")
+    message(SEND_ERROR "${page}: no match of '${pattern}'; ${body}")
+  endif()
+endfunction()
+function(refuse page document pattern)
+  if(document MATCHES "${pattern}")
+    message(SEND_ERROR "${page}: '${CMAKE_MATCH_0}' was not to be there")
+  endif()
+endfunction()
+
+file(READ ${FOLDER}/sample/score.html page)
+file(READ ${CMAKE_CURRENT_LIST_DIR}/driver.js driver)
+string(REPLACE "</body>" "<script>${driver}</script></body>" page "${page}")
+file(WRITE ${FOLDER}/sample/driven.html "${page}")
+foreach(width 1280 390)
+  dump(driven.html ${width} document)
+  refuse(driven.html "${document}" "<p id=.script-error[^<]*<")
+  expect(driven.html "${document}" "data-slider=\"24\"")
+  expect(driven.html "${document}" "data-charts=\"1[0-9]\"")
+  expect(driven.html "${document}" "data-failed=\"nothing\"")
+endforeach()
+
+dump(training.html 1280 document)
+refuse(training.html "${document}" "<p id=.script-error[^<]*<")
+expect(training.html "${document}" "data-refresh=\"5\"")
+expect(training.html "${document}" "id=\"age\">written [0-9]+ s ago<")
+expect(training.html "${document}" "data-charts=\"4\"")
+dump(finished.html 390 document)
+refuse(finished.html "${document}" "<p id=.script-error[^<]*<")
+expect(finished.html "${document}" "data-refresh=\"0\"")
+expect(finished.html "${document}" "id=\"age\"></span>")
