@@ -43,10 +43,11 @@ if ! $check; then
   printf '%s\0' "${files[@]}" | xargs -0 -P "$(nproc)" -n 20 "$clang_format" -i --style=file
   exit 0
 fi
-# One process a file, whose exit status is the answer.
+# Complaints look like "src/base/log.cpp:12:3: error: code should be clang-formatted ..."; each process hands on its own.
 # shellcheck disable=SC2016
-unformatted="$(printf '%s\0' "${files[@]}" | CLANG_FORMAT="$clang_format" xargs -0 -P "$(nproc)" -n 1 sh -c \
-  '"$CLANG_FORMAT" --dry-run --Werror --ferror-limit=1 --style=file "$1" > /dev/null 2>&1 || echo "$1"' check | sort)"
+unformatted="$(printf '%s\0' "${files[@]}" | CLANG_FORMAT="$clang_format" xargs -0 -P "$(nproc)" -n 20 sh -c '
+  complaints="$("$CLANG_FORMAT" --dry-run --Werror --style=file "$@" 2>&1)" ||
+    echo "$complaints" | sed -n "s/^\([^ :][^:]*\):[0-9][0-9]*:[0-9][0-9]*: .*/\1/p" | uniq' check | sort -u)"
 if [[ -n "$unformatted" ]]; then
   echo "$unformatted"
   echo "format: lay these files out with scripts/format.sh" >&2

@@ -41,7 +41,7 @@ endif()
 
 run(${CMAKE_COMMAND} -S ${CONSUMER_DIR} -B ${build} -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER}
   -D CMAKE_BUILD_TYPE=Release -D CMAKE_PREFIX_PATH=${prefix} -D GREGALE_VERSION=${VERSION})
-if(NOT output MATCHES "Using gregale ${VERSION} of ${prefix}")
+if(NOT output MATCHES "Using gregale ${VERSION} in ${prefix}/")
   message(FATAL_ERROR "the consumer did not find the package in ${prefix}:\n${output}")
 endif()
 run(${CMAKE_COMMAND} --build ${build})

@@ -24,6 +24,7 @@ set(package_of_udunits2.h core libudunits2-dev)
 set(package_of_GTest dev libgtest-dev libgmock-dev)
 set(package_of_ccache dev ccache)
 set(package_of_clang-format dev clang-format)
+set(package_of_chromium dev chromium)
 set(package_of_gregale -)  # this project, as its consumers look for it
 
 # The lists: a line is a package or a comment, and a package is in one list only.
