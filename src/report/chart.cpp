@@ -240,12 +240,15 @@ std::string chart_figure(const Chart& chart) {
 
 std::string whisker(double low, double middle, double high, double limit, std::string_view description) {
   if (!std::isfinite(low + middle + high) || !(limit > 0)) return "";
-  const auto at = [&](double value) { return 100 + 94 * std::clamp(value / limit, -1.0, 1.0); };
+  const auto at = [&](double value) { return 70 + 66 * std::clamp(value / limit, -1.0, 1.0); };
+  std::string mark = fmt::format("<circle cx=\"{:.1f}\" cy=\"10\" r=\"4\"/>", at(middle));
+  if (middle < -limit) mark = "<path class=\"beyond\" d=\"M11 5L3 10L11 15Z\"/>";
+  if (middle > limit) mark = "<path class=\"beyond\" d=\"M129 5L137 10L129 15Z\"/>";
   return fmt::format(
-      "<svg class=\"whisker\" role=\"img\" aria-label=\"{}\" viewBox=\"0 0 200 20\"><path class=\"zero\" d=\"M100 "
+      "<svg class=\"whisker\" role=\"img\" aria-label=\"{}\" viewBox=\"0 0 140 20\"><path class=\"zero\" d=\"M70 "
       "1V19\"/>"
-      "<path class=\"ci\" d=\"M{:.1f} 10H{:.1f}\"/><circle cx=\"{:.1f}\" cy=\"10\" r=\"4\"/></svg>",
-      escape_html(description), at(low), at(high), at(middle));
+      "<path class=\"ci\" d=\"M{:.1f} 10H{:.1f}\"/>{}</svg>",
+      escape_html(description), at(low), at(high), mark);
 }
 
 }  // namespace gregale::report

@@ -39,7 +39,7 @@ std::vector<double> nice_ticks(double low, double high, int count);
 /// Powers of ten within [low, high], with 2 and 5 times them where there would be fewer than three.
 std::vector<double> log_ticks(double low, double high);
 
-/// A horizontal interval about zero, for a table cell: `limit` is the greatest magnitude of the table's column.
+/// A horizontal interval about zero, for a table cell, from -limit to limit; an arrow where the middle lies beyond.
 std::string whisker(double low, double middle, double high, double limit, std::string_view description);
 
 }  // namespace gregale::report

@@ -62,8 +62,8 @@ font-variant-numeric:tabular-nums;white-space:nowrap}
 .graticule{fill:none;stroke:#000;stroke-opacity:.16;stroke-width:.6;vector-effect:non-scaling-stroke}
 .bar{margin:5px 0 0}.ramp{height:9px;border-radius:2px}.ends{display:flex;justify-content:space-between;
 font-size:.82rem;color:var(--soft);font-variant-numeric:tabular-nums}
-#series text{font-size:12.5px}.compact table{font-size:.88rem}.compact th,.compact td{padding-right:9px}.whisker{width:120px;height:20px;display:block}.whisker .zero{stroke:var(--soft);stroke-dasharray:2 2}
-.whisker .ci{stroke:currentColor;stroke-width:2.5}.whisker circle{fill:currentColor}
+#series text{font-size:12.5px}.compact table{font-size:.83rem}.compact th,.compact td{padding-right:7px}.whisker{width:112px;height:16px;display:block}.whisker .zero{stroke:var(--soft);stroke-dasharray:2 2}
+.whisker .ci{stroke:currentColor;stroke-width:2.5}.whisker circle,.whisker .beyond{fill:currentColor}
 details{margin:.8em 0}summary{cursor:pointer;color:var(--accent)}
 pre{background:var(--panel);padding:14px;border-radius:8px;overflow:auto;font-size:.84rem;line-height:1.45;
 max-height:32em}

@@ -137,6 +137,15 @@ TEST(Chart, DrawsWhatIsFinite) {
   EXPECT_THROW(chart_figure(chart), Error);
 }
 
+TEST(Chart, WhiskersEndAtTheLimit) {
+  const std::string inside = whisker(-0.5, -0.25, 0.1, 1, "a < b");
+  EXPECT_THAT(inside, HasSubstr("M37.0 10H76.6"));
+  EXPECT_THAT(inside, HasSubstr("cx=\"53.5\""));
+  EXPECT_THAT(inside, HasSubstr("a &lt; b"));
+  EXPECT_THAT(whisker(-9, -5, -0.5, 1, ""), HasSubstr("class=\"beyond\""));
+  EXPECT_EQ(whisker(NAN, 0, 1, 1, ""), "");
+}
+
 TEST(TrainingReport, HoldsEverySection) {
   TrainingReport report = sample_training_report(13, 24);
   const std::string html = to_html(report);
@@ -144,8 +153,9 @@ TEST(TrainingReport, HoldsEverySection) {
   expect_self_contained(html);
   for (const char* text :
        {"id=\"skill\"", "id=\"curves\"", "id=\"maps\"", "id=\"configuration\"", "700 of 2000", "1 min 23 s",
-        "damped_local", "# &lt;embedded&gt; &amp; escaped", "12 forecasts of 1990-01 to 1990-12",
-        "Three widths were compared", "data-refresh=\"5\"", "http-equiv=\"refresh\"", "UWND RMSE [M/S]"})
+        "damped_local", "3.6 % below the best baseline", "# &lt;embedded&gt; &amp; escaped",
+        "12 forecasts of 1990-01 to 1990-12", "Three widths were compared", "data-refresh=\"5\"",
+        "http-equiv=\"refresh\"", "UWND RMSE [M/S]"})
     EXPECT_THAT(html, HasSubstr(text));
   EXPECT_EQ(count(html, "<figure class=\"map\">"), 8);
   EXPECT_EQ(count(html, "<figure class=\"chart\">"), 4);

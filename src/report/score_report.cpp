@@ -180,19 +180,20 @@ std::string verdict_html(const View& view) {
 
 std::string paired_html(const View& view) {
   std::string out = paragraph(
-      "RMSE of the model minus RMSE of each baseline, over the same times and cells. Left of the dashed line the model "
-      "is "
-      "better. The bar is the 95 % interval of a paired bootstrap over verification times; the verdict says \"better\" "
-      "or "
-      "\"worse\" only where the whole interval lies on one side.");
+      "RMSE of the model minus RMSE of each baseline, over the same times and cells: left of the dashed line the model "
+      "is better. The bar is the 95 % interval of a paired bootstrap over verification times; an arrow points to what "
+      "lies beyond. The verdict is \"better\" or \"worse\" only where the whole interval is on one side.");
   std::vector<std::string> notes;
   out += "<div class=\"tables compact\">";
   for (const VariableScore& score : view.card.scores) {
     if (score.paired.empty()) continue;
-    double limit = 0;
-    for (const auto& [name, interval] : score.paired)
-      for (double end : {interval.low95, interval.high95})
-        if (std::isfinite(end)) limit = std::max(limit, std::fabs(end));
+    std::vector<double> reach;  // the scale suits the middle of them, so that persistence does not flatten the rest
+    for (const auto& [name, interval] : score.paired) {
+      const double farthest = std::max(std::fabs(interval.low95), std::fabs(interval.high95));
+      if (std::isfinite(farthest)) reach.push_back(farthest);
+    }
+    std::sort(reach.begin(), reach.end());
+    const double limit = reach.empty() ? 0 : std::min(reach.back(), 2 * reach[reach.size() / 2]);
     std::vector<std::vector<Cell>> rows;
     const int digits = digits_for(score.model.global.rmse);
     for (const auto& [name, interval] : score.paired) {

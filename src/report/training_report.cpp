@@ -105,8 +105,8 @@ std::string skill_html(const TrainingReport& report) {
     for (size_t v = 0; v < rmse.size(); ++v) {
       std::string text = number(rmse[v], "{:.3f}");
       if (model && std::isfinite(rmse[v]) && std::isfinite(lowest[v]) && lowest[v] > 0)
-        text += fmt::format(" <span class=\"soft\">({:+.1f} % of the best baseline's)</span>",
-                            100 * (rmse[v] / lowest[v] - 1));
+        text += fmt::format(" <span class=\"soft\">({:.1f} % {} the best baseline)</span>",
+                            100 * std::fabs(rmse[v] / lowest[v] - 1), rmse[v] < lowest[v] ? "below" : "above");
       cells.push_back({text, model ? "model" : rmse[v] <= lowest[v] ? "best" : ""});
     }
     rows.push_back(std::move(cells));

@@ -44,4 +44,5 @@
   expect('no sideways scrolling', document.documentElement.scrollWidth <= window.innerWidth);
   document.body.dataset.failed = seen.join('; ') || 'nothing';
   document.body.dataset.width = window.innerWidth;
+  if (parent !== window) parent.postMessage({failed: document.body.dataset.failed, width: window.innerWidth}, '*');
 })();
