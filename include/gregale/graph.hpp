@@ -117,7 +117,7 @@ std::string print(const Graph& graph, Blobs* blobs = nullptr, int64_t inline_ele
 class OpSet {
  public:
   explicit OpSet(std::vector<const OpDef*> ops);
-  /// Throws ErrorCode::invalid_argument, naming the nearest operator, where there is none of that name.
+  /// Throws ErrorCode::invalid_argument where there is none of that name.
   const OpDef& at(std::string_view name) const;
   const OpDef* find(std::string_view name) const;
   const std::vector<const OpDef*>& all() const { return ops_; }
@@ -137,7 +137,7 @@ void verify(const Graph& graph);
 Graph bind_symbols(const Graph& graph, const std::map<std::string, int64_t>& extents);
 
 /// Copies `source` into `target` with source's inputs replaced by `arguments` (types must agree); variables of the same name are shared,
-/// others are added. Returns the values of source's outputs.
+/// others are added; version 0 of source is the target's newest version at that moment. Returns the values of source's outputs.
 std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::vector<Value>& arguments);
 
 /// The state a program runs on: one tensor a variable, in the graph's order.

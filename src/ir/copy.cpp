@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "gregale/error.hpp"
 #include "gregale/op.hpp"
 #include "ir/core_ops.hpp"
@@ -15,8 +17,8 @@ Type bind_type(Type type, const std::map<std::string, int64_t>& extents) {
     if (d.is_constant()) continue;
     auto at = extents.find(d.name());
     if (at == extents.end()) continue;
-    GREGALE_CHECK(at->second >= 0 && at->second <= d.bound(), shape, "[bind_symbols] {} = {} is above its bound {}",
-                  d.name(), at->second, d.bound());
+    GREGALE_CHECK(at->second >= 0 && at->second <= d.bound(), shape, "[bind_symbols] {} = {} is outside [0, {}]", d.name(),
+                  at->second, d.bound());
     d = Dim(at->second);
   }
   return type;
@@ -38,12 +40,14 @@ void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where, c
     }
     std::optional<std::vector<Value>> outputs;
     if (change) outputs = change(target, node, inputs);
-    if (!outputs) {
-      outputs = target.add(*node.op, std::move(inputs), std::move(attributes), node.regions);
-      for (size_t i = 0; i < outputs->size(); ++i)
-        if (!source.name_of(node.outputs[i]).empty()) target.set_name((*outputs)[i], source.name_of(node.outputs[i]));
+    if (!outputs) outputs = target.add(*node.op, std::move(inputs), std::move(attributes), node.regions);
+    GREGALE_ASSERT(outputs->size() == node.outputs.size());
+    for (size_t i = 0; i < outputs->size(); ++i) {
+      const Value v = (*outputs)[i];
+      where[static_cast<size_t>(node.outputs[i].id)] = v;
+      const std::string& name = source.name_of(node.outputs[i]);
+      if (v.valid() && !name.empty() && target.name_of(v).empty()) target.set_name(v, name);
     }
-    for (size_t i = 0; i < outputs->size(); ++i) where[static_cast<size_t>(node.outputs[i].id)] = (*outputs)[i];
   }
 }
 
@@ -74,9 +78,19 @@ Graph bind_symbols(const Graph& graph, const std::map<std::string, int64_t>& ext
   });
 }
 
-Graph rewrite(const Graph& graph, const NodeRewrite& change) { return copy_graph(graph, {}, change); }
+Graph rewrite(const Graph& graph, const NodeRewrite& change) {
+  return copy_graph(graph, {}, [&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> outputs = change(target, node, inputs);
+    for (size_t i = 0; outputs && i < std::min(outputs->size(), node.outputs.size()); ++i)
+      GREGALE_CHECK(!(*outputs)[i].valid() || target.type((*outputs)[i]) == graph.type(node.outputs[i]), internal,
+                    "[{}] result {} is {} and became {}", node.op->name, i, to_string(graph.type(node.outputs[i])),
+                    to_string(target.type((*outputs)[i])));
+    return outputs;
+  });
+}
 
 std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::vector<Value>& arguments) {
+  if (&target == &source) return inline_graph(target, Graph(source), arguments);  // it grows while it is read
   GREGALE_CHECK(arguments.size() == source.inputs().size(), invalid_argument, "[inline_graph] '{}' takes {} inputs, got {}",
                 source.name(), source.inputs().size(), arguments.size());
   std::vector<Value> where(static_cast<size_t>(source.value_count()));

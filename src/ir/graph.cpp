@@ -15,7 +15,7 @@ namespace gregale {
 
 const Graph::ValueInfo& Graph::info(Value value) const {
   if (!value.valid() || value.id >= static_cast<int32_t>(values_.size()))
-    throw_error(ErrorCode::internal, fmt::format("value {} does not belong to graph '{}'", value.id, name_));
+    throw_error(ErrorCode::invalid_argument, fmt::format("value {} does not belong to graph '{}'", value.id, name_));
   return values_[static_cast<size_t>(value.id)];
 }
 

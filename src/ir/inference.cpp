@@ -13,18 +13,9 @@ namespace gregale {
 namespace {
 
 bool has_kind(const Attribute& a, AttributeKind kind) {
-  // The variant's alternatives stand in the order of AttributeKind up to the dtype.
-  switch (kind) {
-    case AttributeKind::integer: return std::holds_alternative<int64_t>(a);
-    case AttributeKind::real: return std::holds_alternative<double>(a);
-    case AttributeKind::boolean: return std::holds_alternative<bool>(a);
-    case AttributeKind::string: return std::holds_alternative<std::string>(a);
-    case AttributeKind::integers: return std::holds_alternative<std::vector<int64_t>>(a);
-    case AttributeKind::reals: return std::holds_alternative<std::vector<double>>(a);
-    case AttributeKind::dtype: return std::holds_alternative<DType>(a);
-    case AttributeKind::tensor: return std::holds_alternative<Tensor>(a);
-  }
-  return false;
+  // The variant's alternatives stand in the order of AttributeKind.
+  static_assert(std::variant_size_v<Attribute> == static_cast<size_t>(AttributeKind::tensor) + 1);
+  return a.index() == static_cast<size_t>(kind);
 }
 
 const char* kind_name(AttributeKind kind) {

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
+#include <new>
 
 #include "gregale/error.hpp"
 #include "gregale/op.hpp"
@@ -24,16 +26,18 @@ class Parser {
     Graph g = graph(0);
     skip_space();
     if (at_ != text_.size()) fail("text after the end of the graph");
+    guarded(at_, [&] { verify(g); });
     return g;
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
-    const auto end = text_.begin() + static_cast<std::ptrdiff_t>(std::min(at_, text_.size()));
+  [[noreturn]] void fail(const std::string& what) const { fail_at(at_, what); }
+  [[noreturn]] void fail_at(size_t where, const std::string& what) const {
+    const auto end = text_.begin() + static_cast<std::ptrdiff_t>(where);
     const auto line = std::count(text_.begin(), end, '\n') + 1;
-    size_t start = std::min(at_, text_.size());
+    size_t start = where;
     while (start > 0 && text_[start - 1] != '\n') --start;
-    throw_error(ErrorCode::corrupt_data, fmt::format("[parse_graph] line {}, column {}: {}", line, at_ - start + 1, what));
+    throw_error(ErrorCode::corrupt_data, fmt::format("[parse_graph] line {}, column {}: {}", line, where - start + 1, what));
   }
 
   void skip_space() {
@@ -51,6 +55,14 @@ class Parser {
   void expect(std::string_view token) {
     if (!take(token)) fail(fmt::format("expected '{}'", token));
   }
+  /// A whole word: "var" but not the beginning of "variance".
+  bool take_keyword(std::string_view keyword) {
+    if (!peek(keyword)) return false;
+    const size_t end = at_ + keyword.size();
+    if (end < text_.size() && is_word(text_[end])) return false;
+    at_ = end;
+    return true;
+  }
 
   static bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
   std::string_view word() {
@@ -61,22 +73,44 @@ class Parser {
     return text_.substr(begin, at_ - begin);
   }
 
-  int64_t integer() {
+  template <class T>
+  T number(const char* kind) {
     skip_space();
-    int64_t v = 0;
+    T v = 0;
     const auto r = std::from_chars(text_.data() + at_, text_.data() + text_.size(), v);
-    if (r.ec != std::errc()) fail("expected an integer");
+    if (r.ec == std::errc::result_out_of_range) fail(fmt::format("{} is out of range", kind));
+    if (r.ec != std::errc()) fail(fmt::format("expected {}", kind));
     at_ = static_cast<size_t>(r.ptr - text_.data());
     return v;
   }
+  int64_t integer() { return number<int64_t>("an integer"); }
   double real() {
-    if (take("nan")) return std::numeric_limits<double>::quiet_NaN();
-    if (take("inf")) return std::numeric_limits<double>::infinity();
-    if (take("-inf")) return -std::numeric_limits<double>::infinity();
-    double v = 0;
-    const auto r = std::from_chars(text_.data() + at_, text_.data() + text_.size(), v);
-    if (r.ec != std::errc()) fail("expected a number");
-    at_ = static_cast<size_t>(r.ptr - text_.data());
+    if (take_keyword("nan")) return std::numeric_limits<double>::quiet_NaN();
+    if (take_keyword("inf")) return std::numeric_limits<double>::infinity();
+    if (take_keyword("-inf")) return -std::numeric_limits<double>::infinity();
+    return number<double>("a number");
+  }
+  /// An element of a constant, refused where its dtype cannot hold it.
+  int64_t integer_element(DType dtype) {
+    skip_space();
+    const size_t begin = at_;
+    if (dtype == DType::u64) return static_cast<int64_t>(number<uint64_t>("an integer"));
+    const int64_t v = integer();
+    const bool is_signed = dtype == DType::i64 || dtype == DType::i32 || dtype == DType::i16 || dtype == DType::i8;
+    const int64_t bits = dtype == DType::boolean ? 1 : 8 * size_of(dtype) - (is_signed ? 1 : 0);
+    const int64_t greatest = static_cast<int64_t>(~uint64_t{0} >> (64 - bits));
+    if (v > greatest || v < (is_signed ? -greatest - 1 : 0)) fail_at(begin, fmt::format("{} does not fit {}", v, name_of(dtype)));
+    return v;
+  }
+  double real_element(DType dtype) {
+    skip_space();
+    const size_t begin = at_;
+    const double v = real();
+    const DType part = is_complex(dtype) ? real_of(dtype) : dtype;
+    const double greatest = part == DType::f64   ? std::numeric_limits<double>::max()
+                            : part == DType::f16 ? 65504.0
+                                                 : std::numeric_limits<float>::max();
+    if (std::isfinite(v) && std::abs(v) > greatest) fail_at(begin, fmt::format("{} does not fit {}", v, name_of(dtype)));
     return v;
   }
   std::string string() {
@@ -154,9 +188,9 @@ class Parser {
     for (int64_t i = 0; i < count * (is_complex(t.dtype) ? 2 : 1); ++i) {
       if (i) expect(",");
       if (floating)
-        reals.push_back(real());
+        reals.push_back(real_element(t.dtype));
       else
-        integers.push_back(integer());
+        integers.push_back(integer_element(t.dtype));
     }
     expect(")");
     RefArray a = RefArray::zeros(t);
@@ -218,6 +252,7 @@ class Parser {
       expect("=");
       auto def = std::find_if(op.attributes.begin(), op.attributes.end(), [&](const auto& d) { return d.name == name; });
       if (def == op.attributes.end()) fail(fmt::format("{} has no attribute '{}'", op.name, name));
+      if (all.count(name)) fail(fmt::format("attribute '{}' is given twice", name));
       all[name] = attribute(def->kind);
     }
     return all;
@@ -225,9 +260,9 @@ class Parser {
 
   Value value(const std::vector<Value>& numbered) {
     expect("%");
-    const int64_t number = integer();
-    if (number < 0 || number >= static_cast<int64_t>(numbered.size())) fail(fmt::format("%{} is not defined here", number));
-    return numbered[static_cast<size_t>(number)];
+    const int64_t index = integer();
+    if (index < 0 || index >= static_cast<int64_t>(numbered.size())) fail(fmt::format("%{} is not defined here", index));
+    return numbered[static_cast<size_t>(index)];
   }
 
   Graph graph(int depth) {
@@ -235,26 +270,29 @@ class Parser {
     expect("graph");
     Graph g(string());
     std::vector<Value> numbered;
-    auto define = [&](int64_t number, Value v) {
-      if (number != static_cast<int64_t>(numbered.size())) fail(fmt::format("expected %{} here", numbered.size()));
+    auto define = [&](int64_t index, Value v) {
+      if (index != static_cast<int64_t>(numbered.size())) fail(fmt::format("expected %{} here", numbered.size()));
       numbered.push_back(v);
     };
     expect("(");
     while (!take(")")) {
       if (!numbered.empty()) expect(",");
       expect("%");
-      const int64_t number = integer();
+      const int64_t index = integer();
       std::string name = string();
       expect(":");
-      define(number, g.add_input(std::move(name), type()));
+      define(index, g.add_input(std::move(name), type()));
     }
     expect("{");
     while (true) {
-      if (take("return")) break;
-      if (take("var ")) {
+      if (take_keyword("return")) break;
+      if (take_keyword("var")) {
+        if (depth > 0) fail("a region declares no variables");
+        const size_t begin = at_;
         std::string name = string();
         expect(":");
-        guarded([&] { g.add_variable(std::move(name), type()); });
+        Type t = type();
+        guarded(begin, [&] { g.add_variable(std::move(name), std::move(t)); });
         continue;
       }
       node(g, numbered, define, depth);
@@ -276,14 +314,16 @@ class Parser {
     std::vector<std::pair<int64_t, std::string>> results;
     while (peek("%")) {
       expect("%");
-      const int64_t number = integer();
-      results.emplace_back(number, peek("\"") ? string() : std::string());
+      const int64_t index = integer();
+      results.emplace_back(index, peek("\"") ? string() : std::string());
       if (!take(",")) break;
     }
     if (!results.empty()) expect("=");
+    skip_space();
+    const size_t begin = at_;  // where whatever is wrong with the node is reported
     const std::string name(word());
     const OpDef* op = ops_.find(name);
-    if (op == nullptr) fail(fmt::format("no operator is called '{}'", name));
+    if (op == nullptr) fail_at(begin, fmt::format("no operator is called '{}'", name));
     expect("(");
     std::vector<Value> operands;
     while (!take(")")) {
@@ -298,24 +338,30 @@ class Parser {
       while (take(","));
     }
     std::vector<Graph> regions;
-    while (take("region")) regions.push_back(graph(depth + 1));
+    while (take_keyword("region")) regions.push_back(graph(depth + 1));
     std::vector<Value> outputs;
-    guarded([&] { outputs = g.add(*op, std::move(operands), std::move(attrs), std::move(regions)); });
-    if (outputs.size() != results.size()) fail(fmt::format("{} gives {} results", name, outputs.size()));
+    guarded(begin, [&] { outputs = g.add(*op, std::move(operands), std::move(attrs), std::move(regions)); });
+    if (outputs.size() != results.size() || outputs.size() != types.size())
+      fail_at(begin, fmt::format("{} gives {} results", name, outputs.size()));
     for (size_t i = 0; i < outputs.size(); ++i) {
-      if (i >= types.size() || !(types[i] == g.type(outputs[i])))
-        fail(fmt::format("{} gives {} here", name, to_string(g.type(outputs[i]))));
+      if (!(types[i] == g.type(outputs[i])))
+        fail_at(begin, fmt::format("{} gives {} here", name, to_string(g.type(outputs[i]))));
       define(results[i].first, outputs[i]);
       if (!results[i].second.empty()) g.set_name(outputs[i], results[i].second);
     }
   }
 
+  /// Whatever refuses hostile text, refuses it as such.
   template <class Body>
-  void guarded(Body&& body) {
+  void guarded(size_t where, Body&& body) {
     try {
       body();
     } catch (const Error& e) {
-      fail(e.message());
+      fail_at(where, e.message());
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& e) {  // std::out_of_range of some at()
+      fail_at(where, e.what());
     }
   }
 

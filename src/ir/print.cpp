@@ -123,6 +123,8 @@ class Printer {
       for (double v : a.real()) item(real_text(v));
     else if (is_complex(t.dtype()))
       for (const auto& v : a.complex()) item(real_text(v.real())), item(real_text(v.imag()));
+    else if (t.dtype() == DType::u64)
+      for (int64_t v : a.integer()) item(fmt::format("{}", static_cast<uint64_t>(v)));
     else
       for (int64_t v : a.integer()) item(fmt::format("{}", v));
     out_ += ")";

@@ -34,7 +34,12 @@ void verify(const Graph& graph) {
         fail(graph, n, fmt::format("operand %{} is used before it is defined", v.id));
     std::vector<Type> operand_types;
     for (Value v : node.inputs) operand_types.push_back(graph.type(v));
-    const auto types = infer_types(*node.op, graph.variables(), operand_types, node.attributes, node.regions);
+    std::vector<Type> types;
+    try {
+      types = infer_types(*node.op, graph.variables(), operand_types, node.attributes, node.regions);
+    } catch (const Error& e) {
+      fail(graph, n, e.message());
+    }
     if (types.size() != node.outputs.size()) fail(graph, n, fmt::format("{} results, not {}", types.size(), node.outputs.size()));
     for (size_t i = 0; i < types.size(); ++i) {
       if (!(types[i] == graph.type(node.outputs[i])))
