@@ -28,7 +28,7 @@ class Executable {
   /// Tensors of the result types, for run().
   std::vector<Tensor> make_outputs() const;
   /// Runs once. Inputs and outputs are dense tensors of exactly the graph's types, and no output shares memory with an
-  /// input. Variables are updated in place in `state`, which holds a tensor for each. Throws ErrorCode::shape where one does not fit.
+  /// input or another output, nor any of them with a variable. Variables are updated in place in `state`, which holds a tensor for each. Throws ErrorCode::shape where one does not fit.
   void run(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
            VariableValues* state = nullptr) const;
   /// The same with fresh outputs.

@@ -157,14 +157,14 @@ class Planner {
   int32_t try_variable(int64_t n, int k, Root root) {
     auto found = writes_.find(root);
     if (found == writes_.end()) return -1;
-    const int64_t variable = found->second.front();
-    const Root old{Root::Kind::variable, variable};
-    if (last_use(old) > n) return -1;
-    const std::vector<int> operands = operands_at(n, old);
-    if (operands.size() > 1 || (operands.size() == 1 && !may_share(choices_[static_cast<size_t>(n)].kernel, k, operands[0])))
-      return -1;
-    direct_.insert(variable);
-    return storage_of(old);
+    for (const int64_t variable : found->second) {
+      const Root old{Root::Kind::variable, variable};
+      if (last_use(old) > n) continue;
+      const std::vector<int> operands = operands_at(n, old);
+      if (operands.empty() || (operands.size() == 1 && may_share(choices_[static_cast<size_t>(n)].kernel, k, operands[0])))
+        return storage_of(old);
+    }
+    return -1;
   }
 
   int32_t try_output(Root root) {
@@ -277,7 +277,7 @@ class Planner {
   std::map<Root, std::vector<int64_t>> writes_;  // root -> variables whose final version it is
   std::vector<Value> final_write_;
   std::map<Root, int32_t> storage_;
-  std::set<int64_t> direct_, direct_outputs_;
+  std::set<int64_t> direct_outputs_;
   std::set<std::pair<int64_t, int32_t>> taken_;
   std::vector<int64_t> step_time_;
 };

@@ -9,7 +9,8 @@
 namespace gregale::passes {
 namespace {
 
-constexpr int64_t kMaxElements = 1 << 16;  // larger results cost more memory than computing them again
+// Larger results cost more memory than computing them again; larger operands take the slow references too long.
+constexpr int64_t kMaxElements = 1 << 16;
 
 const Tensor* constant_of(const Graph& graph, Value v) {
   const int32_t producer = graph.producer(v);
@@ -29,7 +30,7 @@ Graph fold_constants(const Graph& graph) {
     std::vector<RefArray> operands;
     for (Value v : inputs) {
       const Tensor* constant = constant_of(target, v);
-      if (constant == nullptr) return outputs;
+      if (constant == nullptr || constant->size() > kMaxElements) return outputs;
       operands.push_back(RefArray::from(*constant));
     }
     outputs.emplace();
