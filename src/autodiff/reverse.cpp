@@ -97,6 +97,8 @@ std::vector<Value> gradients(Graph& graph, Value loss, const std::vector<Value>&
                   "[gradients] a loss is a real scalar, got {}", to_string(type));
     d_loss = ops::scalar(graph, type.dtype, 1.0);
   }
+  GREGALE_CHECK(graph.type(d_loss) == type, invalid_argument, "[gradients] the loss is {}, its cotangent {}",
+                to_string(type), to_string(graph.type(d_loss)));
   Reverse reverse(graph, wrt);
   const auto end = static_cast<int64_t>(graph.nodes().size());
   reverse.accumulate(loss, d_loss);
