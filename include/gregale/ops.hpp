@@ -97,7 +97,7 @@ struct LayerNormGradient {
 LayerNormGradient layer_norm_gradient(Graph& g, Value x, Value gamma, Value d_y, double epsilon = 1e-5);
 
 // --- layout ---
-Value reshape(Graph& g, Value x, const Shape& shape);  // one extent may be -1
+Value reshape(Graph& g, Value x, const Shape& shape);  // same number of elements; the attribute `shape` may hold one -1
 Value transpose(Graph& g, Value x, std::vector<int64_t> permutation);
 /// Elements starts[i], starts[i]+steps[i], ... below stops[i] of every axis; steps positive.
 Value slice(Graph& g, Value x, std::vector<int64_t> starts, std::vector<int64_t> stops, std::vector<int64_t> steps = {});
