@@ -61,7 +61,7 @@ struct View {
   std::string lead(int64_t lead) const {
     if (report.step.empty()) return fmt::format("lead {}", lead);
     return lead == 1 ? fmt::format("lead 1 ({})", report.step)
-                     : fmt::format("lead {} (steps of {})", lead, report.step);
+                     : fmt::format("lead {} (in steps of {})", lead, report.step);
   }
   bool is_ablation(const std::string& name) const {
     return !report.ablation_name.empty() && name == report.ablation_name;
