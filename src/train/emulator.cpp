@@ -97,6 +97,7 @@ Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, cons
     return Tensor::borrow(static_cast<std::byte*>(t.data()) + r * bytes, t.dtype(), extents);
   };
   auto stack = batch.stack.as<float>();
+  const int64_t shift = steps > 1 ? rollout_shift(p) : 1;
   VariableValues parameters = emulator.parameters;
   std::vector<Tensor> outputs = emulator.executable->make_outputs();
   const Tensor scale = Tensor::scalar(static_cast<float>(network_scale));
@@ -110,7 +111,8 @@ Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, cons
     inputs.push_back(scale);
     emulator.executable->run(context, inputs, outputs, &parameters);
     const float* prediction = outputs[0].as<float>().data();
-    std::memmove(stack.data(), stack.data() + size, static_cast<size_t>((window - 1) * size) * sizeof(float));
+    std::copy(stack.begin() + shift * size, stack.end(), stack.begin());
+    std::fill(stack.end() - shift * size, stack.end(), 0.0F);
     std::memcpy(stack.data() + (window - 1) * size, prediction, static_cast<size_t>(size) * sizeof(float));
     float* field = out + (r + 1) * size;
     std::memcpy(field, prediction, static_cast<size_t>(size) * sizeof(float));

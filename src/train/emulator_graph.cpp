@@ -213,8 +213,12 @@ std::unique_ptr<LossGraph> loss_graph(const Problem& p, const RunConfig::Model& 
     const Value part = nn::loss(g, loss_name, prediction, step_of(g, truth, r), weights);
     total = total.valid() ? ops::add(g, total, part) : part;
     if (r + 1 < rollout) {  // the forecast becomes the newest state
-      const Value newest = ops::reshape(g, prediction, {batch, 1, v, p.rows(), p.columns()});
-      stack = p.window() == 1 ? newest : ops::concat(g, {ops::slice_axis(g, stack, 1, 1, p.window()), newest}, 1);
+      const int64_t shift = rollout_shift(p);
+      std::vector<Value> parts;
+      if (shift < p.window()) parts.push_back(ops::slice_axis(g, stack, 1, shift, p.window()));
+      if (shift > 1) parts.push_back(g.constant(Tensor(DType::f32, {batch, shift - 1, v, p.rows(), p.columns()})));
+      parts.push_back(ops::reshape(g, prediction, {batch, 1, v, p.rows(), p.columns()}));
+      stack = parts.size() == 1 ? parts[0] : ops::concat(g, parts, 1);
     }
   }
   result->loss = total;

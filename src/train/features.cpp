@@ -79,12 +79,23 @@ void Features::fill_forcing(float* out, int64_t seconds, const float* valid) con
   if (problem_.validity) std::copy(valid, valid + cells, out);
 }
 
-void Features::fill_windows(float* out, int64_t available) const {
-  const int64_t window = problem_.window();
+void Features::fill_windows(float* out, std::span<const uint8_t> present) const {
+  const auto window = static_cast<int64_t>(present.size());
   for (int64_t length : problem_.mean_lengths()) {
-    const int64_t n = std::min(length, available);
-    for (int64_t k = 0; k < window; ++k) *out++ = k >= window - n ? 1.0F / static_cast<float>(n) : 0.0F;
+    const auto begin = present.begin() + (window - length);
+    const auto n = std::count(begin, present.end(), uint8_t{1});
+    GREGALE_ASSERT(n > 0);
+    for (int64_t k = 0; k < window; ++k)
+      *out++ = k >= window - length && present[static_cast<size_t>(k)] != 0 ? 1.0F / static_cast<float>(n) : 0.0F;
   }
+}
+
+int64_t rollout_shift(const Problem& p) {
+  GREGALE_CHECK(p.history == 1 || p.lead == 1, invalid_argument,
+                "a network that sees {} consecutive records (data.history) and steps by {} (data.lead) cannot be rolled out: "
+                "the records between its forecasts are not known",
+                p.history, p.lead);
+  return std::min(p.lead, p.window());
 }
 
 void Features::fill(Batch& batch, int64_t i, int64_t init, std::span<const int64_t> targets, const Reference& reference) const {
@@ -95,24 +106,29 @@ void Features::fill(Batch& batch, int64_t i, int64_t init, std::span<const int64
   const grid::TimeAxis& time = records_.time();
   const int64_t init_seconds = time.seconds(init);
 
-  // The last records, as far as they exist without a hole; `available` counts them.
+  // The last records that exist. Means leave out what is missing, and what lies before the training period, as the
+  // baselines do; the network's own history has to be whole.
   float* stack = batch.stack.as<float>().data() + i * window * size;
   std::fill(stack, stack + window * size, 0.0F);
   std::vector<float> mask(static_cast<size_t>(size));
   std::vector<float> valid(static_cast<size_t>(problem_.grid.cells()), 1.0F);
-  int64_t available = 0;
-  for (; available < window; ++available) {
-    const auto record = time.offset(init, -available);
-    if (!record || (available >= problem_.history && time.seconds(*record) < problem_.training_start)) break;
-    float* field = stack + (window - 1 - available) * size;
+  std::vector<uint8_t> present(static_cast<size_t>(window), 0);
+  for (int64_t back = 0; back < window; ++back) {
+    const auto record = time.offset(init, -back);
+    GREGALE_CHECK(record || back >= problem_.history, invalid_argument,
+                  "{}: the record {} steps before is missing; the model needs the last {}", time.label(init), back,
+                  problem_.history);
+    if (!record) continue;
+    const bool early = time.seconds(*record) < problem_.training_start;
+    if (early && back >= problem_.history) break;
+    float* field = stack + (window - 1 - back) * size;
     records_.copy(*record, field);
     normalise(field, time.seconds(*record), reference, mask.data());
-    if (available == 0)
+    present[static_cast<size_t>(window - 1 - back)] = back == 0 || !early;
+    if (back == 0)
       for (size_t c = 0; c < mask.size(); ++c)
         if (mask[c] == 0) valid[c % valid.size()] = 0;
   }
-  GREGALE_CHECK(available >= problem_.history, invalid_argument, "{}: {} of the {} past records the model needs are there",
-                time.label(init), available, problem_.history);
 
   auto copy_into = [&](Tensor& to, const Tensor& from) {
     if (!to.empty()) std::copy_n(from.as<float>().data(), size, to.as<float>().data() + i * size);
@@ -124,7 +140,13 @@ void Features::fill(Batch& batch, int64_t i, int64_t init, std::span<const int64
     const int64_t seconds = time.advance(init_seconds, (r + 1) * problem_.lead);
     if (!batch.windows.empty()) {
       const auto means = static_cast<int64_t>(problem_.mean_lengths().size());
-      fill_windows(batch.windows.as<float>().data() + at * means * window, std::min(window, available + r));
+      if (r > 0) {
+        const int64_t shift = rollout_shift(problem_);
+        std::rotate(present.begin(), present.begin() + shift, present.end());
+        std::fill(present.end() - shift, present.end(), uint8_t{0});
+        present.back() = 1;
+      }
+      fill_windows(batch.windows.as<float>().data() + at * means * window, present);
     }
     if (!batch.forcing.empty())
       fill_forcing(batch.forcing.as<float>().data() + at * problem_.forcing_channels() * problem_.grid.cells(), seconds,

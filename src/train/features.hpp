@@ -10,7 +10,8 @@ namespace gregale::train {
 /// empty.
 struct Batch {
   Tensor stack;      ///< f32 [batch, window, variable, lat, lon]: n of the last records, oldest first; 0 where missing
-  Tensor windows;    ///< f32 [batch, rollout, means, window]: weights that form the means of n before each step
+  Tensor windows;    ///< f32 [batch, rollout, means, window]: weights that form the means of n before each step; records
+                     ///< that are missing, or from before the training period, weigh nothing
   Tensor forcing;    ///< f32 [batch, rollout, channel, lat, lon] at the target times
   Tensor base_last;  ///< f32 [batch, variable, lat, lon]
   Tensor base_mean;  ///< f32 [batch, variable, lat, lon]
@@ -19,6 +20,10 @@ struct Batch {
 
   static Batch allocate(const Problem& problem, int64_t batch, int64_t rollout, bool with_truth);
 };
+
+/// Places by which the window moves on at each step of a rollout: the forecast becomes the newest state, and what lies
+/// between two forecasts (lead - 1 records) is not known. Throws ErrorCode::invalid_argument where the network needs it.
+int64_t rollout_shift(const Problem& problem);
 
 /// Turns records into what the network sees. Pure functions of their arguments, so that any thread may fill any sample.
 class Features {
@@ -36,8 +41,8 @@ class Features {
   void restore(float* field, int64_t seconds, const Reference& reference) const;
   /// Forcing channels at a target time into [channel, lat, lon]; `valid`: 1 where the initial state has values.
   void fill_forcing(float* out, int64_t seconds, const float* valid) const;
-  /// Weights of the means over a window of which the last `available` entries exist: [means, window].
-  void fill_windows(float* out, int64_t available) const;
+  /// Weights of the means over the places of a window that are `present` (the newest is): [means, window].
+  void fill_windows(float* out, std::span<const uint8_t> present) const;
 
  private:
   const Problem& problem_;

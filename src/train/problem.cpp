@@ -135,11 +135,11 @@ std::vector<std::pair<std::string, std::vector<float>>> position_channels(const 
   return channels;
 }
 
-void read_static(const RunConfig& config, Problem& problem) {
+void read_static(const RunConfig& config, const data::FieldDataset& dataset, Problem& problem) {
   std::vector<std::string> sources;
   for (const StaticSource& s : config.data.static_sources) {
     // A source without a path is a field of the data files themselves.
-    std::string text = s.path.empty() ? resolve_path(config, config.data.path.at(0)) : resolve_path(config, s.path);
+    std::string text = s.path.empty() ? dataset.files().front() : resolve_path(config, s.path);
     if (!s.variable.empty()) text += ":" + s.variable;
     if (!s.as.empty()) text += "#" + s.as;
     sources.push_back(std::move(text));
@@ -175,28 +175,26 @@ void check_missing(const RunConfig& config, const Records& records, std::span<co
   }
 }
 
-/// Baselines fitted on the training records, with those of some years set aside.
+/// Baselines fitted to a climatology of the training records and to their pairs, the records of some years set aside.
 score::BaselineModel fit_baselines(const Problem& problem, const Records& records, std::span<const int64_t> training,
-                                   const Tensor* climatology, const std::set<int64_t>& without_years) {
-  // The fit wants one stretch of records; years set aside become missing values, which it leaves out.
-  Tensor values = records.read(training);
-  std::vector<int64_t> phase;
-  const int64_t size = records.elements();
-  for (size_t i = 0; i < training.size(); ++i) {
-    const grid::DateTime date = records.time().date(training[i]);
-    phase.push_back(problem.climatology.bin(date));
-    if (without_years.count(date.year) > 0) {
-      float* field = values.as<float>().data() + static_cast<int64_t>(i) * size;
-      std::fill(field, field + size, std::nanf(""));
-    }
+                                   const Tensor& climatology, const std::set<int64_t>& without_years) {
+  // The fit wants records evenly spaced in time: those not in the file, and those set aside, are missing values to it.
+  const grid::TimeAxis& time = records.time();
+  const int64_t first = time.position(training.front()), count = time.position(training.back()) - first + 1;
+  GREGALE_CHECK(count < 4 * static_cast<int64_t>(training.size()) + 64, unsupported,
+                "data.train: more than three quarters of the time steps are missing");
+  Tensor values = Tensor::full(DType::f32, {count, problem.variable_count(), problem.rows(), problem.columns()}, std::nan(""));
+  std::vector<int64_t> phase(static_cast<size_t>(count), 0);
+  for (int64_t r : training) {
+    const grid::DateTime date = time.date(r);
+    const int64_t at = time.position(r) - first;
+    phase[static_cast<size_t>(at)] = problem.climatology.bin(date);
+    if (without_years.count(date.year) == 0) records.copy(r, values.as<float>().data() + at * records.elements());
   }
   std::vector<int64_t> leads;
   for (int64_t k = 1; k <= kFittedLeads; ++k)
-    if (k * problem.lead < static_cast<int64_t>(training.size())) leads.push_back(k * problem.lead);
-  const auto count = static_cast<int64_t>(training.size());
-  if (climatology != nullptr)
-    return score::BaselineModel::fit(values, phase, 0, count, *climatology, problem.grid.row_weights(), leads);
-  return score::BaselineModel::fit(values, phase, problem.climatology.bins(), 0, count, problem.grid.row_weights(), leads);
+    if (k * problem.lead < count) leads.push_back(k * problem.lead);
+  return score::BaselineModel::fit(values, phase, 0, count, climatology, problem.grid.row_weights(), leads);
 }
 
 /// Root of the area- and time-weighted mean square of `f(sample)` fields, one a variable.
@@ -250,10 +248,14 @@ Problem learn_problem(const RunConfig& config, const Records& records) {
   const auto validation = data::records_in(time, config.data.validation);
   used.insert(used.end(), validation.begin(), validation.end());
   check_missing(config, records, used);
-  read_static(config, p);
+  read_static(config, dataset, p);
 
+  const auto samples = data::make_samples(time, training, p.lead, p.history);
+  GREGALE_CHECK(!samples.empty(), invalid_argument,
+                "data.train: no training sample in {} (lead {}, history {}, {} records)", p.training.to_string(), p.lead,
+                p.history, training.size());
   p.climatology = data::compute_climatology(dataset, training);
-  p.baselines = fit_baselines(p, records, training, &p.climatology.mean, {});
+  p.baselines = fit_baselines(p, records, training, p.climatology.mean, {});
 
   // Statistics of the training records: of anomalies, or of states.
   const auto statistics = data::compute_statistics(dataset, training);
@@ -280,10 +282,6 @@ Problem learn_problem(const RunConfig& config, const Records& records) {
   }
 
   // The network's output is of order one where it is all that changes the baseline.
-  const auto samples = data::make_samples(time, training, p.lead, p.history);
-  GREGALE_CHECK(!samples.empty(), invalid_argument,
-                "data.train: no training sample in {} (lead {}, history {}, {} records)", p.training.to_string(), p.lead,
-                p.history, training.size());
   if (p.has_base()) {
     Batch batch = Batch::allocate(p, 1, 1, true);
     const auto scales = deviations(p, samples.size(), [&](size_t s) {
@@ -321,8 +319,12 @@ TrainingReferences::TrainingReferences(const RunConfig& config, const Problem& p
                 "data.cross_fit: {} needs at least {} years of training records, {} holds {}", config.data.cross_fit,
                 pairs ? 4 : 3, problem.training.to_string(), years.size());
   auto without = [&](const std::set<int64_t>& left_out) {
+    std::vector<int64_t> kept;
+    for (int64_t r : training)
+      if (left_out.count(records.time().date(r).year) == 0) kept.push_back(r);
+    const data::Climatology climatology = data::compute_climatology(records.dataset(), kept);
     return std::make_shared<const Reference>(
-        problem.reference_from(fit_baselines(problem, records, training, nullptr, left_out)));
+        problem.reference_from(fit_baselines(problem, records, training, climatology.mean, left_out)));
   };
   for (int64_t year : years) by_year_[year].push_back(without({year}));
   if (!pairs) return;
@@ -372,13 +374,14 @@ Tensor loss_weights(const RunConfig& config, const Problem& problem, const Recor
       count[i] += 1;
     }
   }
-  for (size_t i = 0; i < size; ++i) square[i] = count[i] > 0 ? square[i] / count[i] : 0;
+  for (size_t i = 0; i < size; ++i) square[i] = count[i] > 0 ? square[i] / count[i] : std::nan("");
   for (int64_t v = 0; v < problem.variable_count(); ++v) {
     const std::span<double> field(square.data() + v * cells, static_cast<size_t>(cells));
     smooth_on_sphere(field, problem.grid, kLossSmoothingDegrees);
-    // area / deviation, scaled so that the mean of weight times variance is the area-weighted mean of 1.
+    // area / deviation, scaled so that weight times variance adds up to the area; no weight where nothing is known.
     double weighted = 0, total = 0;
     for (int64_t i = 0; i < cells; ++i) {
+      if (std::isnan(field[static_cast<size_t>(i)])) continue;
       const double w = area[static_cast<size_t>(i / columns)];
       const double variance = std::max(field[static_cast<size_t>(i)], 1e-12);
       weighted += w * std::sqrt(variance);
@@ -387,7 +390,9 @@ Tensor loss_weights(const RunConfig& config, const Problem& problem, const Recor
     for (int64_t i = 0; i < cells; ++i) {
       const double variance = std::max(field[static_cast<size_t>(i)], 1e-12);
       out[static_cast<size_t>(v * cells + i)] =
-          static_cast<float>(area[static_cast<size_t>(i / columns)] / std::sqrt(variance) * total / weighted);
+          std::isnan(field[static_cast<size_t>(i)])
+              ? 0.0F
+              : static_cast<float>(area[static_cast<size_t>(i / columns)] / std::sqrt(variance) * total / weighted);
     }
   }
   return weights;
@@ -410,13 +415,16 @@ void smooth_on_sphere(std::span<double> field, const grid::LatLonGrid& grid, dou
           if (cosine < reach) continue;
           const double angle = std::acos(std::min(cosine, 1.0)) / (degrees * kRadians);
           const double w = std::exp(-0.5 * angle * angle) * grid.row_weights()[static_cast<size_t>(s)];
-          smooth[static_cast<size_t>(r * columns + c)] += w * field[static_cast<size_t>(s * columns + d)];
+          const double value = field[static_cast<size_t>(s * columns + d)];
+          if (std::isnan(value)) continue;
+          smooth[static_cast<size_t>(r * columns + c)] += w * value;
           weight[static_cast<size_t>(c)] += w;
         }
     }
     for (int64_t c = 0; c < columns; ++c) smooth[static_cast<size_t>(r * columns + c)] /= weight[static_cast<size_t>(c)];
   }
-  std::copy(smooth.begin(), smooth.end(), field.begin());
+  for (size_t i = 0; i < field.size(); ++i)
+    if (!std::isnan(field[i])) field[i] = smooth[i];
 }
 
 }  // namespace gregale::train

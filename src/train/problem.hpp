@@ -123,6 +123,7 @@ Tensor loss_weights(const RunConfig& config, const Problem& problem, const Recor
 inline constexpr double kLossSmoothingDegrees = 5;
 
 /// Area-weighted Gaussian smoothing by great-circle distance; `degrees`: its standard deviation, cut at three of them.
+/// NaN stays NaN and is left out of its neighbours' means.
 void smooth_on_sphere(std::span<double> field, const grid::LatLonGrid& grid, double degrees);
 
 }  // namespace gregale::train
