@@ -78,6 +78,7 @@ struct MlpOptions {
   int64_t out = 1;
   std::string activation = "gelu";  ///< gelu, relu, silu, tanh
   double dropout = 0;
+  bool zero_head = false;  ///< the last layer starts at zero, so that a correction starts at its baseline
 };
 /// x [..., in] -> [..., out]. Weights start as He et al. (2015): normal of std sqrt(2/in); the last as sqrt(1/in).
 Value mlp(Scope& scope, const std::string& name, Value x, const MlpOptions& options);

@@ -22,15 +22,22 @@ const std::string& at(const data::Metadata& metadata, const char* key) {
   return found->second;
 }
 
+/// Paths and names need not be UTF-8, and JSON must be.
+std::string to_text(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 Checkpoint read_checkpoint(const std::string& path) {
   data::Safetensors file = data::read_safetensors(path);
   Checkpoint c;
   try {
     GREGALE_CHECK(at(file.metadata, "format") == kFormat, corrupt_data, "{} is not a checkpoint", path);
     c.step = std::stoll(at(file.metadata, "step"));
+    GREGALE_CHECK(c.step >= 0, corrupt_data, "step {}", c.step);
     c.config = nlohmann::json::parse(at(file.metadata, "config"));
     c.history = nlohmann::json::parse(at(file.metadata, "history"));
     c.fingerprint = at(file.metadata, "fingerprint");
+    GREGALE_CHECK(c.config.is_object() && c.history.is_array(), corrupt_data, "configuration or history is damaged");
   } catch (const std::exception& e) {  // numbers and JSON out of shape
     throw Error(ErrorCode::corrupt_data, fmt::format("{}: {}", path, e.what()));
   }
@@ -69,12 +76,15 @@ void write_checkpoint(const std::string& folder, const Checkpoint& c, const data
   data::write_safetensors(checkpoint_path(folder, c.step), tensors,
                           {{"format", kFormat},
                            {"step", std::to_string(c.step)},
-                           {"config", c.config.dump()},
-                           {"history", c.history.dump()},
+                           {"config", to_text(c.config)},
+                           {"history", to_text(c.history)},
                            {"fingerprint", c.fingerprint}},
                           open);
-  const std::vector<int64_t> steps = checkpoint_steps(folder);
+  // Later ones were damaged, or this run would have begun there: they must not take the place of whole ones.
+  std::vector<int64_t> steps = checkpoint_steps(folder);
   std::error_code ignored;
+  for (; !steps.empty() && steps.back() > c.step; steps.pop_back())
+    std::filesystem::remove(checkpoint_path(folder, steps.back()), ignored);
   for (size_t i = 0; i + kKept < steps.size(); ++i) std::filesystem::remove(checkpoint_path(folder, steps[i]), ignored);
 }
 
@@ -90,7 +100,8 @@ std::optional<FoundCheckpoint> find_checkpoint(const std::string& folder) {
     }
   }
   if (!found.damaged.empty())
-    throw_error(ErrorCode::corrupt_data, fmt::format("no checkpoint of {} can be read: {}", folder, found.damaged.front()));
+    throw_error(ErrorCode::corrupt_data, fmt::format("no checkpoint in {} can be used: {}; train into another folder (--out), or remove this one",
+                                                     folder, found.damaged.front()));
   return std::nullopt;
 }
 

@@ -23,7 +23,8 @@ struct Checkpoint {
 
 std::string checkpoint_path(const std::string& folder, int64_t step);
 
-/// Writes checkpoint-STEP.safetensors atomically, then removes all but the last two.
+/// Writes checkpoint-STEP.safetensors atomically, then removes all but it and the one before. Later ones go too: they
+/// were damaged, or the run would not have begun before them.
 void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint,
                       const data::SinkFactory& open = data::open_file_sink);
 

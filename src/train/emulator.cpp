@@ -33,6 +33,11 @@ nlohmann::json parse_json(const std::string& text, const std::string& key) {
   return value;
 }
 
+/// Attributes of data files need not be UTF-8, and JSON must be.
+std::string to_text(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
 bool is_emulator(const data::Metadata& metadata) {
@@ -52,9 +57,9 @@ void write_emulator(const std::string& path, const Problem& problem, const RunCo
   data::write_safetensors(path, tensors,
                           {{"format", kFormat},
                            {"graph", text},
-                           {"problem", description.dump()},
-                           {"config", config_to_json(config).dump()},
-                           {"provenance", provenance.dump()}});
+                           {"problem", to_text(description)},
+                           {"config", to_text(config_to_json(config))},
+                           {"provenance", to_text(provenance)}});
 }
 
 void check_same_problem(const Problem& problem, const data::FieldDataset& dataset) {
@@ -66,10 +71,15 @@ void check_same_problem(const Problem& problem, const data::FieldDataset& datase
                   "the model was trained on {}, not on {}", fmt::join(problem.variable_names(), ", "), dataset.variables()[i].name);
   const std::string difference = problem.grid.difference(dataset.grid());
   GREGALE_CHECK(difference.empty(), shape, "the data are not on the model's grid: {}", difference);
-  GREGALE_CHECK(dataset.time().step().kind == problem.step.kind && (problem.step.kind != grid::TimeStep::Kind::fixed ||
-                                                                    dataset.time().step().seconds == problem.step.seconds),
-                invalid_argument, "the model steps by {}, the data by {}", problem.step.describe(),
-                dataset.time().step().describe());
+  const grid::TimeStep& step = dataset.time().step();
+  GREGALE_CHECK(step.kind == problem.step.kind && step.months == problem.step.months &&
+                    (step.kind != grid::TimeStep::Kind::fixed || step.seconds == problem.step.seconds),
+                invalid_argument, "the model steps by {}, the data by {}", problem.step.describe(), step.describe());
+  // Dates of another calendar would meet the wrong season; these two differ before 1582 alone.
+  auto modern = [](grid::Calendar c) { return c == grid::Calendar::standard ? grid::Calendar::proleptic_gregorian : c; };
+  GREGALE_CHECK(modern(dataset.time().calendar()) == modern(problem.calendar), invalid_argument,
+                "the model was trained on the {} calendar, the data have the {} one", grid::to_string(problem.calendar),
+                grid::to_string(dataset.time().calendar()));
 }
 
 Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, const Records& records, int64_t init, int64_t steps,
@@ -144,6 +154,7 @@ Emulator Emulator::load(const std::string& path) {
       blobs.push_back(file.tensors.at(fmt::format("blobs/{}", i)));
     state->graph = parse_graph(train::metadata_at(file.metadata, "graph"), ops::standard_ops(), blobs);
     for (const Variable& v : state->graph.variables()) {
+      GREGALE_CHECK(state->graph.version(state->graph.variable_index(v.name)) == 0, corrupt_data, "the graph writes to '{}'", v.name);
       auto at = file.tensors.find("weights/" + v.name);
       GREGALE_CHECK(at != file.tensors.end() && at->second.type() == v.type, corrupt_data, "weights '{}' are missing or not {}",
                     v.name, to_string(v.type));

@@ -56,6 +56,7 @@ Value network(nn::Scope& scope, const Problem& p, const RunConfig::Model& model,
     options.depth = model.depth;
     options.out = outputs;
     options.dropout = model.dropout;
+    options.zero_head = correction;
     const Value points = ops::transpose(g, channels, {0, 2, 3, 1});
     return ops::transpose(g, nn::mlp(scope, "net", points, options), {0, 3, 1, 2});
   }

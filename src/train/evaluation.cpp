@@ -31,15 +31,14 @@ Timeline make_timeline(const Problem& p, const Records& records) {
     t.record[static_cast<size_t>(time.position(r))] = r;
     records.copy(r, out + time.position(r) * records.elements());
   }
+  t.training_start = last + 1;  // a file that ends before the training period began
   for (int64_t i = 0; i <= last; ++i) {
     const int64_t seconds = t.record[static_cast<size_t>(i)] >= 0 ? time.seconds(t.record[static_cast<size_t>(i)])
                                                                    : time.advance(time.seconds(0), i);
     t.phase.push_back(p.climatology.bin_at(seconds));
     t.month.push_back(grid::from_seconds(p.calendar, seconds).month - 1);
-    if (seconds < p.training_start) t.training_start = i + 1;
+    if (seconds >= p.training_start) t.training_start = std::min(t.training_start, i);
   }
-  // A file that ends before the training period began has no history the baselines know.
-  t.training_start = std::min(t.training_start, last);
   return t;
 }
 
@@ -64,10 +63,41 @@ score::LeadCase make_case(const Problem& p, const Timeline& timeline, std::span<
     const bool damped = b == score::Baseline::damped_global || b == score::Baseline::damped_local || b == score::Baseline::recentred;
     if (!damped || p.baselines.has_lead(step * p.lead)) fitted.push_back(b);
   }
-  score::LeadCase at = score::make_lead_case(p.baselines, timeline.fields, timeline.phase, timeline.month,
-                                             timeline.training_start, positions, step * p.lead, {}, fitted);
-  at.lead = step;
-  return at;
+  // Baselines look back to the training start, and from a time before it at the initial state alone.
+  auto part = [&](std::span<const int64_t> from, int64_t first) {
+    return score::make_lead_case(p.baselines, timeline.fields, timeline.phase, timeline.month, first, from, step * p.lead, {}, fitted);
+  };
+  const auto early = static_cast<size_t>(
+      std::count_if(positions.begin(), positions.end(), [&](int64_t at) { return at < timeline.training_start; }));
+  GREGALE_CHECK(std::is_sorted(positions.begin(), positions.end()), invalid_argument, "[make_case] initial times are not in order");
+  score::LeadCase all = part(std::span(positions).subspan(early), timeline.training_start);
+  if (early > 0) {
+    std::vector<score::LeadCase> parts;
+    for (size_t i = 0; i < early; ++i) parts.push_back(part(std::span(positions).subspan(i, 1), positions[i]));
+    if (early < positions.size()) parts.push_back(all);
+    auto join = [&](auto&& series_of) {
+      Extents extents = series_of(all).extents();
+      extents[0] = static_cast<int64_t>(positions.size());
+      Tensor joined(DType::f32, extents);
+      auto out = joined.as<float>().begin();
+      for (score::LeadCase& c : parts) {
+        const auto values = std::as_const(series_of(c)).template as<float>();
+        out = std::copy(values.begin(), values.end(), out);
+      }
+      return joined;
+    };
+    std::vector<int> months;
+    for (const score::LeadCase& c : parts) months.insert(months.end(), c.month.begin(), c.month.end());
+    score::LeadCase joined = all;
+    joined.truth = join([](score::LeadCase& c) -> Tensor& { return c.truth; });
+    joined.climatology = join([](score::LeadCase& c) -> Tensor& { return c.climatology; });
+    for (size_t b = 0; b < joined.baselines.size(); ++b)
+      joined.baselines[b].second = join([b](score::LeadCase& c) -> Tensor& { return c.baselines[b].second; });
+    joined.month = months;
+    all = std::move(joined);
+  }
+  all.lead = step;
+  return all;
 }
 
 std::map<int64_t, Tensor> forecast_cases(const Emulator::State& emulator, ExecutionContext& context, const Records& records,

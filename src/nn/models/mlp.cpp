@@ -39,7 +39,8 @@ Value mlp(Scope& scope, const std::string& name, Value x, const MlpOptions& opti
     x = activation(g, linear(scope, fmt::format("{}/{}", name, i), x, options.width, true, he));
     x = dropout(scope, x, options.dropout);
   }
-  return linear(scope, name + "/out", x, options.out, true, Initialiser::normal(std::sqrt(1 / fan_in())));
+  const auto last = options.zero_head ? Initialiser::zeros() : Initialiser::normal(std::sqrt(1 / fan_in()));
+  return linear(scope, name + "/out", x, options.out, true, last);
 }
 
 }  // namespace gregale::nn
