@@ -38,7 +38,7 @@ class Executable {
   int64_t arena_bytes() const;      ///< memory of intermediate results and scratch
   double flops() const;             ///< of one run, by the operators' own formulas
   int64_t reference_steps() const;  ///< steps that no lowering took
-  /// One line a step: operator, lowering, result, buffer.
+  /// A line with the totals and the instruction set, then one line a step: operator, lowering, result, buffer.
   std::string describe() const;
 
   struct Plan;

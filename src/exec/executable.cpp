@@ -94,8 +94,8 @@ std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector
 
 std::string Executable::describe() const {
   static constexpr const char* kKinds[] = {"arena", "input", "output", "variable", "constant"};
-  std::string text = fmt::format("{}: {} steps, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),
-                                 plan_->steps.size(), arena_bytes(), flops() * 1e-9, reference_steps());
+  std::string text = fmt::format("{}: {} steps for {}, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),
+                                 plan_->steps.size(), to_string(plan_->isa), arena_bytes(), flops() * 1e-9, reference_steps());
   for (size_t i = 0; i < plan_->steps.size(); ++i) {
     const Step& step = plan_->steps[i];
     text += fmt::format("{:5} {:<18} {:<24}", i, step.op, step.lowering);

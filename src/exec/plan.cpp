@@ -28,6 +28,7 @@ class Planner {
  public:
   Planner(Graph graph, const Target& target) : target_(target), plan_(std::make_unique<Executable::Plan>()) {
     plan_->graph = std::move(graph);
+    plan_->isa = target.isa;
   }
 
   std::unique_ptr<Executable::Plan> run() {

@@ -37,6 +37,7 @@ struct Executable::Plan {
   int64_t operand_count = 0;
   int64_t arena_bytes = 0;  ///< storages and scratch, without the table of pointers
   double flops = 0;
+  Isa isa = Isa::reference;  ///< what the kernels were made for
 };
 
 /// Lowers every node for the target and plans the arena. A `write` of a freshly computed value goes straight into the

@@ -312,13 +312,14 @@ class Parser {
   template <class Define>
   void node(Graph& g, const std::vector<Value>& numbered, const Define& define, int depth) {
     std::vector<std::pair<int64_t, std::string>> results;
-    while (peek("%")) {
-      expect("%");
-      const int64_t index = integer();
-      results.emplace_back(index, peek("\"") ? string() : std::string());
-      if (!take(",")) break;
+    if (peek("%")) {
+      do {
+        expect("%");
+        const int64_t index = integer();
+        results.emplace_back(index, peek("\"") ? string() : std::string());
+      } while (take(","));
+      expect("=");
     }
-    if (!results.empty()) expect("=");
     skip_space();
     const size_t begin = at_;  // where whatever is wrong with the node is reported
     const std::string name(word());
