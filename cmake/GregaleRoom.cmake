@@ -17,6 +17,14 @@ if(GREGALE_SANITIZE)
     -fno-sanitize-recover=all)
   target_link_options(gregale_options INTERFACE -fsanitize=${GREGALE_SANITIZE})
 endif()
+
+# For the tests' own code, after gregale_options: it is compiled in half the time. What is tested keeps -O3 and UBSan.
+add_library(gregale_test_options INTERFACE)
+target_compile_options(gregale_test_options INTERFACE $<$<CONFIG:Release>:-O1>)
+if(GREGALE_SANITIZE MATCHES "undefined")
+  target_compile_options(gregale_test_options INTERFACE -fno-sanitize=undefined)
+endif()
+
 set_property(GLOBAL PROPERTY GREGALE_ROOMS "")
 set_property(GLOBAL PROPERTY GREGALE_OBJECT_TARGETS "")  # whose objects make the one library that is installed
 add_custom_target(gregale_sanitized_tests COMMENT "What sanitizer builds run: ctest -L sanitize")
@@ -81,8 +89,8 @@ function(gregale_test name)
     set(TEST_TIMEOUT 300)
   endif()
   add_executable(${name} ${TEST_SOURCES})
-  target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} gregale_options GTest::gtest GTest::gmock GTest::gtest_main)
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)  # half the time to compile; what is tested stays -O3
+  target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} gregale_options gregale_test_options
+    GTest::gtest GTest::gmock GTest::gtest_main)
   if(TEST_SANITIZE)
     list(APPEND TEST_LABELS sanitize)
     add_dependencies(gregale_sanitized_tests ${name})

@@ -1,8 +1,8 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every public header, and one use of each layer below them: build a graph, differentiate it, compile it, run it; and an
-// emulator that is not there, so that the readers of files are linked too.
+// Every public header, and one use of each layer below them: build a graph, differentiate it, compile it, run it; and
+// an emulator that is not there, so that the readers of files are linked too.
 #include <cstdio>
 
 #include "gregale/autodiff.hpp"
