@@ -78,7 +78,7 @@ std::vector<Type> infer(const NodeView& node) {
 Result<Kernel> make(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   Kernel k;
-  k.in_place = {{0, 0}};
+  k.view = true;
   k.run = [bytes = node.input(0).bytes()](const Launch& l) {
     if (l.outputs[0] != l.inputs[0]) kernels::copy_bytes(l.team, bytes, l.inputs[0], l.outputs[0]);
   };
