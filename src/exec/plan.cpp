@@ -172,7 +172,7 @@ class Planner {
     const auto& outputs = graph().outputs();
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Value v = outputs[i];
-      if (roots_[at(v)] != root || direct_outputs_.count(static_cast<int64_t>(i))) continue;
+      if (roots_[at(v)] != root) continue;
       direct_outputs_.insert(static_cast<int64_t>(i));
       return add_storage({Storage::Kind::output, static_cast<int64_t>(i), graph().type(v).bytes(), 0, 0, 0, {}});
     }

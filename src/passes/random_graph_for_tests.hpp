@@ -69,7 +69,7 @@ class RandomGraph {
     const Value x = any(), y = any();
     const int64_t rank = shape(x).rank();
     const auto axis = static_cast<int64_t>(below(static_cast<uint64_t>(std::max<int64_t>(rank, 1))));
-    const uint64_t kind = below(30);
+    const uint64_t kind = below(32);
     if (rank == 0 && kind >= 15 && kind <= 20) return {};  // these need an axis
     switch (kind) {
       case 0: return tanh(g, x);
@@ -110,6 +110,13 @@ class RandomGraph {
       case 28:
         if (rank == 0) return {};
         return update_slice(g, x, slice_axis(g, x, axis, 0, 1), std::vector<int64_t>(static_cast<size_t>(rank), 0));
+      case 29: {  // it could work in place on its first operand, were that not the last one too
+        const Value t = reshape(g, tanh(g, x), Shape{shape(x).elements()});
+        std::vector<int64_t> next;
+        for (int64_t i = 0; i < shape(t)[0].value(); ++i) next.push_back((i + 1) % shape(t)[0].value());
+        const auto n = static_cast<int64_t>(next.size());
+        return scatter_add(g, t, g.constant(Tensor::from<int64_t>(next, {n})), t, 0);
+      }
       default: {
         const Extents last{rank ? shape(x)[rank - 1].value() : 1};
         return layer_norm(g, x, g.constant(values(last, 93)), g.constant(values(last, 94)), 0.1);
@@ -153,7 +160,7 @@ class RandomGraph {
 
   void finish() {
     const Value a = graph_.read(0), b = graph_.read(1);
-    switch (below(8)) {
+    switch (below(9)) {
       case 0:  // a swap
         graph_.write(0, b);
         graph_.write(1, a);
@@ -188,6 +195,10 @@ class RandomGraph {
         graph_.write(0, ops::tanh(graph_, a));
         graph_.write(1, ops::mul(graph_, graph_.read(0), a));
         outputs_.push_back(b);
+        break;
+      case 7:  // from themselves, by operators that cannot work in place
+        graph_.write(0, ops::matmul(graph_, a, graph_.constant(values({3, 3}, 97))));
+        graph_.write(1, ops::reverse(graph_, b, {1}));
         break;
       default: break;
     }
