@@ -1,0 +1,291 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+// What works: from a file of fields to scores, and what each subcommand promises scripts.
+#include <netcdf.h>
+
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tiny_winds.hpp"
+#include "train/config.hpp"
+
+namespace gregale::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using data::read_text;
+using data::write_text;
+using nlohmann::json;
+using testing::HasSubstr;
+
+class Program : public TinyRun {
+ protected:
+  /// Exactly one document on standard output: parse() refuses what follows one.
+  json json_of(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--json", "--quiet"});
+    const Outcome outcome = in_folder(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    json document = json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
+    EXPECT_TRUE(document.is_object()) << outcome.out;
+    return document;
+  }
+  static void expect_keys(const json& document, const std::vector<std::string>& keys) {
+    for (const std::string& key : keys) EXPECT_TRUE(document.contains(key)) << key << " in " << document.dump();
+  }
+  std::vector<std::string> forecast(const std::string& time, const std::string& steps,
+                                    const std::string& out = "f.nc") {
+    return {"forecast", "run-out", "--init", "winds.nc", "--time", time, "--steps", steps, "-o", out};
+  }
+};
+
+const std::vector<std::string> kCommands{"init", "train", "forecast", "score", "info", "machine"};
+
+TEST_F(Program, HelpHasAnExample) {
+  for (const std::string& command : kCommands) {
+    const Outcome outcome = in_folder({command, "--help"});
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_EQ(outcome.err, "");
+    EXPECT_THAT(outcome.out, HasSubstr("Example:\n  gregale " + command));
+    for (const char* option : {"--json", "--quiet", "--threads", "--seed", "--trace"})
+      EXPECT_THAT(outcome.out, HasSubstr(option));
+  }
+  const Outcome help = in_folder({"--help"});
+  EXPECT_EQ(help.status, 0);
+  for (const std::string& command : kCommands) EXPECT_THAT(help.out, HasSubstr("\n  " + command));
+  EXPECT_THAT(in_folder({"--version"}).out, testing::StartsWith("gregale "));
+}
+
+TEST_F(Program, JsonOfEverySubcommand) {
+  const json init = json_of({"init", "winds.nc", "-o", "new.yaml"});
+  expect_keys(init, {"variables", "axes", "time", "baselines"});
+  EXPECT_EQ(init["variables"][0]["name"], "U");
+  EXPECT_EQ(init["time"]["records"], 48);
+  EXPECT_GT(init["baselines"]["climatology"]["V"]["1"]["rmse"].get<double>(), 0);
+
+  const json trained = json_of({"train", "run.yaml"});
+  expect_keys(trained, {"steps", "seconds", "loss", "validation", "weights_sha256", "peak_rss_bytes", "ledger"});
+  EXPECT_EQ(trained["steps"], 6);
+  EXPECT_EQ(trained["weights_sha256"], sha256());
+  for (const char* file : {"best.safetensors", "model.safetensors", "report.html", "train.json"})
+    EXPECT_TRUE(exists(std::string("run-out/") + file)) << file;
+  expect_keys(summary(), {"config", "seed", "version", "data", "weights_sha256"});
+
+  const json forecasts = json_of(forecast("1993-05/1993-07", "2"));
+  expect_keys(forecasts, {"inits", "steps", "seconds", "file"});
+  EXPECT_EQ(forecasts["inits"], 3);
+  EXPECT_EQ(forecasts["file"], "f.nc");
+
+  const json scores = json_of({"score", "run-out", "--truth", "winds.nc", "--leads", "1,2", "--report", "s.html"});
+  for (const char* variable : {"U", "V"})
+    for (const char* lead : {"1", "2"}) {
+      for (const char* key : {"rmse", "acc", "bias"})
+        EXPECT_TRUE(scores["variables"][variable][lead][key].is_number()) << key;
+      for (const char* baseline : {"persistence", "climatology", "damped_global", "damped_local", "recentred"}) {
+        EXPECT_TRUE(scores["baselines"][baseline][variable][lead]["rmse"].is_number()) << baseline;
+        for (const char* key : {"difference", "low95", "high95"})
+          EXPECT_TRUE(scores["paired"][variable][lead][baseline][key].is_number()) << key;
+      }
+    }
+  EXPECT_TRUE(exists("s.html"));
+
+  EXPECT_EQ(json_of({"info", "winds.nc"})["kind"], "netcdf");
+  EXPECT_EQ(json_of({"info", "f.nc"})["kind"], "forecast");
+  EXPECT_EQ(json_of({"info", "run-out/checkpoint-6.safetensors"})["kind"], "checkpoint");
+  const json model = json_of({"info", "run-out/model.safetensors"});
+  EXPECT_EQ(model["kind"], "emulator");
+  EXPECT_EQ(model["variables"][1]["name"], "V");
+}
+
+TEST_F(Program, QuietSaysNothingOnStandardError) {
+  EXPECT_EQ(in_folder({"init", "winds.nc", "-o", "new.yaml", "--quiet"}).err, "");
+  const Outcome trained = in_folder({"train", "run.yaml"});
+  EXPECT_THAT(trained.err, HasSubstr("step 6/6"));  // what quiet would have kept back
+  EXPECT_EQ(in_folder({"train", "run.yaml", "--resume", "--quiet"}).err, "");
+  EXPECT_EQ(in_folder({"train", "run.yaml", "--out", "other", "--quiet"}).err, "");
+  auto arguments = forecast("1993-05", "2");
+  arguments.push_back("--quiet");
+  EXPECT_EQ(in_folder(arguments).err, "");
+  EXPECT_EQ(in_folder({"score", "run-out", "--truth", "winds.nc", "--quiet"}).err, "");
+  EXPECT_EQ(in_folder({"info", "run-out/model.safetensors", "--quiet"}).err, "");
+}
+
+TEST_F(Program, FromFieldsToScores) {
+  // The proposed configuration suits the data as it is; only its length is cut.
+  ASSERT_EQ(in_folder({"init", "winds.nc", "-o", "mine.yaml"}).status, 0);
+  ASSERT_EQ(in_folder({"train", "mine.yaml", "--quiet", "--set", "train.steps=3", "--set", "model.width=8"}).status, 0);
+  const Outcome forecast =
+      in_folder({"forecast", "mine-out", "--init", "winds.nc", "--time", "1993-06", "--steps", "2", "-o", "f.nc"});
+  ASSERT_EQ(forecast.status, 0) << forecast.err;
+  const Outcome score = in_folder({"score", "mine-out", "--truth", "winds.nc", "--baselines", "--report", "s.html"});
+  ASSERT_EQ(score.status, 0) << score.err;
+  EXPECT_THAT(score.out, HasSubstr("damped_local"));
+  EXPECT_THAT(read_text(path("s.html")), HasSubstr("<html"));
+}
+
+// ---- the forecast file, read with the netCDF library alone ----------------------------------------------------------
+
+class Netcdf {
+ public:
+  explicit Netcdf(const std::string& path) { check(nc_open(path.c_str(), NC_NOWRITE, &id_)); }
+  ~Netcdf() { nc_close(id_); }
+  std::string text(const std::string& variable, const std::string& attribute) const {
+    size_t length = 0;
+    if (nc_inq_attlen(id_, variable_id(variable), attribute.c_str(), &length) != NC_NOERR) return "(none)";
+    std::string value(length, '\0');
+    check(nc_get_att_text(id_, variable_id(variable), attribute.c_str(), value.data()));
+    return value;
+  }
+  std::vector<size_t> shape(const std::string& variable) const {
+    int rank = 0, dims[NC_MAX_VAR_DIMS];
+    check(nc_inq_varndims(id_, variable_id(variable), &rank));
+    check(nc_inq_vardimid(id_, variable_id(variable), dims));
+    std::vector<size_t> extents(static_cast<size_t>(rank));
+    for (size_t i = 0; i < extents.size(); ++i) check(nc_inq_dimlen(id_, dims[i], &extents[i]));
+    return extents;
+  }
+  std::vector<double> values(const std::string& variable) const {
+    size_t count = 1;
+    for (const size_t n : shape(variable)) count *= n;
+    std::vector<double> all(count);
+    check(nc_get_var_double(id_, variable_id(variable), all.data()));
+    return all;
+  }
+
+ private:
+  int variable_id(const std::string& name) const {
+    int id = NC_GLOBAL;
+    if (!name.empty()) check(nc_inq_varid(id_, name.c_str(), &id));
+    return id;
+  }
+  static void check(int status) {
+    if (status != NC_NOERR) throw std::runtime_error(nc_strerror(status));
+  }
+  int id_ = -1;
+};
+
+TEST_F(Program, TheForecastIsCfNetcdfAndStartsFromTheData) {
+  ASSERT_EQ(train().status, 0);
+  ASSERT_EQ(in_folder(forecast("1993-05/1993-07", "2")).status, 0);
+  const Netcdf file(path("f.nc"));
+  EXPECT_EQ(file.text("", "Conventions"), "CF-1.8");
+  EXPECT_EQ(file.text("time", "standard_name"), "forecast_reference_time");
+  EXPECT_THAT(file.text("time", "units"), HasSubstr(" since "));
+  EXPECT_EQ(file.text("lead", "standard_name"), "forecast_period");
+  EXPECT_EQ(file.text("lat", "units"), "degrees_north");
+  EXPECT_EQ(file.text("lon", "units"), "degrees_east");
+  EXPECT_EQ(file.text("U", "units"), "m/s");
+  EXPECT_EQ(file.text("V", "long_name"), "V of the wind");
+  EXPECT_THAT(file.text("U", "coordinates"), HasSubstr("valid_time"));
+  EXPECT_EQ(file.shape("U"), (std::vector<size_t>{3, 3, 8, 12}));
+  const Netcdf winds(path("winds.nc"));
+  for (const char* variable : {"U", "V"}) {
+    const auto forecast = file.values(variable), data = winds.values(variable);
+    const size_t cells = 8 * 12, first = 40;  // May 1993
+    double change = 0;
+    for (size_t i = 0; i < 3; ++i)
+      for (size_t c = 0; c < cells; ++c) {
+        EXPECT_EQ(forecast[i * 3 * cells + c], data[(first + i) * cells + c]) << variable << i << " " << c;
+        change += std::abs(forecast[(i * 3 + 1) * cells + c] - data[(first + i) * cells + c]);
+      }
+    EXPECT_GT(change / (3 * cells), 0.1);
+  }
+}
+
+TEST_F(Program, AForecastFileScoresAsTheModelDoes) {
+  ASSERT_EQ(train().status, 0);
+  // The test period is July to December: lead 1 starts a month earlier.
+  ASSERT_EQ(in_folder(forecast("1993-06/1993-11", "1")).status, 0);
+  const json model = json_of({"score", "run-out", "--truth", "winds.nc"});
+  const json file = json_of({"score", "f.nc", "--truth", "winds.nc", "--reference", "run-out"});
+  for (const char* variable : {"U", "V"}) {
+    for (const char* key : {"rmse", "acc", "bias"})
+      EXPECT_NEAR(model["variables"][variable]["1"][key].get<double>(),
+                  file["variables"][variable]["1"][key].get<double>(), 1e-6)
+          << key;
+    for (const char* baseline : {"persistence", "climatology", "damped_global", "damped_local", "recentred"})
+      EXPECT_EQ(model["baselines"][baseline][variable]["1"]["rmse"],
+                file["baselines"][baseline][variable]["1"]["rmse"]);
+  }
+}
+
+// ---- training -------------------------------------------------------------------------------------------------------
+
+TEST_F(Program, ThreadsDoNotChangeTheWeights) {
+  const std::vector<std::string> settings{"--set", "model.width=32",    "--set", "train.batch=8",
+                                          "--set", "model.dropout=0.1", "--set", "train.ema=0.9"};
+  std::string first;
+  for (const char* threads : {"1", "2", "3"}) {
+    std::vector<std::string> arguments{"train", "run.yaml", "--quiet", "--threads", threads, "--out", threads};
+    arguments.insert(arguments.end(), settings.begin(), settings.end());
+    ASSERT_EQ(in_folder(arguments).status, 0);
+    if (first.empty()) first = sha256(threads);
+    EXPECT_EQ(sha256(threads), first) << threads << " threads";
+  }
+}
+
+TEST_F(Program, SeedsChangeTheWeights) {
+  ASSERT_EQ(train({"--out", "zero"}).status, 0);
+  ASSERT_EQ(train({"--out", "one", "--seed", "1"}).status, 0);
+  ASSERT_EQ(train({"--out", "set", "--set", "train.seed=1"}).status, 0);
+  EXPECT_NE(sha256("zero"), sha256("one"));
+  EXPECT_EQ(sha256("one"), sha256("set"));
+  EXPECT_EQ(summary("one")["seed"], 1);
+}
+
+TEST_F(Program, PrintConfigParsesBack) {
+  const Outcome outcome =
+      in_folder({"train", "run.yaml", "--print-config", "--set", "train.steps=17", "--set", "train.clip=0.5"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  const auto given = train::load_config(path("run.yaml"), {"train.steps=17", "train.clip=0.5"});
+  EXPECT_EQ(train::parse_config(outcome.out, "printed", folder_.path()), given);
+  EXPECT_FALSE(exists("run-out"));
+  // And trains to the same weights.
+  write_text(path("printed.yaml"), outcome.out);
+  ASSERT_EQ(train({"--set", "train.steps=17", "--set", "train.clip=0.5"}).status, 0);
+  ASSERT_EQ(in_folder({"train", "printed.yaml", "--quiet"}).status, 0);
+  EXPECT_EQ(sha256("printed-out"), sha256());
+}
+
+TEST_F(Program, TheSummaryHoldsTheConfiguration) {
+  ASSERT_EQ(train({"--set", "train.clip=0.25"}).status, 0);
+  write_text(path("again.yaml"), summary()["config"].dump());  // JSON is YAML
+  ASSERT_EQ(in_folder({"train", "again.yaml", "--quiet"}).status, 0);
+  EXPECT_EQ(sha256("again-out"), sha256());
+}
+
+TEST_F(Program, PathsAreRelativeToTheConfiguration) {
+  fs::create_directory(path("elsewhere"));
+  How how;
+  how.folder = path("elsewhere");
+  const Outcome outcome = run({"train", "../run.yaml", "--quiet"}, how);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(exists("run-out/model.safetensors"));  // beside the configuration it is named after
+  EXPECT_TRUE(names("elsewhere").empty());
+}
+
+TEST_F(Program, TraceOfEveryCommand) {
+  const std::vector<std::vector<std::string>> commands{{"init", "winds.nc", "-o", "new.yaml"},
+                                                       {"train", "run.yaml", "--quiet"},
+                                                       forecast("1993-05", "2"),
+                                                       {"score", "run-out", "--truth", "winds.nc"},
+                                                       {"info", "winds.nc"}};
+  for (std::vector<std::string> arguments : commands) {
+    const std::string file = arguments[0] + "-trace.json";
+    arguments.insert(arguments.end(), {"--trace", file});
+    ASSERT_EQ(in_folder(arguments).status, 0);
+    const json trace = json::parse(read_text(path(file)), nullptr, false);
+    ASSERT_FALSE(trace.is_discarded()) << arguments[0];
+    ASSERT_TRUE(trace.contains("traceEvents")) << arguments[0];
+    if (arguments[0] != "train") continue;
+    int steps = 0;
+    for (const json& event : trace["traceEvents"]) steps += event.value("name", "") == "step";
+    EXPECT_EQ(steps, 6);
+  }
+}
+
+}  // namespace
+}  // namespace gregale::cli
