@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -72,8 +74,8 @@ StepOptions step_options(const RunConfig& config) {
 
 /// Keys that may differ between a run and its resumption: they change how long or how often, not what is computed.
 bool may_differ(const std::string& key) {
-  return key == "train.checkpoint_every" || key == "train.validate_every" || key == "train.memory" || key == "data.test" ||
-         key == "data.path";
+  return key == "train.checkpoint_every" || key == "train.validate_every" || key == "train.memory" ||
+         key == "train.notes" || key == "data.test" || key == "data.path";
 }
 
 void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const std::string& prefix, const std::string& folder) {
@@ -96,16 +98,21 @@ class Run {
       : config_(config), context_(context), options_(options), start_(std::chrono::steady_clock::now()) {}
 
   TrainResult execute() {
+    check_folder();
     open_data();
     plan_phases();
-    if (!open_folder()) return finished_before();
-    const RunConfig::Train& t = config_.train;
+    if (options_.resume && find_run()) return finished_before();
     validator_ = std::make_unique<Validator>(*problem_, config_, *records_);
-    events_ = std::make_unique<EventWriter>(options_.folder);
-    for (const Phase& phase : phases_)
-      if (step_ < phase.end || state_.empty()) run_phase(phase);
-    (void)t;
-    return finish();
+    try {
+      for (const Phase& phase : phases_)
+        if (step_ < phase.end || state_.empty()) run_phase(phase);
+      return finish();
+    } catch (const Error& e) {
+      const auto steps = checkpoint_steps(options_.folder);
+      if (e.code() != ErrorCode::io || steps.empty()) throw;
+      throw Error(ErrorCode::io, fmt::format("{}; --resume continues from {}", e.what(),
+                                             checkpoint_path(options_.folder, steps.back())));
+    }
   }
 
  private:
@@ -178,30 +185,52 @@ class Run {
     }
   }
 
-  /// False where the run there is finished already.
-  bool open_folder() {
+  /// What can be said of the folder before anything is read; it is made when there is something to write.
+  void check_folder() const {
     namespace fs = std::filesystem;
     const std::string& folder = options_.folder;
     std::error_code error;
-    GREGALE_CHECK(!fs::exists(folder) || fs::is_directory(folder), io, "--out: {} is not a folder", folder);
-    const bool holds_run = fs::exists(folder + "/train.json") || !checkpoint_steps(folder).empty();
+    GREGALE_CHECK(!fs::exists(folder, error) || fs::is_directory(folder, error), io, "--out: {} is not a folder", folder);
+    const bool holds_run = fs::exists(folder + "/train.json", error) || !checkpoint_steps(folder).empty();
     GREGALE_CHECK(!holds_run || options_.resume, usage, "--out: {} holds a run; --resume continues it", folder);
-    fs::create_directories(folder, error);
-    GREGALE_CHECK(!error, io, "--out: cannot make the folder {}: {}", folder, error.message());
-    const nlohmann::json config = config_to_json(config_);
-    if (auto found = options_.resume ? find_checkpoint(folder) : std::nullopt) {
-      for (const std::string& damaged : found->damaged) say("damaged, the one before is used: " + damaged);
-      Checkpoint& c = found->checkpoint;
-      check_same_run(c.config, config, "", folder);
-      GREGALE_CHECK(c.fingerprint == problem_->fingerprint, invalid_argument,
-                    "data.path: the data are not those the run in {} was trained on", folder);
-      step_ = c.step;
-      state_ = std::move(c.state);
-      history_ = c.history;
-      say(fmt::format("resumed from step {} of {}", step_, total_));
-      if (step_ >= total_ && fs::exists(folder + "/model.safetensors")) return false;
+    fs::path above = fs::absolute(folder);
+    while (!fs::exists(above, error) && above.has_relative_path()) above = above.parent_path();
+    GREGALE_CHECK(fs::is_directory(above, error) && ::access(above.c_str(), W_OK) == 0, io,
+                  "--out: cannot write {}: {} is not a folder that can be written", folder, above.string());
+  }
+
+  /// Takes up the run in the folder, where there is one; true where it is finished already.
+  bool find_run() {
+    namespace fs = std::filesystem;
+    const std::string& folder = options_.folder;
+    auto found = find_checkpoint(folder);
+    if (!found) return false;
+    Checkpoint& c = found->checkpoint;
+    check_same_run(c.config, config_to_json(config_), "", folder);
+    GREGALE_CHECK(c.fingerprint == problem_->fingerprint, invalid_argument,
+                  "data.path: the data are not those the run in {} was trained on", folder);
+    for (const std::string& damaged : found->damaged) say("damaged, the one before is used: " + damaged);
+    step_ = c.step;
+    state_ = std::move(c.state);
+    try {
+      for (const nlohmann::json& point : c.history) history_.push_back(to_json(from_json(point)));
+    } catch (const nlohmann::json::exception& e) {
+      throw_error(ErrorCode::corrupt_data, fmt::format("{}: bad history: {}", checkpoint_path(folder, c.step), e.what()));
     }
-    return true;
+    if (!history_.empty()) point_ = from_json(history_.back());
+    loss_ = point_.train_loss;
+    say(fmt::format("resumed from step {} of {}", step_, total_));
+    return step_ >= total_ && fs::exists(folder + "/model.safetensors") && fs::exists(folder + "/train.json");
+  }
+
+  /// Made when all inputs have been found good, so that a refused run leaves nothing behind.
+  void open_outputs() {
+    if (events_) return;
+    std::error_code error;
+    std::filesystem::create_directories(options_.folder, error);
+    GREGALE_CHECK(!error, io, "--out: cannot make the folder {}: {}", options_.folder, error.message());
+    events_ = std::make_unique<EventWriter>(options_.folder);
+    if (options_.resume) events_->mark_restart(step_ == 0 ? 0 : step_ + 1);
   }
 
   TrainResult finished_before() {
@@ -209,8 +238,8 @@ class Run {
     r.steps = step_;
     r.already_finished = true;
     r.weights_sha256 = data::tensors_sha256(weights());
-    if (!history_.empty()) r.validation = from_json(history_.back());
-    if (!history_.empty()) r.loss = r.validation.train_loss;
+    r.validation = point_;
+    r.loss = loss_;
     r.peak_rss_bytes = peak_rss_bytes();
     return r;
   }
@@ -235,13 +264,11 @@ class Run {
     if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(t.seed));
     flops_ = step.executable().flops();
     arena_ = step.executable().arena_bytes();
-    parameters_ = built->scope->parameter_count();
     check_memory();
-    if (step_ == 0) {
+    open_outputs();
+    if (history_.empty()) {
       validate(std::nan(""));
       write_report("running");
-    } else {
-      events_->mark_restart(step_ + 1);
     }
 
     // Batches are made ahead on another thread: which samples they hold is a function of the step alone.
@@ -268,7 +295,8 @@ class Run {
         TraceSpan span(context_.trace(), "train", "step");
         result = step.run(context_, loss_inputs(*problem_, *batch, masked_), state_, static_cast<uint64_t>(t.seed), rate);
       }
-      if (!std::isfinite(result.loss)) not_a_number(result);
+      // An infinite gradient has spoilt the weights though the loss before it was finite.
+      if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_a_number(result, step.parameters());
       ++step_;
       loss_sum_ += result.loss;
       ++loss_count_;
@@ -335,15 +363,13 @@ class Run {
                 fmt::format("interrupted at step {} of {}; saved, --resume continues", step_, total_));
   }
 
-  [[noreturn]] void not_a_number(const TrainingStep::Result& result) {
+  [[noreturn]] void not_a_number(const TrainingStep::Result& result, const std::vector<nn::Parameter>& parameters) {
     std::string tensor = "the loss";
-    for (const auto& [name, t] : state_) {
-      if (t.dtype() != DType::f32 || tensor != "the loss") continue;
-      for (float v : t.as<float>())
-        if (!std::isfinite(v)) {
-          tensor = "'" + name + "'";
-          break;
-        }
+    for (const nn::Parameter& p : parameters) {
+      const auto values = state_.at(p.name).as<float>();
+      if (std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) continue;
+      tensor = "'" + p.name + "'";
+      break;
     }
     const auto steps = checkpoint_steps(options_.folder);
     write_report("failed");
@@ -368,14 +394,13 @@ class Run {
     r.seconds = seconds();
     r.loss = loss_;
     r.validation = point_;
-    if (point_.rmse.empty() && !history_.empty()) r.validation = from_json(history_.back());
     r.baselines = validator_->baselines();
     r.weights_sha256 = data::tensors_sha256(weights());
     r.peak_rss_bytes = peak_rss_bytes();
     r.flops_per_step = flops_;
     r.arena_bytes = arena_;
     r.state_bytes = state_bytes_;
-    r.parameters = parameters_;
+    for (const auto& [name, tensor] : weights()) r.parameters += tensor.size();
     nlohmann::json files = records_->dataset().files();
     const nlohmann::json summary = {{"config", config_to_json(config_)},
                                     {"version", GREGALE_VERSION},
@@ -401,9 +426,11 @@ class Run {
   static ValidationPoint from_json(const nlohmann::json& j) {
     ValidationPoint p;
     p.step = j.at("step").get<int64_t>();
-    p.mean_ratio = j.at("mean_ratio").get<double>();
-    p.rmse = j.at("rmse").get<std::map<std::string, double>>();
-    p.train_loss = j.at("train_loss").is_null() ? std::nan("") : j.at("train_loss").get<double>();
+    // JSON has no infinity and no NaN: they were written as null.
+    auto number = [](const nlohmann::json& value) { return value.is_null() ? std::nan("") : value.get<double>(); };
+    p.mean_ratio = number(j.at("mean_ratio"));
+    for (const auto& [name, value] : j.at("rmse").items()) p.rmse[name] = number(value);
+    p.train_loss = number(j.at("train_loss"));
     return p;
   }
 
@@ -424,7 +451,7 @@ class Run {
   nlohmann::json history_ = nlohmann::json::array();
   ValidationPoint point_;
   double loss_ = 0, rate_ = 0, loss_sum_ = 0, flops_ = 0;
-  int64_t loss_count_ = 0, arena_ = 0, state_bytes_ = 0, parameters_ = 0;
+  int64_t loss_count_ = 0, arena_ = 0, state_bytes_ = 0;
 };
 
 }  // namespace
