@@ -14,6 +14,7 @@
 namespace gregale::tools {
 
 std::unique_ptr<ExecutionContext> Common::make_context() const {
+  if (!trace.empty()) check_writable_file("--trace", trace);
   auto context = std::make_unique<ExecutionContext>(make_thread_team(threads), static_cast<uint64_t>(seed.value_or(0)));
   if (!trace.empty()) context->set_trace(std::make_shared<Trace>());
   return context;
@@ -110,6 +111,15 @@ void check_readable_file(const std::string& option, const std::string& path) {
   GREGALE_CHECK(std::filesystem::exists(status), io, "{}: no such file: {}", option, path);
   GREGALE_CHECK(!std::filesystem::is_directory(status), io, "{}: is a folder: {}", option, path);
   GREGALE_CHECK(access(path.c_str(), R_OK) == 0, io, "{}: cannot be read: {}", option, path);
+}
+
+void check_writable_file(const std::string& option, const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  GREGALE_CHECK(!fs::is_directory(path, error), io, "{}: is a folder: {}", option, path);
+  const fs::path folder = fs::absolute(path).parent_path();
+  GREGALE_CHECK(fs::is_directory(folder, error), io, "{}: no such folder: {}", option, folder.string());
+  GREGALE_CHECK(access(folder.c_str(), W_OK) == 0, io, "{}: cannot write into {}", option, folder.string());
 }
 
 std::string format_bytes(double bytes) {

@@ -67,8 +67,19 @@ class Progress {
 std::atomic<bool>& interrupted();
 void catch_interrupts();
 
-/// A subcommand name for messages: "no such file" errors of one input file.
+/// Refuses an input file that is missing, a folder or not readable, naming the option.
 void check_readable_file(const std::string& option, const std::string& path);
+/// Refuses an output file that is a folder or in a folder that does not exist, before any work is done for it.
+void check_writable_file(const std::string& option, const std::string& path);
+/// Runs `body`; what it throws is preceded by the option it is about.
+template <class Body>
+auto for_option(const char* option, Body&& body) {
+  try {
+    return body();
+  } catch (Error& e) {
+    throw e.add_context(option);
+  }
+}
 /// "1.4 MB"
 std::string format_bytes(double bytes);
 /// The model file that stands for a path: a training folder's model.safetensors, or the file itself.

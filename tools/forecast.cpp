@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 
 #include "data/forecast_file.hpp"
 #include "tools/command.hpp"
@@ -21,19 +20,17 @@ struct Options {
 };
 
 int run(const Options& o) {
+  check_writable_file("-o", o.out);
   const std::string path = model_path(o.model);
   const Emulator emulator = Emulator::load(path);
   const train::Problem& p = emulator.state().problem;
-  const train::Records records(data::FieldDataset::open(o.init, p.variable_names()));
-  train::check_same_problem(p, records.dataset());
-  std::vector<int64_t> inits;
-  try {
-    inits = records.time().find(o.time);
-  } catch (Error& e) {
-    throw e.add_context("--time");
-  }
-  const std::filesystem::path folder = std::filesystem::absolute(o.out).parent_path();
-  GREGALE_CHECK(std::filesystem::is_directory(folder), io, "-o: no such folder: {}", folder.string());
+  const train::Records records = for_option("--init", [&] {
+    train::Records fields(data::FieldDataset::open(o.init, p.variable_names()));
+    train::check_same_problem(p, fields.dataset());
+    return fields;
+  });
+  const std::vector<int64_t> inits = for_option("--time", [&] { return records.time().find(o.time); });
+  catch_interrupts();
 
   auto context = o.common.make_context();
   const auto begin = std::chrono::steady_clock::now();

@@ -155,7 +155,9 @@ int run(const Common& common, const std::string& path) {
   const bool netcdf = head.rfind("CDF", 0) == 0 || head.rfind("\x89HDF", 0) == 0;
   const bool safetensors = head.size() > 9 && head[8] == '{';
   GREGALE_CHECK(netcdf || safetensors, unsupported, "{} is neither NetCDF nor safetensors", path);
+  auto context = common.make_context();
   const Description d = netcdf ? describe_netcdf(path) : describe_safetensors(path);
+  common.finish(*context);
   std::fputs(common.json ? (d.document.dump(2) + "\n").c_str() : d.text.c_str(), stdout);
   return 0;
 }

@@ -65,11 +65,11 @@ nlohmann::json axes_json(const data::FieldDataset& dataset) {
 }
 
 int run(const Options& o) {
+  check_writable_file("-o", o.out);
+  auto context = o.common.make_context();
   const data::FieldDataset dataset = data::FieldDataset::open(o.fields, o.variables);
   const grid::TimeAxis& time = dataset.time();
   GREGALE_CHECK(o.force || !std::filesystem::exists(o.out), io, "{} exists; --force overwrites it, -o names another", o.out);
-  GREGALE_CHECK(std::filesystem::is_directory(std::filesystem::absolute(o.out).parent_path()), io, "-o: no such folder: {}",
-                std::filesystem::absolute(o.out).parent_path().string());
   const data::SplitProposal split = data::propose_split(time);
   const train::Records records(dataset);
   std::vector<int64_t> all(static_cast<size_t>(dataset.records()));
@@ -105,6 +105,7 @@ int run(const Options& o) {
     }
   }
   data::write_file_atomically(o.out, train::print_config(config));
+  o.common.finish(*context);
 
   if (o.common.json) {
     nlohmann::json variables = nlohmann::json::array();

@@ -46,7 +46,13 @@ int main(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
     for (const CLI::App* sub : app.get_subcommands()) name = sub->get_name();
-    return fail(name, std::string(e.what()) + " (see gregale " + (name.empty() ? "" : name + " ") + "--help)", 2);
+    std::string what = e.what();
+    if (name.empty() && argc > 1 && argv[1][0] != '-') {
+      std::string known;
+      for (const auto& [command, run] : commands) known += (known.empty() ? "" : ", ") + std::string(command);
+      what = fmt::format("unknown subcommand '{}'; there are {}", argv[1], known);
+    }
+    return fail(name, what + " (see gregale " + (name.empty() ? "" : name + " ") + "--help)", 2);
   }
   try {
     for (const auto& [command, run] : commands) {

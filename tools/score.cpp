@@ -41,12 +41,8 @@ Forecasts run_model(const Options& o, const Emulator::State& emulator, const tra
   if (f.steps.empty())
     for (int64_t k = 1; k <= (config.train.finetune.steps > 0 ? config.train.finetune.rollout : 1); ++k) f.steps.push_back(k);
   std::sort(f.steps.begin(), f.steps.end());
-  std::vector<int64_t> targets;
-  try {
-    targets = data::records_in(truth.time(), *config.data.test);
-  } catch (Error& e) {
-    throw e.add_context("--truth");
-  }
+  const std::vector<int64_t> targets =
+      for_option("--truth", [&] { return data::records_in(truth.time(), *config.data.test); });
   Progress progress("lead", static_cast<int64_t>(f.steps.size()), o.common.quiet);
   for (size_t i = 0; i < f.steps.size(); ++i) {
     const int64_t step = f.steps[i];
@@ -140,6 +136,7 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
 }
 
 int run(const Options& o) {
+  if (!o.report.empty()) check_writable_file("--report", o.report);
   GREGALE_CHECK(std::filesystem::exists(o.what), io, "no such file or folder: {}", o.what);
   const bool is_folder = std::filesystem::is_directory(o.what);
   const bool is_model = is_folder || std::filesystem::path(o.what).extension() == ".safetensors";
@@ -149,8 +146,11 @@ int run(const Options& o) {
   const Emulator emulator = Emulator::load(model);
   const train::Problem& p = emulator.state().problem;
   const train::RunConfig config = train::config_from_json(emulator.state().config, model);
-  const train::Records truth(data::FieldDataset::open(o.truth, p.variable_names()));
-  train::check_same_problem(p, truth.dataset());
+  const train::Records truth = for_option("--truth", [&] {
+    train::Records fields(data::FieldDataset::open(o.truth, p.variable_names()));
+    train::check_same_problem(p, fields.dataset());
+    return fields;
+  });
 
   auto context = o.common.make_context();
   const Forecasts f = is_model ? run_model(o, emulator.state(), config, *context, truth) : read_file(o, p, truth);
