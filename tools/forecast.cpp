@@ -20,6 +20,7 @@ struct Options {
 };
 
 int run(const Options& o) {
+  catch_interrupts();
   check_writable_file("-o", o.out);
   const std::string path = model_path(o.model);
   const Emulator emulator = Emulator::load(path);
@@ -30,8 +31,6 @@ int run(const Options& o) {
     return fields;
   });
   const std::vector<int64_t> inits = for_option("--time", [&] { return records.time().find(o.time); });
-  catch_interrupts();
-
   auto context = o.common.make_context();
   const auto begin = std::chrono::steady_clock::now();
   data::ForecastFile file;
@@ -41,17 +40,19 @@ int run(const Options& o) {
   file.step = p.lead_text();
   for (int64_t k = 0; k <= o.steps; ++k) file.lead_steps.push_back(k);
   file.fields = Tensor(DType::f32, {static_cast<int64_t>(inits.size()), o.steps + 1, p.variable_count(), p.rows(), p.columns()});
-  Progress progress("initial time", static_cast<int64_t>(inits.size()), o.common.quiet);
+  Progress progress("step", static_cast<int64_t>(inits.size()) * o.steps, o.common.quiet);
   for (size_t i = 0; i < inits.size(); ++i) {
-    if (interrupted()) throw_error(ErrorCode::interrupted, "interrupted; nothing was written");
     const int64_t start = records.time().seconds(inits[i]);
     file.init_seconds.push_back(start);
     for (int64_t k = 0; k <= o.steps; ++k) file.valid_seconds.push_back(records.time().advance(start, k * p.lead));
-    const Tensor fields = train::roll_out(emulator.state(), *context, records, inits[i], o.steps);
+    const Tensor fields = train::roll_out(emulator.state(), *context, records, inits[i], o.steps, 1, [&](int64_t done) {
+      if (interrupted()) throw_error(ErrorCode::interrupted, "interrupted; nothing was written");
+      progress.update(static_cast<int64_t>(i) * o.steps + done);
+    });
     std::copy(fields.as<float>().begin(), fields.as<float>().end(),
               file.fields.as<float>().begin() + static_cast<std::ptrdiff_t>(i) * fields.size());
-    progress.update(static_cast<int64_t>(i) + 1);
   }
+  progress.update(static_cast<int64_t>(inits.size()) * o.steps);
   progress.done();
   file.attributes = {{"title", "Forecast by a Gregale emulator"},
                      {"source", fmt::format("gregale {}, model {}", GREGALE_VERSION, path)},

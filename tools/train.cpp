@@ -38,7 +38,7 @@ nlohmann::json to_json(const train::TrainResult& r) {
 
 std::string describe(const train::ValidationPoint& p) {
   std::string text;
-  for (const auto& [name, rmse] : p.rmse) text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, rmse);
+  for (const auto& [name, rmse] : p.rmse) text += fmt::format("{}{} {:.5g}", text.empty() ? "" : ", ", name, rmse);
   return text;
 }
 

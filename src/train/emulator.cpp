@@ -83,7 +83,7 @@ void check_same_problem(const Problem& problem, const data::FieldDataset& datase
 }
 
 Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, const Records& records, int64_t init, int64_t steps,
-                double network_scale) {
+                double network_scale, const std::function<void(int64_t)>& before_step) {
   const Problem& p = emulator.problem;
   const Features features(p, records);
   const Reference reference = p.reference();
@@ -112,6 +112,7 @@ Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, cons
   std::vector<Tensor> outputs = emulator.executable->make_outputs();
   const Tensor scale = Tensor::scalar(static_cast<float>(network_scale));
   for (int64_t r = 0; r < steps; ++r) {
+    if (before_step) before_step(r);
     // Weights of the means follow how many states there are: each step adds one.
     std::vector<Tensor> inputs{batch.stack};
     if (!batch.windows.empty()) inputs.push_back(step_view(batch.windows, r));

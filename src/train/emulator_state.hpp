@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+
 #include "gregale/emulator.hpp"
 #include "gregale/exec.hpp"
 #include "train/problem.hpp"
@@ -29,9 +31,9 @@ void write_emulator(const std::string& path, const Problem& problem, const RunCo
 bool is_emulator(const data::Metadata& metadata);
 
 /// One rollout: [1 + steps, variable, lat, lon] in physical units from the initial record, the state itself first. NaN where
-/// the initial state has none.
+/// the initial state has none. `before_step` is called with the number of steps done; it may throw to end a long rollout.
 Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, const Records& records, int64_t init, int64_t steps,
-                double network_scale = 1);
+                double network_scale = 1, const std::function<void(int64_t)>& before_step = {});
 
 /// Throws ErrorCode::invalid_argument unless the data have the problem's variables, in order, on its grid, with its time step.
 void check_same_problem(const Problem& problem, const data::FieldDataset& dataset);
