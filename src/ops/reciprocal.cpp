@@ -8,7 +8,7 @@ namespace gregale::ops {
 const OpDef& reciprocal_op() {
   static const OpDef op = unary_op({
       .name = "reciprocal",
-      .doc = "1 / x, elementwise.",
+      .doc = "1 / x, elementwise; infinite at zero.",
       .real = [](double x) { return 1 / x; },
       .gradient = [](Graph& g, Value, Value y, Value d) { return neg(g, mul(g, d, square(g, y))); },
       .kernel = kernels::UnaryOp::reciprocal,
