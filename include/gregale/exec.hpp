@@ -17,8 +17,8 @@ struct CompileOptions {
 };
 
 /// A graph compiled for one target: steps over buffers in one planned arena. Immutable, so that several threads may
-/// run it, each with its own context, state and outputs. After the first run on a context nothing is allocated, except by
-/// steps that fell back to an operator's reference (describe() names them).
+/// run it, each with its own context, state and outputs. After the first run on a context nothing is allocated, except
+/// by steps that fell back to an operator's reference (describe() names them).
 class Executable {
  public:
   Executable(Executable&&) noexcept;
@@ -28,11 +28,13 @@ class Executable {
   /// Tensors of the result types, for run().
   std::vector<Tensor> make_outputs() const;
   /// Runs once. Inputs and outputs are dense tensors of exactly the graph's types, and no output shares memory with an
-  /// input or another output, nor any of them with a variable. Variables are updated in place in `state`, which holds a tensor for each. Throws ErrorCode::shape where one does not fit.
+  /// input or another output, nor any of them with a variable. Variables are updated in place in `state`, which holds a
+  /// tensor for each. Throws ErrorCode::shape where one does not fit.
   void run(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
            VariableValues* state = nullptr) const;
   /// The same with fresh outputs.
-  std::vector<Tensor> run(ExecutionContext& context, const std::vector<Tensor>& inputs, VariableValues* state = nullptr) const;
+  std::vector<Tensor> run(ExecutionContext& context, const std::vector<Tensor>& inputs,
+                          VariableValues* state = nullptr) const;
 
   const Graph& graph() const;       ///< what is really run, after all passes
   int64_t arena_bytes() const;      ///< memory of intermediate results and scratch
@@ -49,7 +51,8 @@ class Executable {
 };
 
 /// The whole way from a graph to something that runs: verify, simplify, expand, plan (src/passes/pipeline.cpp).
-/// Symbolic dims must be bound first. Throws ErrorCode::out_of_memory where the plan exceeds the target's memory budget.
+/// Symbolic dims must be bound first. Throws ErrorCode::out_of_memory where the plan exceeds the target's memory
+/// budget.
 Executable compile(const Graph& graph, const CompileOptions& options = {});
 
 }  // namespace gregale

@@ -28,7 +28,8 @@ struct Value {
 };
 
 /// An attribute of a node: what is known when the graph is built.
-using Attribute = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>, DType, Tensor>;
+using Attribute =
+    std::variant<int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>, DType, Tensor>;
 using Attributes = std::map<std::string, Attribute>;
 
 /// One application of an operator. Nodes stand in an order in which every operand precedes its use.
@@ -136,15 +137,17 @@ void verify(const Graph& graph);
 /// The same graph with symbolic dims replaced, everywhere, by the given extents (within their bounds).
 Graph bind_symbols(const Graph& graph, const std::map<std::string, int64_t>& extents);
 
-/// Copies `source` into `target` with source's inputs replaced by `arguments` (types must agree); variables of the same name are shared,
-/// others are added; version 0 of source is the target's newest version at that moment. Returns the values of source's outputs.
+/// Copies `source` into `target` with source's inputs replaced by `arguments` (types must agree); variables of the same
+/// name are shared, others are added; version 0 of source is the target's newest version at that moment. Returns the
+/// values of source's outputs.
 std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::vector<Value>& arguments);
 
 /// The state a program runs on: one tensor a variable, in the graph's order.
 using VariableValues = std::map<std::string, Tensor>;
 
 /// The oracle: runs the graph with every operator's reference (plain loops, f64 accumulation), rounding each result to
-/// its dtype. Variables are read from and written to `state`. Throws ErrorCode::shape where a tensor does not fit its type.
+/// its dtype. Variables are read from and written to `state`. Throws ErrorCode::shape where a tensor does not fit its
+/// type.
 std::vector<Tensor> interpret(const Graph& graph, const std::vector<Tensor>& inputs, VariableValues* state = nullptr);
 
 }  // namespace gregale

@@ -65,8 +65,8 @@ class NodeView {
   const std::vector<Graph>* regions_;
 };
 
-/// A tensor as references see it: floats as f64, complex as pairs of f64, integers and booleans as i64 (u64 by its bits).
-/// The interpreter converts on the way in and rounds to the result's dtype on the way out.
+/// A tensor as references see it: floats as f64, complex as pairs of f64, integers and booleans as i64 (u64 by its
+/// bits). The interpreter converts on the way in and rounds to the result's dtype on the way out.
 struct RefArray {
   using Complex = std::complex<double>;
   Type type;

@@ -71,9 +71,10 @@ class Reverse {
       for (size_t i = 0; i < node.inputs.size(); ++i) accumulate(node.inputs[i], context.d_inputs()[i]);
       return;
     }
-    GREGALE_CHECK(static_cast<bool>(node.op->expand), unsupported, "[gradients] '{}' has no gradient: {}", node.op->name,
-                  node.op->no_gradient);
-    // Differentiate what the operator stands for. The expansion is emitted again; common subexpressions are merged later.
+    GREGALE_CHECK(static_cast<bool>(node.op->expand), unsupported, "[gradients] '{}' has no gradient: {}",
+                  node.op->name, node.op->no_gradient);
+    // Differentiate what the operator stands for. The expansion is emitted again; common subexpressions are merged
+    // later.
     const auto begin = static_cast<int64_t>(graph_.nodes().size());
     ExpandContext context{graph_, view, node.inputs};
     const std::vector<Value> outputs = node.op->expand(context);

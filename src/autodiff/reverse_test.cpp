@@ -24,7 +24,8 @@ const Type kRow(DType::f64, Shape{3});
 Tensor sample(const Extents& extents, uint32_t stream, DType dtype = DType::f64) {
   Tensor t(dtype, extents);
   auto* values = static_cast<double*>(t.data());
-  for (int64_t i = 0; i < t.bytes() / 8; ++i) values[i] = 1.6 * random_uniform(RandomKey{9, 0, stream}, static_cast<uint64_t>(i)) - 0.8;
+  for (int64_t i = 0; i < t.bytes() / 8; ++i)
+    values[i] = 1.6 * random_uniform(RandomKey{9, 0, stream}, static_cast<uint64_t>(i)) - 0.8;
   return t;
 }
 
@@ -105,8 +106,9 @@ TEST(Gradients, GoThroughNestedRepeat) {
   Graph body("body");
   const Value x = body.add_input("x", kRow);
   body.set_outputs(ops::repeat(body, 2, {ops::add(body, x, x)}, {}, inner));
-  check_gradients({sample({3}, 1)}, [&](Graph& g, const Values& in) { return ops::sum(g, ops::repeat(g, 2, {in[0]}, {}, body)[0]); },
-                  1e-5);
+  check_gradients(
+      {sample({3}, 1)},
+      [&](Graph& g, const Values& in) { return ops::sum(g, ops::repeat(g, 2, {in[0]}, {}, body)[0]); }, 1e-5);
 }
 
 TEST(Gradients, AreZeroWhereTheLossDoesNotDepend) {
@@ -173,7 +175,8 @@ TEST(Gradients, RefuseWhatIsNoLoss) {
   const Value x = g.add_input("x", kRow), z = g.add_input("z", Type(DType::c128, Shape{}));
   expect_error(ErrorCode::invalid_argument, "a loss is a real scalar, got f64[3]", [&] { gradients(g, x, {x}); });
   expect_error(ErrorCode::invalid_argument, "a loss is a real scalar, got c128[]", [&] { gradients(g, z, {z}); });
-  expect_error(ErrorCode::invalid_argument, "the loss is f64[3], its cotangent c128[]", [&] { gradients(g, x, {x}, z); });
+  expect_error(ErrorCode::invalid_argument, "the loss is f64[3], its cotangent c128[]",
+               [&] { gradients(g, x, {x}, z); });
   expect_error(ErrorCode::invalid_argument, "does not belong", [&] { gradients(g, Value{77}, {x}); });
 }
 
@@ -187,7 +190,8 @@ TEST(Gradients, SayWhyThereIsNone) {
   Graph g;
   const Value x = g.add_input("x", kRow), y = g.add_input("y", kRow);
   const Value loss = ops::sum(g, ops::add(g, g.add1(opaque, {x}), y));
-  expect_error(ErrorCode::unsupported, "[gradients] 'opaque' has no gradient: nobody knows it", [&] { gradients(g, loss, {x}); });
+  expect_error(ErrorCode::unsupported, "[gradients] 'opaque' has no gradient: nobody knows it",
+               [&] { gradients(g, loss, {x}); });
   EXPECT_EQ(gradients(g, loss, {y}).size(), 1u) << "it does not stand between the loss and y";
 }
 
@@ -208,7 +212,8 @@ TEST(Gradients, GoThroughComplexNumbers) {
 
   check_gradients({sample({4}, 1, DType::c128)}, [](Graph& g, const Values& z) {
     const Value w = ops::mul(g, z[0], ops::conj(g, ops::add(g, z[0], z[0])));
-    return ops::sum(g, ops::add(g, ops::abs(g, z[0]), ops::add(g, ops::real(g, w), ops::imag(g, ops::mul(g, z[0], z[0])))));
+    return ops::sum(
+        g, ops::add(g, ops::abs(g, z[0]), ops::add(g, ops::real(g, w), ops::imag(g, ops::mul(g, z[0], z[0])))));
   });
 }
 

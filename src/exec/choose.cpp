@@ -26,8 +26,8 @@ Kernel reference_kernel(const NodeView& view) {
     std::vector<Type> inputs, outputs;
     const OpDef* op;
   };
-  auto owned = std::make_shared<Owned>(
-      Owned{view.attributes(), view.regions(), view.inputs(), view.outputs(), &view.op()});
+  auto owned =
+      std::make_shared<Owned>(Owned{view.attributes(), view.regions(), view.inputs(), view.outputs(), &view.op()});
   Kernel kernel;
   kernel.run = [owned](const Launch& launch) {
     NodeView node(*owned->op, owned->inputs, owned->attributes, owned->regions);

@@ -112,7 +112,8 @@ TEST(Plan, UpdatesInPlace) {
   const Value gradient = g.add_input("gradient", kRow), rate = g.add_input("rate", Type(DType::f32, Shape{}));
   std::vector<Value> losses;
   for (const std::string name : {"w", "b"}) {
-    const int64_t p = g.add_variable(name, kRow), m = g.add_variable(name + ".m", kRow), v = g.add_variable(name + ".v", kRow);
+    const int64_t p = g.add_variable(name, kRow), m = g.add_variable(name + ".m", kRow),
+                  v = g.add_variable(name + ".v", kRow);
     losses.push_back(ops::sum(g, ops::mul(g, g.read(p), gradient)));
     g.write(m, ops::add(g, ops::mul(g, g.read(m), 0.9), ops::mul(g, gradient, 0.1)));
     g.write(v, ops::add(g, ops::mul(g, g.read(v), 0.99), ops::mul(g, ops::square(g, gradient), 0.01)));
@@ -208,9 +209,11 @@ TEST(Executable, RefusesWhatDoesNotFit) {
   const auto run = [&](std::vector<Tensor> inputs, std::vector<Tensor> results, VariableValues* variables) {
     return [&, inputs, results, variables]() mutable { executable.run(context, inputs, results, variables); };
   };
-  expect_error(ErrorCode::invalid_argument, "'g' takes 1 inputs and gives 1 outputs, got 0 and 1", run({}, outputs, &state));
+  expect_error(ErrorCode::invalid_argument, "'g' takes 1 inputs and gives 1 outputs, got 0 and 1",
+               run({}, outputs, &state));
   expect_error(ErrorCode::invalid_argument, "got 1 and 0", run({row(1)}, {}, &state));
-  expect_error(ErrorCode::shape, "[run] input 'x' is f32[64], got f32[8,8]", run({row(1).reshaped({8, 8})}, outputs, &state));
+  expect_error(ErrorCode::shape, "[run] input 'x' is f32[64], got f32[8,8]",
+               run({row(1).reshaped({8, 8})}, outputs, &state));
   expect_error(ErrorCode::shape, "input 'x' is f32[64], got f64[64]", run({row(1).cast(DType::f64)}, outputs, &state));
   expect_error(ErrorCode::shape, "output", run({row(1)}, {Tensor(DType::f32, {63})}, &state));
   expect_error(ErrorCode::invalid_argument, "has variables and needs their values", run({row(1)}, outputs, nullptr));

@@ -33,7 +33,8 @@ namespace {
 // The check costs nothing while it holds: no message is built.
 void check_fits(const Tensor& t, const Type& type, const char* kind, const std::string& name) {
   bool fits = t.dtype() == type.dtype && t.rank() == type.rank();
-  for (int64_t a = 0; fits && a < t.rank(); ++a) fits = type.shape[a].is_constant() && type.shape[a].bound() == t.extent(a);
+  for (int64_t a = 0; fits && a < t.rank(); ++a)
+    fits = type.shape[a].is_constant() && type.shape[a].bound() == t.extent(a);
   GREGALE_CHECK(fits, shape, "[run] {} '{}' is {}, got {}", kind, name, to_string(type), to_string(t.type()));
 }
 
@@ -46,10 +47,11 @@ void Executable::run(ExecutionContext& context, const std::vector<Tensor>& input
   GREGALE_CHECK(inputs.size() == g.inputs().size() && outputs.size() == g.outputs().size(), invalid_argument,
                 "[run] '{}' takes {} inputs and gives {} outputs, got {} and {}", g.name(), g.inputs().size(),
                 g.outputs().size(), inputs.size(), outputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) check_fits(inputs[i], g.type(g.inputs()[i]), "input", g.name_of(g.inputs()[i]));
+  for (size_t i = 0; i < inputs.size(); ++i)
+    check_fits(inputs[i], g.type(g.inputs()[i]), "input", g.name_of(g.inputs()[i]));
   for (size_t i = 0; i < outputs.size(); ++i) check_fits(outputs[i], g.type(g.outputs()[i]), "output", g.name());
-  GREGALE_CHECK(g.variables().empty() || state != nullptr, invalid_argument, "[run] '{}' has variables and needs their values",
-                g.name());
+  GREGALE_CHECK(g.variables().empty() || state != nullptr, invalid_argument,
+                "[run] '{}' has variables and needs their values", g.name());
 
   // One piece of the context's arena: intermediate results, then storage pointers, then every step's operand pointers.
   const int64_t table = (plan.arena_bytes + 63) / 64 * 64;
@@ -61,10 +63,18 @@ void Executable::run(ExecutionContext& context, const std::vector<Tensor>& input
   for (size_t i = 0; i < plan.storages.size(); ++i) {
     const Storage& s = plan.storages[i];
     switch (s.kind) {
-      case Storage::Kind::arena: storage[i] = base + s.offset; break;
-      case Storage::Kind::input: storage[i] = const_cast<void*>(inputs[static_cast<size_t>(s.index)].data()); break;
-      case Storage::Kind::output: storage[i] = outputs[static_cast<size_t>(s.index)].data(); break;
-      case Storage::Kind::constant: storage[i] = const_cast<void*>(s.constant.data()); break;
+      case Storage::Kind::arena:
+        storage[i] = base + s.offset;
+        break;
+      case Storage::Kind::input:
+        storage[i] = const_cast<void*>(inputs[static_cast<size_t>(s.index)].data());
+        break;
+      case Storage::Kind::output:
+        storage[i] = outputs[static_cast<size_t>(s.index)].data();
+        break;
+      case Storage::Kind::constant:
+        storage[i] = const_cast<void*>(s.constant.data());
+        break;
       case Storage::Kind::variable: {
         const Variable& v = g.variables()[static_cast<size_t>(s.index)];
         auto at = state->find(v.name);
@@ -86,7 +96,8 @@ void Executable::run(ExecutionContext& context, const std::vector<Tensor>& input
   }
 }
 
-std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector<Tensor>& inputs, VariableValues* state) const {
+std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector<Tensor>& inputs,
+                                    VariableValues* state) const {
   std::vector<Tensor> outputs = make_outputs();
   run(context, inputs, outputs, state);
   return outputs;
@@ -94,8 +105,9 @@ std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector
 
 std::string Executable::describe() const {
   static constexpr const char* kKinds[] = {"arena", "input", "output", "variable", "constant"};
-  std::string text = fmt::format("{}: {} steps for {}, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),
-                                 plan_->steps.size(), to_string(plan_->isa), arena_bytes(), flops() * 1e-9, reference_steps());
+  std::string text =
+      fmt::format("{}: {} steps for {}, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),
+                  plan_->steps.size(), to_string(plan_->isa), arena_bytes(), flops() * 1e-9, reference_steps());
   for (size_t i = 0; i < plan_->steps.size(); ++i) {
     const Step& step = plan_->steps[i];
     text += fmt::format("{:5} {:<18} {:<24}", i, step.op, step.lowering);

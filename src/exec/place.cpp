@@ -22,7 +22,8 @@ int64_t place_storages(std::vector<Storage>& storages) {
   std::vector<size_t> order;
   for (size_t i = 0; i < storages.size(); ++i)
     if (storages[i].kind == Storage::Kind::arena) order.push_back(i);
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return storages[a].bytes > storages[b].bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return storages[a].bytes > storages[b].bytes; });
 
   std::vector<size_t> placed;  // ordered by offset
   int64_t total = 0;

@@ -162,7 +162,8 @@ class Planner {
       const Root old{Root::Kind::variable, variable};
       if (last_use(old) > n) continue;
       const std::vector<int> operands = operands_at(n, old);
-      if (operands.empty() || (operands.size() == 1 && may_share(choices_[static_cast<size_t>(n)].kernel, k, operands[0])))
+      if (operands.empty() ||
+          (operands.size() == 1 && may_share(choices_[static_cast<size_t>(n)].kernel, k, operands[0])))
         return storage_of(old);
     }
     return -1;
@@ -220,7 +221,8 @@ class Planner {
       if (s < 0) s = try_output(root);
       if (s < 0) s = try_in_place(n, static_cast<int>(k), root);
       if (s < 0)
-        s = add_storage({Storage::Kind::arena, 0, graph().type(nd.outputs[k]).bytes(), n, std::max(n, last_use(root)), 0, {}});
+        s = add_storage(
+            {Storage::Kind::arena, 0, graph().type(nd.outputs[k]).bytes(), n, std::max(n, last_use(root)), 0, {}});
       storage_[root] = s;
       step.outputs.push_back(s);
     }
@@ -244,14 +246,16 @@ class Planner {
   }
 
   /// Results and variables that could not be written where they belong are copied there after the last node: first
-  /// the outputs, then old versions that other variables take over (to temporaries, so that a swap works), then the variables.
+  /// the outputs, then old versions that other variables take over (to temporaries, so that a swap works), then the
+  /// variables.
   void finish() {
     const int64_t end = node_count();
     for (size_t i = 0; i < graph().outputs().size(); ++i) {
       const Value v = graph().outputs()[i];
       if (direct_outputs_.count(static_cast<int64_t>(i))) continue;
       const int32_t from = storage_of(v);
-      const int32_t to = add_storage({Storage::Kind::output, static_cast<int64_t>(i), graph().type(v).bytes(), 0, 0, 0, {}});
+      const int32_t to =
+          add_storage({Storage::Kind::output, static_cast<int64_t>(i), graph().type(v).bytes(), 0, 0, 0, {}});
       add_copy("output", from, to, end);
     }
     std::vector<std::pair<int32_t, int32_t>> copies;
@@ -260,8 +264,10 @@ class Planner {
         const int32_t to = storage_of(Root{Root::Kind::variable, variable});
         int32_t from = storage_of(root);
         if (from == to) continue;
-        if (plan_->storages[static_cast<size_t>(from)].kind == Storage::Kind::variable && root.kind == Root::Kind::variable) {
-          const int32_t saved = add_storage({Storage::Kind::arena, 0, plan_->storages[static_cast<size_t>(from)].bytes, end, end, 0, {}});
+        if (plan_->storages[static_cast<size_t>(from)].kind == Storage::Kind::variable &&
+            root.kind == Root::Kind::variable) {
+          const int32_t saved =
+              add_storage({Storage::Kind::arena, 0, plan_->storages[static_cast<size_t>(from)].bytes, end, end, 0, {}});
           add_copy("save", from, saved, end);
           from = saved;
         }
@@ -285,6 +291,8 @@ class Planner {
 
 }  // namespace
 
-std::unique_ptr<Executable::Plan> make_plan(Graph graph, const Target& target) { return Planner(std::move(graph), target).run(); }
+std::unique_ptr<Executable::Plan> make_plan(Graph graph, const Target& target) {
+  return Planner(std::move(graph), target).run();
+}
 
 }  // namespace gregale

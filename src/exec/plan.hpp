@@ -12,10 +12,10 @@ namespace gregale {
 struct Storage {
   enum class Kind : uint8_t { arena, input, output, variable, constant };
   Kind kind = Kind::arena;
-  int64_t index = 0;   ///< of the input, output or variable
+  int64_t index = 0;  ///< of the input, output or variable
   int64_t bytes = 0;
   int64_t first = 0, last = 0;  ///< steps between which an arena storage is alive, both included
-  int64_t offset = 0;  ///< in the arena
+  int64_t offset = 0;           ///< in the arena
   Tensor constant;
 };
 

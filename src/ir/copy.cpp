@@ -17,8 +17,8 @@ Type bind_type(Type type, const std::map<std::string, int64_t>& extents) {
     if (d.is_constant()) continue;
     auto at = extents.find(d.name());
     if (at == extents.end()) continue;
-    GREGALE_CHECK(at->second >= 0 && at->second <= d.bound(), shape, "[bind_symbols] {} = {} is outside [0, {}]", d.name(),
-                  at->second, d.bound());
+    GREGALE_CHECK(at->second >= 0 && at->second <= d.bound(), shape, "[bind_symbols] {} = {} is outside [0, {}]",
+                  d.name(), at->second, d.bound());
     d = Dim(at->second);
   }
   return type;
@@ -57,7 +57,8 @@ Graph copy_graph(const Graph& graph, const std::map<std::string, int64_t>& exten
   for (Value v : graph.inputs())
     where[static_cast<size_t>(v.id)] = copy.add_input(graph.name_of(v), bind_type(graph.type(v), extents));
   std::vector<int64_t> variable_at;
-  for (const Variable& v : graph.variables()) variable_at.push_back(copy.add_variable(v.name, bind_type(v.type, extents)));
+  for (const Variable& v : graph.variables())
+    variable_at.push_back(copy.add_variable(v.name, bind_type(v.type, extents)));
   copy_nodes(copy, graph, where, variable_at, change);
   std::vector<Value> outputs;
   for (Value v : graph.outputs()) outputs.push_back(where[static_cast<size_t>(v.id)]);
@@ -91,8 +92,8 @@ Graph rewrite(const Graph& graph, const NodeRewrite& change) {
 
 std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::vector<Value>& arguments) {
   if (&target == &source) return inline_graph(target, Graph(source), arguments);  // it grows while it is read
-  GREGALE_CHECK(arguments.size() == source.inputs().size(), invalid_argument, "[inline_graph] '{}' takes {} inputs, got {}",
-                source.name(), source.inputs().size(), arguments.size());
+  GREGALE_CHECK(arguments.size() == source.inputs().size(), invalid_argument,
+                "[inline_graph] '{}' takes {} inputs, got {}", source.name(), source.inputs().size(), arguments.size());
   std::vector<Value> where(static_cast<size_t>(source.value_count()));
   for (size_t i = 0; i < arguments.size(); ++i) {
     const Type& expected = source.type(source.inputs()[i]);

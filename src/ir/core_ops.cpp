@@ -13,7 +13,8 @@ const OpDef& read_op() {
   static const OpDef op = [] {
     OpDef d;
     d.name = kReadOp;
-    d.doc = "The value a variable holds at `version`: 0 is what it held when the run began, k what write number k gave.";
+    d.doc =
+        "The value a variable holds at `version`: 0 is what it held when the run began, k what write number k gave.";
     d.outputs = {{"value", "the variable's value"}};
     d.attributes = {{"variable", AttributeKind::integer, "index of the variable in its graph", {}},
                     {"version", AttributeKind::integer, "which version to read", {}}};
@@ -27,8 +28,9 @@ const OpDef& write_op() {
   static const OpDef op = [] {
     OpDef d;
     d.name = kWriteOp;
-    d.doc = "Makes `value` version `version` of a variable. Versions are written once each, in order; the last one is "
-            "what the variable holds after the run.";
+    d.doc =
+        "Makes `value` version `version` of a variable. Versions are written once each, in order; the last one is "
+        "what the variable holds after the run.";
     d.inputs = {{"value", "of the variable's type"}};
     d.attributes = {{"variable", AttributeKind::integer, "index of the variable in its graph", {}},
                     {"version", AttributeKind::integer, "the version this makes, from 1", {}}};
@@ -49,9 +51,7 @@ const OpDef& constant_op() {
     d.infer = [](const NodeView& node) { return std::vector<Type>{node.tensor("value").type()}; };
     d.reference = [](ReferenceContext& c) { c.outputs[0] = RefArray::from(c.node.tensor("value")); };
     d.no_gradient = "it has no input";
-    d.samples = [] {
-      return std::vector<Sample>{{{}, {{"value", Tensor::from<float>({1, 2.5f}, {2})}}, {}, false}};
-    };
+    d.samples = [] { return std::vector<Sample>{{{}, {{"value", Tensor::from<float>({1, 2.5f}, {2})}}, {}, false}}; };
     return d;
   }();
   return op;

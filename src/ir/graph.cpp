@@ -83,8 +83,7 @@ Value Graph::add1(const OpDef& op, std::vector<Value> inputs, Attributes attribu
 Value Graph::read(int64_t variable) {
   GREGALE_CHECK(variable >= 0 && variable < static_cast<int64_t>(variables_.size()), invalid_argument,
                 "[read] no variable {}", variable);
-  return add1(core::read_op(),
-              {}, {{"variable", variable}, {"version", versions_[static_cast<size_t>(variable)]}});
+  return add1(core::read_op(), {}, {{"variable", variable}, {"version", versions_[static_cast<size_t>(variable)]}});
 }
 
 void Graph::write(int64_t variable, Value value) {

@@ -15,16 +15,22 @@ const Type kPair(DType::f64, Shape{2});
 TEST(GraphBuilding, RefusesWhatDoesNotFit) {
   Graph g("g");
   const Value x = g.add_input("x", kPair);
-  expect_error(ErrorCode::invalid_argument, "value 9 does not belong to graph 'g'", [&] { g.add(plus(), {x, Value{9}}); });
+  expect_error(ErrorCode::invalid_argument, "value 9 does not belong to graph 'g'", [&] {
+    g.add(plus(), {x, Value{9}});
+  });
   expect_error(ErrorCode::invalid_argument, "value -1", [&] { g.add(plus(), {x, Value{}}); });
   expect_error(ErrorCode::invalid_argument, "value 3", [&] { g.set_outputs({Value{3}}); });
   expect_error(ErrorCode::invalid_argument, "[plus] takes 2 operands, got 1", [&] { g.add(plus(), {x}); });
   expect_error(ErrorCode::invalid_argument, "[call] takes at least 1 operands, got 0", [&] { g.add(call(), {}); });
-  expect_error(ErrorCode::invalid_argument, "[variance_tag] unknown attribute 'colour'",
-               [&] { g.add(tag(), {x}, {{"colour", int64_t{1}}}); });
-  expect_error(ErrorCode::invalid_argument, "[variance_tag] attribute 'integer' must be an integer",
-               [&] { g.add(tag(), {x}, {{"integer", 1.0}}); });
-  expect_error(ErrorCode::invalid_argument, "attribute 'dtype' must be a dtype", [&] { g.add(tag(), {x}, {{"dtype", true}}); });
+  expect_error(ErrorCode::invalid_argument, "[variance_tag] unknown attribute 'colour'", [&] {
+    g.add(tag(), {x}, {{"colour", int64_t{1}}});
+  });
+  expect_error(ErrorCode::invalid_argument, "[variance_tag] attribute 'integer' must be an integer", [&] {
+    g.add(tag(), {x}, {{"integer", 1.0}});
+  });
+  expect_error(ErrorCode::invalid_argument, "attribute 'dtype' must be a dtype", [&] {
+    g.add(tag(), {x}, {{"dtype", true}});
+  });
   expect_error(ErrorCode::invalid_argument, "[careless] attribute 'axis' is missing", [&] { g.add(careless(), {x}); });
   expect_error(ErrorCode::invalid_argument, "1 names for 2 outputs", [&] { g.set_outputs({x, x}, {"only"}); });
   expect_error(ErrorCode::invalid_argument, "no operator is called 'minus'", [&] { test_ops().at("minus"); });
@@ -199,8 +205,11 @@ TEST(InlineGraph, AddsVariablesAndTakesItself) {
 TEST(InlineGraph, RefusesWhatDoesNotFit) {
   Graph g;
   const Value wide = g.add_input("wide", Type(DType::f64, Shape{3})), x = g.add_input("x", kPair);
-  expect_error(ErrorCode::invalid_argument, "'accumulate' takes 1 inputs, got 2", [&] { inline_graph(g, accumulate(), {x, x}); });
-  expect_error(ErrorCode::shape, "input 0 of 'accumulate' is f64[2], got f64[3]", [&] { inline_graph(g, accumulate(), {wide}); });
+  expect_error(ErrorCode::invalid_argument, "'accumulate' takes 1 inputs, got 2", [&] {
+    inline_graph(g, accumulate(), {x, x});
+  });
+  expect_error(ErrorCode::shape, "input 0 of 'accumulate' is f64[2], got f64[3]",
+               [&] { inline_graph(g, accumulate(), {wide}); });
   g.add_variable("a", Type(DType::f32, Shape{2}));
   expect_error(ErrorCode::shape, "variable 'a' has two types", [&] { inline_graph(g, accumulate(), {x}); });
 }
@@ -221,7 +230,8 @@ TEST(Verify, CatchesBrokenGraphs) {
   g.set_outputs({g.add1(fickle, {})});
   verify(g);
   given = DType::f64;
-  expect_error(ErrorCode::internal, "[verify] graph 'broken', node 0 (fickle): result 0 is f64[], not f32[]", [&] { verify(g); });
+  expect_error(ErrorCode::internal, "[verify] graph 'broken', node 0 (fickle): result 0 is f64[], not f32[]",
+               [&] { verify(g); });
   given = DType::u8;
   expect_error(ErrorCode::internal, "0 results, not 1", [&] { verify(g); });
   given = DType::i8;

@@ -19,8 +19,8 @@ bool has_kind(const Attribute& a, AttributeKind kind) {
 }
 
 const char* kind_name(AttributeKind kind) {
-  static constexpr const char* kNames[] = {"an integer", "a real",  "a boolean", "a string",
-                                           "integers",   "reals",   "a dtype",   "a tensor"};
+  static constexpr const char* kNames[] = {"an integer", "a real", "a boolean", "a string",
+                                           "integers",   "reals",  "a dtype",   "a tensor"};
   return kNames[static_cast<size_t>(kind)];
 }
 

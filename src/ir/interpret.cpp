@@ -17,8 +17,8 @@ void round_to_dtype(RefArray& a) {
 }
 
 void check_fits(const Type& expected, const Extents& extents, DType dtype, const std::string& what) {
-  GREGALE_CHECK(dtype == expected.dtype && Shape(extents) == expected.shape, shape, "[interpret] {} is {}, got {}{}", what,
-                to_string(expected), name_of(dtype), to_string(extents));
+  GREGALE_CHECK(dtype == expected.dtype && Shape(extents) == expected.shape, shape, "[interpret] {} is {}, got {}{}",
+                what, to_string(expected), name_of(dtype), to_string(extents));
 }
 
 }  // namespace
@@ -34,8 +34,8 @@ std::vector<RefArray> run_reference(const NodeView& node, const std::vector<RefA
 }
 
 std::vector<RefArray> interpret_arrays(const Graph& graph, std::vector<RefArray> inputs, VariableValues* state) {
-  GREGALE_CHECK(inputs.size() == graph.inputs().size(), invalid_argument, "[interpret] graph '{}' takes {} inputs, got {}",
-                graph.name(), graph.inputs().size(), inputs.size());
+  GREGALE_CHECK(inputs.size() == graph.inputs().size(), invalid_argument,
+                "[interpret] graph '{}' takes {} inputs, got {}", graph.name(), graph.inputs().size(), inputs.size());
   GREGALE_CHECK(graph.variables().empty() || state != nullptr, invalid_argument,
                 "[interpret] graph '{}' has variables and needs their values", graph.name());
   const auto count = static_cast<size_t>(graph.value_count());

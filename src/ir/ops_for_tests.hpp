@@ -95,7 +95,8 @@ inline const OpDef& careless() {
 }
 
 inline const OpSet& test_ops() {
-  static const OpSet set({&core::read_op(), &core::write_op(), &core::constant_op(), &plus(), &tag(), &call(), &careless()});
+  static const OpSet set(
+      {&core::read_op(), &core::write_op(), &core::constant_op(), &plus(), &tag(), &call(), &careless()});
   return set;
 }
 

@@ -14,8 +14,8 @@
 namespace gregale {
 namespace {
 
-constexpr int kMaxDepth = 16;                     // of nested regions
-constexpr int64_t kMaxInlineElements = 1 << 24;   // of one constant written out
+constexpr int kMaxDepth = 16;                    // of nested regions
+constexpr int64_t kMaxInlineElements = 1 << 24;  // of one constant written out
 
 /// Recursive descent over untrusted text. Every failure is ErrorCode::corrupt_data with line and column.
 class Parser {
@@ -37,11 +37,13 @@ class Parser {
     const auto line = std::count(text_.begin(), end, '\n') + 1;
     size_t start = where;
     while (start > 0 && text_[start - 1] != '\n') --start;
-    throw_error(ErrorCode::corrupt_data, fmt::format("[parse_graph] line {}, column {}: {}", line, where - start + 1, what));
+    throw_error(ErrorCode::corrupt_data,
+                fmt::format("[parse_graph] line {}, column {}: {}", line, where - start + 1, what));
   }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+      ++at_;
   }
   bool peek(std::string_view token) {
     skip_space();
@@ -64,7 +66,9 @@ class Parser {
     return true;
   }
 
-  static bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+  static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  }
   std::string_view word() {
     skip_space();
     const size_t begin = at_;
@@ -99,7 +103,8 @@ class Parser {
     const bool is_signed = dtype == DType::i64 || dtype == DType::i32 || dtype == DType::i16 || dtype == DType::i8;
     const int64_t bits = dtype == DType::boolean ? 1 : 8 * size_of(dtype) - (is_signed ? 1 : 0);
     const int64_t greatest = static_cast<int64_t>(~uint64_t{0} >> (64 - bits));
-    if (v > greatest || v < (is_signed ? -greatest - 1 : 0)) fail_at(begin, fmt::format("{} does not fit {}", v, name_of(dtype)));
+    if (v > greatest || v < (is_signed ? -greatest - 1 : 0))
+      fail_at(begin, fmt::format("{} does not fit {}", v, name_of(dtype)));
     return v;
   }
   double real_element(DType dtype) {
@@ -110,7 +115,8 @@ class Parser {
     const double greatest = part == DType::f64   ? std::numeric_limits<double>::max()
                             : part == DType::f16 ? 65504.0
                                                  : std::numeric_limits<float>::max();
-    if (std::isfinite(v) && std::abs(v) > greatest) fail_at(begin, fmt::format("{} does not fit {}", v, name_of(dtype)));
+    if (std::isfinite(v) && std::abs(v) > greatest)
+      fail_at(begin, fmt::format("{} does not fit {}", v, name_of(dtype)));
     return v;
   }
   std::string string() {
@@ -198,7 +204,8 @@ class Parser {
       a.real() = std::move(reals);
     else if (is_complex(t.dtype))
       for (int64_t i = 0; i < count; ++i)
-        a.complex()[static_cast<size_t>(i)] = {reals[static_cast<size_t>(2 * i)], reals[static_cast<size_t>(2 * i + 1)]};
+        a.complex()[static_cast<size_t>(i)] = {reals[static_cast<size_t>(2 * i)],
+                                               reals[static_cast<size_t>(2 * i + 1)]};
     else
       a.integer() = std::move(integers);
     return a.to_tensor();
@@ -206,13 +213,16 @@ class Parser {
 
   Attribute attribute(AttributeKind kind) {
     switch (kind) {
-      case AttributeKind::integer: return integer();
-      case AttributeKind::real: return real();
+      case AttributeKind::integer:
+        return integer();
+      case AttributeKind::real:
+        return real();
       case AttributeKind::boolean:
         if (take("true")) return true;
         expect("false");
         return false;
-      case AttributeKind::string: return string();
+      case AttributeKind::string:
+        return string();
       case AttributeKind::dtype: {
         try {
           return dtype_from_name(word());
@@ -220,7 +230,8 @@ class Parser {
           fail(e.message());
         }
       }
-      case AttributeKind::tensor: return tensor();
+      case AttributeKind::tensor:
+        return tensor();
       case AttributeKind::integers: {
         std::vector<int64_t> list;
         expect("[");
@@ -250,7 +261,8 @@ class Parser {
       if (!all.empty()) expect(",");
       const std::string name(word());
       expect("=");
-      auto def = std::find_if(op.attributes.begin(), op.attributes.end(), [&](const auto& d) { return d.name == name; });
+      auto def =
+          std::find_if(op.attributes.begin(), op.attributes.end(), [&](const auto& d) { return d.name == name; });
       if (def == op.attributes.end()) fail(fmt::format("{} has no attribute '{}'", op.name, name));
       if (all.count(name)) fail(fmt::format("attribute '{}' is given twice", name));
       all[name] = attribute(def->kind);
@@ -261,7 +273,8 @@ class Parser {
   Value value(const std::vector<Value>& numbered) {
     expect("%");
     const int64_t index = integer();
-    if (index < 0 || index >= static_cast<int64_t>(numbered.size())) fail(fmt::format("%{} is not defined here", index));
+    if (index < 0 || index >= static_cast<int64_t>(numbered.size()))
+      fail(fmt::format("%{} is not defined here", index));
     return numbered[static_cast<size_t>(index)];
   }
 

@@ -47,7 +47,8 @@ class Printer {
       out_ += fmt::format("{}%{} {}: {}", i ? ", " : "", number(v), quoted(g.name_of(v)), to_string(g.type(v)));
     }
     out_ += ") {\n";
-    for (const Variable& v : g.variables()) out_ += fmt::format("{}  var {}: {}\n", indent, quoted(v.name), to_string(v.type));
+    for (const Variable& v : g.variables())
+      out_ += fmt::format("{}  var {}: {}\n", indent, quoted(v.name), to_string(v.type));
     for (const Node& node : g.nodes()) {
       std::string operands;
       for (Value v : node.inputs) operands += fmt::format("{}%{}", operands.empty() ? "" : ", ", number(v));

@@ -59,23 +59,51 @@ RefArray RefArray::from(const Tensor& t) {
   a.type = t.type();
   a.extents = t.extents();
   switch (t.dtype()) {
-    case DType::f64: convert<double>(t, a.values.emplace<0>(), [](double v) { return v; }); break;
-    case DType::f32: convert<float>(t, a.values.emplace<0>(), [](float v) { return double{v}; }); break;
-    case DType::f16: convert<f16>(t, a.values.emplace<0>(), [](f16 v) { return double{to_f32(v)}; }); break;
-    case DType::bf16: convert<bf16>(t, a.values.emplace<0>(), [](bf16 v) { return double{to_f32(v)}; }); break;
+    case DType::f64:
+      convert<double>(t, a.values.emplace<0>(), [](double v) { return v; });
+      break;
+    case DType::f32:
+      convert<float>(t, a.values.emplace<0>(), [](float v) { return double{v}; });
+      break;
+    case DType::f16:
+      convert<f16>(t, a.values.emplace<0>(), [](f16 v) { return double{to_f32(v)}; });
+      break;
+    case DType::bf16:
+      convert<bf16>(t, a.values.emplace<0>(), [](bf16 v) { return double{to_f32(v)}; });
+      break;
     case DType::c64:
       convert<std::complex<float>>(t, a.values.emplace<1>(), [](std::complex<float> v) { return Complex(v); });
       break;
-    case DType::c128: convert<Complex>(t, a.values.emplace<1>(), [](Complex v) { return v; }); break;
-    case DType::i64: integers_in<int64_t>(t, a); break;
-    case DType::i32: integers_in<int32_t>(t, a); break;
-    case DType::i16: integers_in<int16_t>(t, a); break;
-    case DType::i8: integers_in<int8_t>(t, a); break;
-    case DType::u64: integers_in<uint64_t>(t, a); break;
-    case DType::u32: integers_in<uint32_t>(t, a); break;
-    case DType::u16: integers_in<uint16_t>(t, a); break;
-    case DType::u8: integers_in<uint8_t>(t, a); break;
-    case DType::boolean: integers_in<bool>(t, a); break;
+    case DType::c128:
+      convert<Complex>(t, a.values.emplace<1>(), [](Complex v) { return v; });
+      break;
+    case DType::i64:
+      integers_in<int64_t>(t, a);
+      break;
+    case DType::i32:
+      integers_in<int32_t>(t, a);
+      break;
+    case DType::i16:
+      integers_in<int16_t>(t, a);
+      break;
+    case DType::i8:
+      integers_in<int8_t>(t, a);
+      break;
+    case DType::u64:
+      integers_in<uint64_t>(t, a);
+      break;
+    case DType::u32:
+      integers_in<uint32_t>(t, a);
+      break;
+    case DType::u16:
+      integers_in<uint16_t>(t, a);
+      break;
+    case DType::u8:
+      integers_in<uint8_t>(t, a);
+      break;
+    case DType::boolean:
+      integers_in<bool>(t, a);
+      break;
   }
   return a;
 }
@@ -84,23 +112,51 @@ Tensor RefArray::to_tensor() const {
   Tensor t(type.dtype, extents);
   GREGALE_CHECK(size() == t.size(), internal, "a reference gave {} elements for {}", size(), to_string(type));
   switch (type.dtype) {
-    case DType::f64: fill<double>(t, real(), [](double v) { return v; }); break;
-    case DType::f32: fill<float>(t, real(), [](double v) { return static_cast<float>(v); }); break;
-    case DType::f16: fill<f16>(t, real(), [](double v) { return to_f16(static_cast<float>(v)); }); break;
-    case DType::bf16: fill<bf16>(t, real(), [](double v) { return to_bf16(static_cast<float>(v)); }); break;
+    case DType::f64:
+      fill<double>(t, real(), [](double v) { return v; });
+      break;
+    case DType::f32:
+      fill<float>(t, real(), [](double v) { return static_cast<float>(v); });
+      break;
+    case DType::f16:
+      fill<f16>(t, real(), [](double v) { return to_f16(static_cast<float>(v)); });
+      break;
+    case DType::bf16:
+      fill<bf16>(t, real(), [](double v) { return to_bf16(static_cast<float>(v)); });
+      break;
     case DType::c64:
       fill<std::complex<float>>(t, complex(), [](Complex v) { return std::complex<float>(v); });
       break;
-    case DType::c128: fill<Complex>(t, complex(), [](Complex v) { return v; }); break;
-    case DType::i64: integers_out<int64_t>(t, *this); break;
-    case DType::i32: integers_out<int32_t>(t, *this); break;
-    case DType::i16: integers_out<int16_t>(t, *this); break;
-    case DType::i8: integers_out<int8_t>(t, *this); break;
-    case DType::u64: integers_out<uint64_t>(t, *this); break;
-    case DType::u32: integers_out<uint32_t>(t, *this); break;
-    case DType::u16: integers_out<uint16_t>(t, *this); break;
-    case DType::u8: integers_out<uint8_t>(t, *this); break;
-    case DType::boolean: integers_out<bool>(t, *this); break;
+    case DType::c128:
+      fill<Complex>(t, complex(), [](Complex v) { return v; });
+      break;
+    case DType::i64:
+      integers_out<int64_t>(t, *this);
+      break;
+    case DType::i32:
+      integers_out<int32_t>(t, *this);
+      break;
+    case DType::i16:
+      integers_out<int16_t>(t, *this);
+      break;
+    case DType::i8:
+      integers_out<int8_t>(t, *this);
+      break;
+    case DType::u64:
+      integers_out<uint64_t>(t, *this);
+      break;
+    case DType::u32:
+      integers_out<uint32_t>(t, *this);
+      break;
+    case DType::u16:
+      integers_out<uint16_t>(t, *this);
+      break;
+    case DType::u8:
+      integers_out<uint8_t>(t, *this);
+      break;
+    case DType::boolean:
+      integers_out<bool>(t, *this);
+      break;
   }
   return t;
 }

@@ -35,15 +35,16 @@ Graph everything() {
   g.write(a, g.add1(plus(), {old, x}));
   g.write(a, g.add1(plus(), {g.read(a), old}));
   const Value version_one = g.add1(core::read_op(), {}, {{"variable", a}, {"version", int64_t{1}}});
-  const auto tagged = g.add(tag(), {version_one},
-                            {{"integer", std::numeric_limits<int64_t>::min()},
-                             {"real", -0.0},
-                             {"boolean", true},
-                             {"string", std::string("a \"b\" \\ \n\0 c", 12)},
-                             {"integers", std::vector<int64_t>{}},
-                             {"reals", std::vector<double>{kNan, kInf, -kInf, -0.0, 5e-324, 1.7976931348623157e308, 1e20, 0.1, 3}},
-                             {"dtype", DType::boolean},
-                             {"tensor", Tensor(DType::f32, {0, 3})}});
+  const auto tagged =
+      g.add(tag(), {version_one},
+            {{"integer", std::numeric_limits<int64_t>::min()},
+             {"real", -0.0},
+             {"boolean", true},
+             {"string", std::string("a \"b\" \\ \n\0 c", 12)},
+             {"integers", std::vector<int64_t>{}},
+             {"reals", std::vector<double>{kNan, kInf, -kInf, -0.0, 5e-324, 1.7976931348623157e308, 1e20, 0.1, 3}},
+             {"dtype", DType::boolean},
+             {"tensor", Tensor(DType::f32, {0, 3})}});
   g.set_name(tagged[1], "tagged \"second\"");
   g.set_outputs({g.add(call(), {tagged[1]}, {}, {body})[0], x, x}, {"y\n", "", "same"});
   return g;
@@ -105,7 +106,9 @@ TEST(GraphText, RoundTripsConstantsOfEveryDtype) {
 }
 
 TEST(GraphText, RefusesBadText) {
-  const auto node = [](const std::string& line) { return "graph \"g\"(%0 \"x\": f64[2]) {\n  " + line + "\n  return\n}"; };
+  const auto node = [](const std::string& line) {
+    return "graph \"g\"(%0 \"x\": f64[2]) {\n  " + line + "\n  return\n}";
+  };
   const auto constant = [&](const std::string& value, const std::string& type) {
     return node("%1 = constant() {value = " + value + "} : " + type);
   };
@@ -141,9 +144,11 @@ TEST(GraphText, RefusesBadText) {
       {node("%2 = plus(%0, %0) : f64[2]"), "expected %1 here"},
       {node("%1, = plus(%0, %0) : f64[2]"), "line 2, column 7: expected '%'"},
       {node("%1, %2 = variance_tag(%0) {colour = 1} : f64[2], f64[2]"), "has no attribute 'colour'"},
-      {node("%1, %2 = variance_tag(%0) {integer = 1, integer = 2} : f64[2], f64[2]"), "attribute 'integer' is given twice"},
+      {node("%1, %2 = variance_tag(%0) {integer = 1, integer = 2} : f64[2], f64[2]"),
+       "attribute 'integer' is given twice"},
       {node("%1, %2 = variance_tag(%0) {integer = x} : f64[2], f64[2]"), "line 2, column 40: expected an integer"},
-      {node("%1, %2 = variance_tag(%0) {integer = 9223372036854775808} : f64[2], f64[2]"), "an integer is out of range"},
+      {node("%1, %2 = variance_tag(%0) {integer = 9223372036854775808} : f64[2], f64[2]"),
+       "an integer is out of range"},
       {node("%1, %2 = variance_tag(%0) {integer = 1.5} : f64[2], f64[2]"), "expected ','"},
       {node("%1, %2 = variance_tag(%0) {real = 1e999} : f64[2], f64[2]"), "a number is out of range"},
       {node("%1, %2 = variance_tag(%0) {real = nanny} : f64[2], f64[2]"), "expected"},
@@ -173,8 +178,10 @@ TEST(GraphText, RefusesBadText) {
       {constant("i64[1] (9223372036854775808)", "i64[1]"), "an integer is out of range"},
       {constant("bool[1] (2)", "bool[1]"), "2 does not fit bool"},
       {node("write(%0) {variable = 0, version = 1}"), "[write] no variable 0"},
-      {node("var \"a\": f64[2]\n  write(%0) {variable = 0, version = 2}"), "line 3, column 3: [write] version 2 of variable 'a'"},
-      {node("var \"a\": f64[2]\n  %1 = read() {variable = 0, version = 1} : f64[2]"), "version 1 of variable 'a' does not exist"},
+      {node("var \"a\": f64[2]\n  write(%0) {variable = 0, version = 2}"),
+       "line 3, column 3: [write] version 2 of variable 'a'"},
+      {node("var \"a\": f64[2]\n  %1 = read() {variable = 0, version = 1} : f64[2]"),
+       "version 1 of variable 'a' does not exist"},
       {node("var \"a\": f64[2]\n  var \"a\": f64[2]"), "line 3, column 6: [add_variable] 'a' is declared twice"},
       {node("%1 = call(%0) : f64[2]"), "[call] takes one body"},
       {node("%1 = call(%0) : f64[2]\n region graph \"b\"(%0 \"x\": f64[2]) {\n var \"a\": f64[2]\n return %0 }"),

@@ -13,8 +13,8 @@ namespace gregale {
 namespace {
 
 [[noreturn]] void fail(const Graph& graph, size_t node, const std::string& what) {
-  throw_error(ErrorCode::internal,
-              fmt::format("[verify] graph '{}', node {} ({}): {}", graph.name(), node, graph.nodes()[node].op->name, what));
+  throw_error(ErrorCode::internal, fmt::format("[verify] graph '{}', node {} ({}): {}", graph.name(), node,
+                                               graph.nodes()[node].op->name, what));
 }
 
 }  // namespace
@@ -40,10 +40,12 @@ void verify(const Graph& graph) {
     } catch (const Error& e) {
       fail(graph, n, e.message());
     }
-    if (types.size() != node.outputs.size()) fail(graph, n, fmt::format("{} results, not {}", types.size(), node.outputs.size()));
+    if (types.size() != node.outputs.size())
+      fail(graph, n, fmt::format("{} results, not {}", types.size(), node.outputs.size()));
     for (size_t i = 0; i < types.size(); ++i) {
       if (!(types[i] == graph.type(node.outputs[i])))
-        fail(graph, n, fmt::format("result {} is {}, not {}", i, to_string(types[i]), to_string(graph.type(node.outputs[i]))));
+        fail(graph, n,
+             fmt::format("result {} is {}, not {}", i, to_string(types[i]), to_string(graph.type(node.outputs[i]))));
       if (graph.producer(node.outputs[i]) != static_cast<int32_t>(n)) fail(graph, n, "result has another producer");
       if (defined[static_cast<size_t>(node.outputs[i].id)]) fail(graph, n, "result is defined twice");
       defined[static_cast<size_t>(node.outputs[i].id)] = true;

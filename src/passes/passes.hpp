@@ -12,7 +12,8 @@ namespace gregale::passes {
 /// Evaluates nodes whose operands are all constants, with their references, where the result is small.
 Graph fold_constants(const Graph& graph);
 
-/// Merges nodes of equal operator, attributes and operands. Random operators are functions of their key, so they merge too.
+/// Merges nodes of equal operator, attributes and operands. Random operators are functions of their key, so they merge
+/// too.
 Graph merge_common_subexpressions(const Graph& graph);
 
 /// Drops nodes nothing needs. Writes are always needed.

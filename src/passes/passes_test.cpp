@@ -281,11 +281,13 @@ TEST(Compile, ObeysTheCapOnInstructionSets) {
     EXPECT_LE(options.target.isa, cap);
     EXPECT_EQ(options.target.isa, std::min(cap, machine)) << to_string(cap);
     const Executable executable = compile(g, options);
-    EXPECT_THAT(executable.describe(), testing::HasSubstr(fmt::format("1 steps for {},", to_string(options.target.isa))));
+    EXPECT_THAT(executable.describe(),
+                testing::HasSubstr(fmt::format("1 steps for {},", to_string(options.target.isa))));
     EXPECT_EQ(executable.reference_steps(), 0);
     const Tensor capped = executable.run(context, {x, x})[0];
     expect_near({capped}, {expected});
-    // The same bits as when it is asked for, and, where vector units fuse multiplication and addition, not those of plain code.
+    // The same bits as when it is asked for, and, where vector units fuse multiplication and addition, not those of
+    // plain code.
     CompileOptions asked;
     asked.target.isa = options.target.isa;
     EXPECT_TRUE(compile(g, asked).run(context, {x, x})[0].identical(capped)) << to_string(cap);

@@ -16,7 +16,8 @@ Graph checked(const char* pass, Graph graph) {
 #ifndef NDEBUG
   verify(graph);
 #endif
-  if (log_enabled("passes")) log_line("passes", fmt::format("{}: {} nodes after {}", graph.name(), graph.nodes().size(), pass));
+  if (log_enabled("passes"))
+    log_line("passes", fmt::format("{}: {} nodes after {}", graph.name(), graph.nodes().size(), pass));
   return graph;
 }
 

@@ -72,41 +72,65 @@ class RandomGraph {
     const uint64_t kind = below(32);
     if (rank == 0 && kind >= 15 && kind <= 20) return {};  // these need an axis
     switch (kind) {
-      case 0: return tanh(g, x);
-      case 1: return gelu(g, x);
-      case 2: return relu(g, neg(g, x));
-      case 3: return sigmoid(g, sin(g, x));
+      case 0:
+        return tanh(g, x);
+      case 1:
+        return gelu(g, x);
+      case 2:
+        return relu(g, neg(g, x));
+      case 3:
+        return sigmoid(g, sin(g, x));
       case 4:
-      case 5: return add(g, x, y);
-      case 6: return sub(g, x, y);
+      case 5:
+        return add(g, x, y);
+      case 6:
+        return sub(g, x, y);
       case 7:
-      case 8: return mul(g, mul(g, x, 0.5), y);
-      case 9: return maximum(g, x, y);
-      case 10: return sum(g, x, rank ? std::vector<int64_t>{axis} : std::vector<int64_t>{}, below(2) == 1);
-      case 11: return mean(g, x, {});
-      case 12: return max(g, x, rank ? std::vector<int64_t>{axis} : std::vector<int64_t>{}, true);
+      case 8:
+        return mul(g, mul(g, x, 0.5), y);
+      case 9:
+        return maximum(g, x, y);
+      case 10:
+        return sum(g, x, rank ? std::vector<int64_t>{axis} : std::vector<int64_t>{}, below(2) == 1);
+      case 11:
+        return mean(g, x, {});
+      case 12:
+        return max(g, x, rank ? std::vector<int64_t>{axis} : std::vector<int64_t>{}, true);
       case 13:
-      case 14: return reshape(g, x, other_shape(shape(x)));
+      case 14:
+        return reshape(g, x, other_shape(shape(x)));
       case 15: {
         std::vector<int64_t> permutation;
         for (int64_t a = rank; a-- > 0;) permutation.push_back(a);
         return transpose(g, x, permutation);
       }
-      case 16: return slice_axis(g, x, axis, static_cast<int64_t>(below(2)), shape(x)[axis].value());
-      case 17: return concat(g, {x, y, x}, axis);
-      case 18: return softmax(g, x, axis);
+      case 16:
+        return slice_axis(g, x, axis, static_cast<int64_t>(below(2)), shape(x)[axis].value());
+      case 17:
+        return concat(g, {x, y, x}, axis);
+      case 18:
+        return softmax(g, x, axis);
       case 19: {
         std::vector<int64_t> low(static_cast<size_t>(rank), 1), high(static_cast<size_t>(rank), 0);
         return pad(g, x, low, high, below(2) ? "zero" : "periodic");
       }
-      case 20: return matmul(g, x, y, below(2) == 1, below(2) == 1);
-      case 21: return constant();
-      case 22: return add(g, constant(), constant());
-      case 23: return g.read(static_cast<int64_t>(below(3)));
-      case 24: return old_version();
-      case 25: write(static_cast<int64_t>(below(3)), x); return {};
-      case 26: return dropout(g, x, key_, 0.25, static_cast<int64_t>(below(4)));
-      case 27: return repeated(x);
+      case 20:
+        return matmul(g, x, y, below(2) == 1, below(2) == 1);
+      case 21:
+        return constant();
+      case 22:
+        return add(g, constant(), constant());
+      case 23:
+        return g.read(static_cast<int64_t>(below(3)));
+      case 24:
+        return old_version();
+      case 25:
+        write(static_cast<int64_t>(below(3)), x);
+        return {};
+      case 26:
+        return dropout(g, x, key_, 0.25, static_cast<int64_t>(below(4)));
+      case 27:
+        return repeated(x);
       case 28:
         if (rank == 0) return {};
         return update_slice(g, x, slice_axis(g, x, axis, 0, 1), std::vector<int64_t>(static_cast<size_t>(rank), 0));
@@ -184,8 +208,10 @@ class RandomGraph {
       case 4:  // variables round in a circle, one of them through a view
         graph_.write(2, ops::reshape(graph_, a, Shape{6}));
         graph_.write(0, b);
-        graph_.write(1, ops::reshape(graph_, graph_.add1(core::read_op(), {}, {{"variable", int64_t{2}}, {"version", int64_t{0}}}),
-                                     Shape{2, 3}));
+        graph_.write(
+            1,
+            ops::reshape(graph_, graph_.add1(core::read_op(), {}, {{"variable", int64_t{2}}, {"version", int64_t{0}}}),
+                         Shape{2, 3}));
         break;
       case 5:  // a constant, and itself
         graph_.write(0, graph_.constant(values({2, 3}, 95)));
@@ -200,7 +226,8 @@ class RandomGraph {
         graph_.write(0, ops::matmul(graph_, a, graph_.constant(values({3, 3}, 97))));
         graph_.write(1, ops::reverse(graph_, b, {1}));
         break;
-      default: break;
+      default:
+        break;
     }
     const uint64_t count = 1 + below(4);
     for (uint64_t i = 0; i < count; ++i) outputs_.push_back(any());
