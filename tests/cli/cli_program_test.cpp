@@ -91,6 +91,13 @@ TEST_F(Program, JsonOfEverySubcommand) {
     }
   EXPECT_TRUE(exists("s.html"));
 
+  const json machine = json_of({"machine"});
+  expect_keys(machine, {"isa", "cores", "peak_gflops", "read_gbs", "copy_gbs"});
+  expect_keys(machine["peak_gflops"], {"fp32"});
+  for (const char* level : {"l1", "l2", "memory"})
+    for (const char* key : {"one_thread", "all_threads"})
+      EXPECT_TRUE(machine["read_gbs"][level][key].is_number()) << level << key;
+
   EXPECT_EQ(json_of({"info", "winds.nc"})["kind"], "netcdf");
   EXPECT_EQ(json_of({"info", "f.nc"})["kind"], "forecast");
   EXPECT_EQ(json_of({"info", "run-out/checkpoint-6.safetensors"})["kind"], "checkpoint");
@@ -123,6 +130,31 @@ TEST_F(Program, FromFieldsToScores) {
   ASSERT_EQ(score.status, 0) << score.err;
   EXPECT_THAT(score.out, HasSubstr("damped_local"));
   EXPECT_THAT(read_text(path("s.html")), HasSubstr("<html"));
+}
+
+TEST_F(Program, CtrlCEndsAForecastWithoutAFile) {
+  ASSERT_EQ(train().status, 0);
+  How how;
+  how.signal = SIGINT;
+  how.signal_when = [](double seconds, const std::string&) { return seconds > 0.5; };
+  auto arguments = forecast("1993-05", "100000");
+  arguments.push_back("--quiet");
+  expect_refusal(in_folder(arguments, how), 130, {"gregale: forecast: interrupted; nothing was written"});
+  EXPECT_FALSE(exists("f.nc"));
+  expect_no_leftovers();
+}
+
+TEST_F(Program, InitMasksMissingValues) {
+  TinyWinds winds;
+  winds.change = [](size_t v, int month, int row, int, double value) {
+    return v == 1 && row < 2 && month % 5 == 0 ? std::nan("") : value;
+  };
+  write_tiny_winds(path("winds.nc"), winds);
+  const json init = json_of({"init", "winds.nc", "-o", "mine.yaml"});
+  EXPECT_EQ(init["missing_values"], 10 * 2 * 12);
+  const train::RunConfig config = train::load_config(path("mine.yaml"));
+  EXPECT_EQ(config.data.missing, "mask");
+  ASSERT_EQ(in_folder({"train", "mine.yaml", "--quiet", "--set", "train.steps=3", "--set", "model.width=8"}).status, 0);
 }
 
 // ---- the forecast file, read with the netCDF library alone ----------------------------------------------------------
