@@ -20,6 +20,7 @@ struct Options {
   std::string what, reference, report;
   std::vector<std::string> truth;
   std::vector<int64_t> leads;
+  int64_t block = 1;
   bool baselines = false;
 };
 
@@ -97,7 +98,9 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
   const score::LeadCase& shown = request.cases.front();
   report::ScoreReport r;
   r.title = fmt::format("{}: test scores", std::filesystem::path(truth.dataset().files().front()).stem().string());
-  r.description = fmt::format("{}, the first {} ahead.", f.description, p.lead_text());
+  const bool one_step = f.steps.size() == 1 && f.steps[0] == 1;
+  const std::string ahead = one_step ? p.lead_text() : fmt::format("up to {} steps of {}", f.steps.back(), p.lead_text());
+  r.description = fmt::format("{}, {} ahead.", f.description, ahead);
   r.choice = config.train.notes;
   r.facts = {{"Model", model},
              {"Target", train::to_string(p.target)},
@@ -161,6 +164,7 @@ int run(const Options& o) {
   request.latitudes = p.grid.latitudes();
   request.row_weights = p.grid.row_weights();
   request.full_circle = p.grid.periodic();
+  request.bootstrap.block = o.block;
   if (o.common.seed) request.bootstrap.seed = static_cast<uint64_t>(*o.common.seed);
   for (int64_t step : f.steps) {
     score::LeadCase at = train::make_case(p, timeline, f.inits.at(step), step, train::kScoredBaselines);
@@ -199,6 +203,11 @@ Runner add_score(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::Range(1, 100000))
       ->type_name("N,N");
+  c->add_option("--block", o->block,
+                "Verification times the bootstrap draws together: more than 1 where neighbouring errors are alike")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str()
+      ->type_name("N");
   c->add_option("--report", o->report, "Write the test page")->type_name("F.html");
   return [o] { return run(*o); };
 }
