@@ -24,8 +24,8 @@ void Common::finish(ExecutionContext& context) const {
   if (!trace.empty()) context.trace()->write(trace);
 }
 
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example,
-                      Common& common) {
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::string& example, Common& common) {
   CLI::App* command = app.add_subcommand(name, description);
   command->footer("Example:\n  " + example);
   command->add_flag("--json", common.json, "Print one JSON document on standard output and nothing else there");
@@ -43,12 +43,18 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 std::string clock_text(double seconds) {
   const auto s = static_cast<int64_t>(seconds + 0.5);
-  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60) : fmt::format("{}:{:02}", s / 60, s % 60);
+  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                   : fmt::format("{}:{:02}", s / 60, s % 60);
 }
 }  // namespace
 
 Progress::Progress(std::string what, int64_t total, bool quiet)
-    : what_(std::move(what)), total_(total), quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), begin_(now()), last_(begin_) {}
+    : what_(std::move(what)),
+      total_(total),
+      quiet_(quiet),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      begin_(now()),
+      last_(begin_) {}
 
 Progress::~Progress() {
   if (drawn_ && terminal_) std::fputs("\n", stderr);
@@ -72,7 +78,8 @@ void Progress::draw(int64_t done, const std::string& note) {
   if (terminal_) {
     constexpr int64_t kWidth = 24;
     const int64_t filled = total_ > 0 ? done * kWidth / total_ : kWidth;
-    text += " [" + std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kWidth - filled), '.') + "]";
+    text += " [" + std::string(static_cast<size_t>(filled), '#') +
+            std::string(static_cast<size_t>(kWidth - filled), '.') + "]";
   }
   text += rate >= 1 ? fmt::format(" {:.1f}/s", rate) : fmt::format(" {:.1f} s each", rate > 0 ? 1 / rate : 0.0);
   text += done < total_ ? ", " + clock_text(left) + " left" : ", took " + clock_text(elapsed);
@@ -134,7 +141,8 @@ std::string model_path(const std::string& path) {
   GREGALE_CHECK(fs::exists(path), io, "no such file or folder: {}", path);
   if (!fs::is_directory(path)) return path;
   const std::string model = path + "/model.safetensors";
-  GREGALE_CHECK(fs::exists(model), io, "{} holds no finished run (no model.safetensors); its best.safetensors can be named", path);
+  GREGALE_CHECK(fs::exists(model), io,
+                "{} holds no finished run (no model.safetensors); its best.safetensors can be named", path);
   return model;
 }
 

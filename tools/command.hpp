@@ -13,8 +13,8 @@
 #include "gregale/context.hpp"
 #include "gregale/error.hpp"
 
-/// What the subcommands of `gregale` share. Each is one file with one function that declares its options and returns what
-/// runs it; main.cpp lists them. Failures are Errors: main prints the one line and picks the exit status.
+/// What the subcommands of `gregale` share. Each is one file with one function that declares its options and returns
+/// what runs it; main.cpp lists them. Failures are Errors: main prints the one line and picks the exit status.
 namespace gregale::tools {
 
 /// Options every subcommand takes.
@@ -34,8 +34,8 @@ struct Common {
 using Runner = std::function<int()>;
 
 /// Adds a subcommand with the common options and an example below its help.
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example,
-                      Common& common);
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::string& example, Common& common);
 
 Runner add_init(CLI::App& app);
 Runner add_train(CLI::App& app);

@@ -39,7 +39,8 @@ int run(const Options& o) {
   file.variables = p.variables;
   file.step = p.lead_text();
   for (int64_t k = 0; k <= o.steps; ++k) file.lead_steps.push_back(k);
-  file.fields = Tensor(DType::f32, {static_cast<int64_t>(inits.size()), o.steps + 1, p.variable_count(), p.rows(), p.columns()});
+  file.fields =
+      Tensor(DType::f32, {static_cast<int64_t>(inits.size()), o.steps + 1, p.variable_count(), p.rows(), p.columns()});
   Progress progress("step", static_cast<int64_t>(inits.size()) * o.steps, o.common.quiet);
   for (size_t i = 0; i < inits.size(); ++i) {
     const int64_t start = records.time().seconds(inits[i]);
@@ -65,7 +66,8 @@ int run(const Options& o) {
     std::printf("%s\n", result.dump(2).c_str());
   } else {
     std::printf("wrote %s: %zu initial times from %s, %lld steps of %s, in %.1f s\n", o.out.c_str(), inits.size(),
-                records.time().label(inits.front()).c_str(), static_cast<long long>(o.steps), file.step.c_str(), seconds);
+                records.time().label(inits.front()).c_str(), static_cast<long long>(o.steps), file.step.c_str(),
+                seconds);
   }
   return 0;
 }
@@ -74,13 +76,22 @@ int run(const Options& o) {
 
 Runner add_forecast(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "forecast", "Roll a trained emulator out from one time or every time of a range",
-                            "gregale forecast winds-out --init winds.nc --time 1990-12/1991-11 --steps 6 -o forecast.nc", o->common);
-  c->add_option("model", o->model, "A training folder (its model.safetensors) or a model file")->required()->type_name("MODEL_OR_DIR");
-  c->add_option("--init", o->init, "Fields to start from, and the past they need: files or globs")->required()->type_name("F.nc");
-  c->add_option("--time", o->time, "Initial time, or a range: 1990-12, 1991-01/1991-12")->required()->type_name("T[/T2]");
+  CLI::App* c = add_command(
+      app, "forecast", "Roll a trained emulator out from one time or every time of a range",
+      "gregale forecast winds-out --init winds.nc --time 1990-12/1991-11 --steps 6 -o forecast.nc", o->common);
+  c->add_option("model", o->model, "A training folder (its model.safetensors) or a model file")
+      ->required()
+      ->type_name("MODEL_OR_DIR");
+  c->add_option("--init", o->init, "Fields to start from, and the past they need: files or globs")
+      ->required()
+      ->type_name("F.nc");
+  c->add_option("--time", o->time, "Initial time, or a range: 1990-12, 1991-01/1991-12")
+      ->required()
+      ->type_name("T[/T2]");
   c->add_option("--steps", o->steps, "Steps to forecast")->required()->check(CLI::Range(1, 1000000))->type_name("N");
-  c->add_option("-o,--out", o->out, "The forecast: CF-NetCDF, initial time x lead, step 0 included")->required()->type_name("OUT.nc");
+  c->add_option("-o,--out", o->out, "The forecast: CF-NetCDF, initial time x lead, step 0 included")
+      ->required()
+      ->type_name("OUT.nc");
   return [o] { return run(*o); };
 }
 

@@ -73,7 +73,8 @@ Description describe_safetensors(const std::string& path) {
   Description d;
   auto format = header.metadata.find("format");
   const bool checkpoint = format != header.metadata.end() && format->second.rfind("gregale.checkpoint", 0) == 0;
-  d.document = {{"kind", checkpoint ? "checkpoint" : "safetensors"}, {"tensors", json::array()}, {"bytes", header.data_bytes}};
+  d.document = {
+      {"kind", checkpoint ? "checkpoint" : "safetensors"}, {"tensors", json::array()}, {"bytes", header.data_bytes}};
   d.line(checkpoint ? "Checkpoint" : "Safetensors", path);
   if (checkpoint) {
     d.document["step"] = header.metadata.count("step") > 0 ? header.metadata.at("step") : "";
@@ -92,15 +93,12 @@ Description describe_forecast(const std::string& path) {
   Description d;
   std::vector<std::string> names;
   for (const auto& v : f.variables) names.push_back(v.name);
-  d.document = {{"kind", "forecast"},
-                {"variables", names},
-                {"inits", f.init_seconds.size()},
-                {"leads", f.lead_steps},
-                {"step", f.step},
-                {"grid", f.grid.describe()}};
+  d.document = {{"kind", "forecast"},    {"variables", names}, {"inits", f.init_seconds.size()},
+                {"leads", f.lead_steps}, {"step", f.step},     {"grid", f.grid.describe()}};
   d.line("Forecast", path);
   d.line("Variables", fmt::format("{}", fmt::join(names, ", ")));
-  d.line("Initial times", fmt::format("{} from {}", f.init_seconds.size(), grid::to_iso(f.calendar, f.init_seconds.front())));
+  d.line("Initial times",
+         fmt::format("{} from {}", f.init_seconds.size(), grid::to_iso(f.calendar, f.init_seconds.front())));
   d.line("Leads", fmt::format("{} to {} steps of {}", f.lead_steps.front(), f.lead_steps.back(), f.step));
   d.line("Grid", f.grid.describe());
   const int64_t cells = f.grid.cells();
@@ -121,20 +119,25 @@ Description describe_netcdf(const std::string& path) {
   d.line("NetCDF", fmt::format("{} ({})", path, file.format()));
   for (const auto& v : file.variables()) {
     const std::string units = v.text("units");
-    d.document["variables"].push_back({{"name", v.name}, {"dimensions", v.dimensions}, {"shape", v.extents}, {"units", units},
+    d.document["variables"].push_back({{"name", v.name},
+                                       {"dimensions", v.dimensions},
+                                       {"shape", v.extents},
+                                       {"units", units},
                                        {"long_name", v.text("long_name")}});
-    d.text += fmt::format("  {:<16} ({}) {} {}{}\n", v.name, fmt::join(v.dimensions, ", "), gregale::to_string(v.extents),
-                          units.empty() ? "" : "[" + units + "] ", v.text("long_name"));
+    d.text += fmt::format("  {:<16} ({}) {} {}{}\n", v.name, fmt::join(v.dimensions, ", "),
+                          gregale::to_string(v.extents), units.empty() ? "" : "[" + units + "] ", v.text("long_name"));
   }
   try {  // fields on a grid get their axes and a map; any other file is described by its variables alone
     const data::FieldDataset dataset = data::FieldDataset::open({path});
     const auto& time = dataset.time();
     d.document["grid"] = dataset.grid().describe();
-    d.document["time"] = {{"records", time.size()}, {"first", time.label(0)}, {"last", time.label(time.size() - 1)},
+    d.document["time"] = {{"records", time.size()},
+                          {"first", time.label(0)},
+                          {"last", time.label(time.size() - 1)},
                           {"step", time.step().describe()}};
     d.line("Grid", dataset.grid().describe());
-    d.line("Time", fmt::format("{} records, {} to {}, every {}", time.size(), time.label(0), time.label(time.size() - 1),
-                               time.step().describe()));
+    d.line("Time", fmt::format("{} records, {} to {}, every {}", time.size(), time.label(0),
+                               time.label(time.size() - 1), time.step().describe()));
     Tensor field(DType::f32, {dataset.grid().rows(), dataset.grid().columns()});
     dataset.read_field(0, 0, field.as<float>());
     d.text += fmt::format("\n{} at {}\n{}", dataset.variables()[0].name, time.label(0),

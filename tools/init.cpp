@@ -26,7 +26,8 @@ struct Options {
 };
 
 /// A configuration that suits the data: what `gregale train` would be started with.
-train::RunConfig propose(const Options& o, const data::FieldDataset& dataset, const data::SplitProposal& split, bool missing) {
+train::RunConfig propose(const Options& o, const data::FieldDataset& dataset, const data::SplitProposal& split,
+                         bool missing) {
   namespace fs = std::filesystem;
   train::RunConfig config;
   const fs::path folder = fs::absolute(o.out).parent_path();
@@ -60,7 +61,12 @@ train::RunConfig propose(const Options& o, const data::FieldDataset& dataset, co
 nlohmann::json axes_json(const data::FieldDataset& dataset) {
   nlohmann::json axes = nlohmann::json::array();
   for (const auto& a : dataset.axes())
-    axes.push_back({{"kind", a.kind}, {"name", a.name}, {"units", a.units}, {"size", a.size}, {"first", a.first}, {"last", a.last}});
+    axes.push_back({{"kind", a.kind},
+                    {"name", a.name},
+                    {"units", a.units},
+                    {"size", a.size},
+                    {"first", a.first},
+                    {"last", a.last}});
   return axes;
 }
 
@@ -69,13 +75,15 @@ int run(const Options& o) {
   auto context = o.common.make_context();
   const data::FieldDataset dataset = data::FieldDataset::open(o.fields, o.variables);
   const grid::TimeAxis& time = dataset.time();
-  GREGALE_CHECK(o.force || !std::filesystem::exists(o.out), io, "{} exists; --force overwrites it, -o names another", o.out);
+  GREGALE_CHECK(o.force || !std::filesystem::exists(o.out), io, "{} exists; --force overwrites it, -o names another",
+                o.out);
   const data::SplitProposal split = data::propose_split(time);
   const train::Records records(dataset);
   std::vector<int64_t> all(static_cast<size_t>(dataset.records()));
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
   int64_t missing = 0;
-  Tensor field(DType::f32, {static_cast<int64_t>(dataset.variables().size()), dataset.grid().rows(), dataset.grid().columns()});
+  Tensor field(DType::f32,
+               {static_cast<int64_t>(dataset.variables().size()), dataset.grid().rows(), dataset.grid().columns()});
   for (int64_t r : all) {
     records.copy(r, field.as<float>().data());
     missing += data::count_missing(field);
@@ -110,30 +118,37 @@ int run(const Options& o) {
   if (o.common.json) {
     nlohmann::json variables = nlohmann::json::array();
     for (const auto& v : dataset.variables())
-      variables.push_back({{"name", v.name}, {"units", v.units}, {"long_name", v.long_name}, {"component", data::to_string(v.component)}});
-    const nlohmann::json result = {
-        {"variables", variables},
-        {"axes", axes_json(dataset)},
-        {"time",
-         {{"step", time.step().describe()},
-          {"records", time.size()},
-          {"first", time.label(0)},
-          {"last", time.label(time.size() - 1)},
-          {"calendar", grid::to_string(time.calendar())},
-          {"gaps", time.gaps().size()}}},
-        {"missing_values", missing},
-        {"split", {{"train", split.train.to_string()}, {"validation", split.validation.to_string()}, {"test", split.test.to_string()}}},
-        {"baselines", baselines},
-        {"file", o.out}};
+      variables.push_back({{"name", v.name},
+                           {"units", v.units},
+                           {"long_name", v.long_name},
+                           {"component", data::to_string(v.component)}});
+    const nlohmann::json result = {{"variables", variables},
+                                   {"axes", axes_json(dataset)},
+                                   {"time",
+                                    {{"step", time.step().describe()},
+                                     {"records", time.size()},
+                                     {"first", time.label(0)},
+                                     {"last", time.label(time.size() - 1)},
+                                     {"calendar", grid::to_string(time.calendar())},
+                                     {"gaps", time.gaps().size()}}},
+                                   {"missing_values", missing},
+                                   {"split",
+                                    {{"train", split.train.to_string()},
+                                     {"validation", split.validation.to_string()},
+                                     {"test", split.test.to_string()}}},
+                                   {"baselines", baselines},
+                                   {"file", o.out}};
     std::printf("%s\n", result.dump(2).c_str());
     return 0;
   }
-  std::printf("Time       %lld records, %s to %s, every %s\n", static_cast<long long>(time.size()), time.label(0).c_str(),
-              time.label(time.size() - 1).c_str(), time.step().describe().c_str());
+  std::printf("Time       %lld records, %s to %s, every %s\n", static_cast<long long>(time.size()),
+              time.label(0).c_str(), time.label(time.size() - 1).c_str(), time.step().describe().c_str());
   std::printf("Grid       %s\n", dataset.grid().describe().c_str());
   for (const auto& v : dataset.variables())
     std::printf("Variable   %s: %s [%s]%s\n", v.name.c_str(), v.long_name.c_str(), v.units.c_str(),
-                v.component == data::VectorComponent::none ? "" : fmt::format(", {} component", data::to_string(v.component)).c_str());
+                v.component == data::VectorComponent::none
+                    ? ""
+                    : fmt::format(", {} component", data::to_string(v.component)).c_str());
   if (missing > 0) std::printf("Missing    %lld values, masked\n", static_cast<long long>(missing));
   std::printf("Split      training %s, validation %s, test %s\n\n", split.train.to_string().c_str(),
               split.validation.to_string().c_str(), split.test.to_string().c_str());
@@ -144,8 +159,8 @@ int run(const Options& o) {
                                    std::min<int64_t>(report::terminal_columns(STDOUT_FILENO), 100),
                                    report::terminal_colours(STDOUT_FILENO))
                   .c_str());
-  std::printf("RMSE of the baselines on %s, %s ahead (an emulator has to beat them):\n%s\n\n", split.validation.to_string().c_str(),
-              time.step().describe().c_str(), table.c_str());
+  std::printf("RMSE of the baselines on %s, %s ahead (an emulator has to beat them):\n%s\n\n",
+              split.validation.to_string().c_str(), time.step().describe().c_str(), table.c_str());
   std::printf("wrote %s; next: gregale train %s\n", o.out.c_str(), o.out.c_str());
   return 0;
 }
@@ -154,8 +169,8 @@ int run(const Options& o) {
 
 Runner add_init(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "init", "Look at fields on disk and propose a configuration", "gregale init winds.nc -o run.yaml",
-                            o->common);
+  CLI::App* c = add_command(app, "init", "Look at fields on disk and propose a configuration",
+                            "gregale init winds.nc -o run.yaml", o->common);
   c->add_option("fields", o->fields, "NetCDF files or globs")->required()->type_name("FIELDS.nc");
   c->add_option("-o,--out", o->out, "The configuration to write")->capture_default_str()->type_name("run.yaml");
   c->add_option("--variables", o->variables, "Which variables (default: all with time, latitude and longitude)")

@@ -27,7 +27,8 @@ int fail(const std::string& command, const std::string& what, int status) {
 
 int main(int argc, char** argv) {
   using namespace gregale;
-  CLI::App app{"Trains, scores and serves emulators of physical fields on the processors people already have.", "gregale"};
+  CLI::App app{"Trains, scores and serves emulators of physical fields on the processors people already have.",
+               "gregale"};
   app.set_version_flag("--version", "gregale " GREGALE_VERSION);
   app.require_subcommand(1);
   app.footer(

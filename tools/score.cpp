@@ -32,15 +32,16 @@ struct Forecasts {
   std::string description;
 };
 
-Forecasts run_model(const Options& o, const Emulator::State& emulator, const train::RunConfig& config, ExecutionContext& context,
-                    const train::Records& truth) {
+Forecasts run_model(const Options& o, const Emulator::State& emulator, const train::RunConfig& config,
+                    ExecutionContext& context, const train::Records& truth) {
   const train::Problem& p = emulator.problem;
   GREGALE_CHECK(config.data.test.has_value(), invalid_argument,
                 "the run has no test period (data.test); score a forecast file instead");
   Forecasts f;
   f.steps = o.leads;
   if (f.steps.empty())
-    for (int64_t k = 1; k <= (config.train.finetune.steps > 0 ? config.train.finetune.rollout : 1); ++k) f.steps.push_back(k);
+    for (int64_t k = 1; k <= (config.train.finetune.steps > 0 ? config.train.finetune.rollout : 1); ++k)
+      f.steps.push_back(k);
   std::sort(f.steps.begin(), f.steps.end());
   const std::vector<int64_t> targets =
       for_option("--truth", [&] { return data::records_in(truth.time(), *config.data.test); });
@@ -57,14 +58,15 @@ Forecasts run_model(const Options& o, const Emulator::State& emulator, const tra
     progress.update(static_cast<int64_t>(i) + 1);
   }
   progress.done();
-  f.description = fmt::format("{} forecasts of the test period {}", f.inits.at(f.steps[0]).size(), config.data.test->to_string());
+  f.description =
+      fmt::format("{} forecasts of the test period {}", f.inits.at(f.steps[0]).size(), config.data.test->to_string());
   return f;
 }
 
 Forecasts read_file(const Options& o, const train::Problem& p, const train::Records& truth) {
   const data::ForecastFile file = data::read_forecast(o.what);
-  GREGALE_CHECK(file.variables.size() == p.variables.size(), invalid_argument, "{} has {} variables, the reference {}", o.what,
-                file.variables.size(), p.variables.size());
+  GREGALE_CHECK(file.variables.size() == p.variables.size(), invalid_argument, "{} has {} variables, the reference {}",
+                o.what, file.variables.size(), p.variables.size());
   const std::string difference = p.grid.difference(file.grid);
   GREGALE_CHECK(difference.empty(), shape, "{} is not on the reference's grid: {}", o.what, difference);
   Forecasts f;
@@ -82,24 +84,27 @@ Forecasts read_file(const Options& o, const train::Problem& p, const train::Reco
     Tensor fields(DType::f32, {static_cast<int64_t>(inits.size()), p.variable_count(), p.rows(), p.columns()});
     const auto leads = static_cast<int64_t>(file.lead_steps.size());
     for (size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(file.fields.as<float>().data() + (rows[i] * leads + static_cast<int64_t>(k)) * p.field_size(), p.field_size(),
-                  fields.as<float>().data() + static_cast<int64_t>(i) * p.field_size());
+      std::copy_n(file.fields.as<float>().data() + (rows[i] * leads + static_cast<int64_t>(k)) * p.field_size(),
+                  p.field_size(), fields.as<float>().data() + static_cast<int64_t>(i) * p.field_size());
     f.steps.push_back(step);
     f.inits[step] = std::move(inits);
     f.fields[step] = std::move(fields);
   }
-  GREGALE_CHECK(!f.steps.empty(), invalid_argument, "--truth: the truth has none of the times that {} forecasts", o.what);
+  GREGALE_CHECK(!f.steps.empty(), invalid_argument, "--truth: the truth has none of the times that {} forecasts",
+                o.what);
   f.description = fmt::format("{} forecasts of {}", f.inits.at(f.steps[0]).size(), o.what);
   return f;
 }
 
-void write_report(const Options& o, const train::Problem& p, const train::RunConfig& config, const train::Records& truth,
-                  const Forecasts& f, const score::ScoreRequest& request, const score::Scorecard& card, const std::string& model) {
+void write_report(const Options& o, const train::Problem& p, const train::RunConfig& config,
+                  const train::Records& truth, const Forecasts& f, const score::ScoreRequest& request,
+                  const score::Scorecard& card, const std::string& model) {
   const score::LeadCase& shown = request.cases.front();
   report::ScoreReport r;
   r.title = fmt::format("{}: test scores", std::filesystem::path(truth.dataset().files().front()).stem().string());
   const bool one_step = f.steps.size() == 1 && f.steps[0] == 1;
-  const std::string ahead = one_step ? p.lead_text() : fmt::format("up to {} steps of {}", f.steps.back(), p.lead_text());
+  const std::string ahead =
+      one_step ? p.lead_text() : fmt::format("up to {} steps of {}", f.steps.back(), p.lead_text());
   r.description = fmt::format("{}, {} ahead.", f.description, ahead);
   r.choice = config.train.notes;
   r.facts = {{"Model", model},
@@ -126,7 +131,8 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
     double ratio = 0;
     for (const std::string& v : request.variables) {
       const auto& score = card.at(v, shown.lead);
-      ratio += score::find_named(score.baselines, name)->global.rmse / score::find_named(score.baselines, "climatology")->global.rmse;
+      ratio += score::find_named(score.baselines, name)->global.rmse /
+               score::find_named(score.baselines, "climatology")->global.rmse;
     }
     if (!r.baseline_name.empty() && ratio >= best) continue;
     best = ratio;
@@ -134,7 +140,8 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
     r.baseline = series;
   }
   const std::vector<Tensor> series{shown.truth, shown.forecast, r.baseline};
-  r.skill_difference = score::skill_difference_map(shown.forecast, r.baseline, shown.truth, score::ValidMask::common(series));
+  r.skill_difference =
+      score::skill_difference_map(shown.forecast, r.baseline, shown.truth, score::ValidMask::common(series));
   report::write_score_report(o.report, r);
 }
 
@@ -193,11 +200,15 @@ int run(const Options& o) {
 
 Runner add_score(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "score", "Score a trained emulator or a forecast against the truth and the standard baselines",
-                            "gregale score winds-out --truth winds.nc --baselines --report score.html", o->common);
-  c->add_option("what", o->what, "A training folder, a model file or a forecast file")->required()->type_name("DIR_OR_FORECAST");
+  CLI::App* c =
+      add_command(app, "score", "Score a trained emulator or a forecast against the truth and the standard baselines",
+                  "gregale score winds-out --truth winds.nc --baselines --report score.html", o->common);
+  c->add_option("what", o->what, "A training folder, a model file or a forecast file")
+      ->required()
+      ->type_name("DIR_OR_FORECAST");
   c->add_option("--truth", o->truth, "Observed fields: files or globs")->required()->type_name("F.nc");
-  c->add_option("--reference", o->reference, "For a forecast file: the training folder with climatology and damping")->type_name("DIR");
+  c->add_option("--reference", o->reference, "For a forecast file: the training folder with climatology and damping")
+      ->type_name("DIR");
   c->add_flag("--baselines", o->baselines, "Print the table of the model beside every baseline");
   c->add_option("--leads", o->leads, "Leads to score, in model steps: 1,2,3 (default: those trained)")
       ->delimiter(',')

@@ -20,7 +20,8 @@ struct Options {
 };
 
 nlohmann::json to_json(const train::TrainResult& r) {
-  nlohmann::json validation = {{"step", r.validation.step}, {"rmse", r.validation.rmse}, {"ratio_to_climatology", r.validation.mean_ratio}};
+  nlohmann::json validation = {
+      {"step", r.validation.step}, {"rmse", r.validation.rmse}, {"ratio_to_climatology", r.validation.mean_ratio}};
   return {{"steps", r.steps},
           {"seconds", r.seconds},
           {"loss", r.loss},
@@ -68,8 +69,8 @@ int run(const Options& o) {
   };
   options.progress = [&](const train::TrainProgress& p) {
     if (p.validation != nullptr)
-      bar(p.total).line(fmt::format("step {}: validation RMSE {} ({:.3f} of climatology's)", p.step, describe(*p.validation),
-                                    p.validation->mean_ratio));
+      bar(p.total).line(fmt::format("step {}: validation RMSE {} ({:.3f} of climatology's)", p.step,
+                                    describe(*p.validation), p.validation->mean_ratio));
     bar(p.total).update(p.step, fmt::format("loss {:.4g}", p.loss));
   };
   const train::TrainResult result = train::train(config, *context, options);
@@ -99,10 +100,14 @@ Runner add_train(CLI::App& app) {
   CLI::App* c = add_command(app, "train", "Train an emulator",
                             "gregale train winds.yaml --set train.steps=500 --out winds-out", o->common);
   c->add_option("config", o->config, "RUN.yaml")->required()->type_name("RUN.yaml");
-  c->add_option("--out", o->out, "Folder for everything that is written (default: the YAML's name and -out)")->type_name("DIR");
+  c->add_option("--out", o->out, "Folder for everything that is written (default: the YAML's name and -out)")
+      ->type_name("DIR");
   c->add_flag("--resume", o->resume, "Go on from the newest valid checkpoint; start afresh where there is none");
-  c->add_option("--set", o->set, "Override a key of the configuration")->type_name("KEY=VALUE")->allow_extra_args(false);
-  c->add_flag("--print-config", o->print_config, "Print the whole configuration, every default and its meaning, and stop");
+  c->add_option("--set", o->set, "Override a key of the configuration")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  c->add_flag("--print-config", o->print_config,
+              "Print the whole configuration, every default and its meaning, and stop");
   return [o] { return run(*o); };
 }
 

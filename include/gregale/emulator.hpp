@@ -29,8 +29,8 @@ class Emulator {
   std::vector<std::string> units() const;
   std::vector<double> latitudes() const;
   std::vector<double> longitudes() const;
-  std::string step() const;     ///< length of one step: "1 month"
-  const Graph& graph() const;   ///< one step, in the network's units
+  std::string step() const;    ///< length of one step: "1 month"
+  const Graph& graph() const;  ///< one step, in the network's units
   int64_t parameter_count() const;
 
   struct Forecast {
@@ -39,8 +39,8 @@ class Emulator {
   };
   /// Rolls out `steps` steps from every record of the data that `time` names (`1990-12`, `1991/1992`). The data must
   /// hold the model's variables on its grid. `network_scale` 0 leaves the baseline that a residual model corrects.
-  Forecast forecast(ExecutionContext& context, const std::vector<std::string>& data, const std::string& time, int64_t steps,
-                    double network_scale = 1) const;
+  Forecast forecast(ExecutionContext& context, const std::vector<std::string>& data, const std::string& time,
+                    int64_t steps, double network_scale = 1) const;
 
   struct State;
   const State& state() const { return *state_; }

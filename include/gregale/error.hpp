@@ -74,13 +74,13 @@ class Result {
 
 /// For users' mistakes: GREGALE_CHECK(axis < rank, shape, "[softmax] axis {} is out of range for rank {}", axis, rank).
 /// The message is formatted by fmt; include <fmt/format.h> (and <fmt/ranges.h> for vectors) where it has arguments.
-#define GREGALE_CHECK(condition, code, ...)                                                      \
-  do {                                                                                           \
+#define GREGALE_CHECK(condition, code, ...)                                                         \
+  do {                                                                                              \
     if (!(condition)) ::gregale::throw_error(::gregale::ErrorCode::code, fmt::format(__VA_ARGS__)); \
   } while (false)
 
 /// For our mistakes: what must hold whatever the user gives.
-#define GREGALE_ASSERT(condition)                                                \
-  do {                                                                           \
+#define GREGALE_ASSERT(condition)                                                  \
+  do {                                                                             \
     if (!(condition)) ::gregale::assertion_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -36,7 +36,8 @@ Tensor initial_value(const Parameter& parameter, uint64_t seed);
 
 class Scope {
  public:
-  /// `key` i64[2] = (seed, step) for dropout; without one, dropout is the identity (inference). Parameters are of `dtype`.
+  /// `key` i64[2] = (seed, step) for dropout; without one, dropout is the identity (inference). Parameters are of
+  /// `dtype`.
   explicit Scope(Graph& graph, Value key = {}, DType dtype = DType::f32) : graph_(graph), key_(key), dtype_(dtype) {}
 
   Graph& graph() { return graph_; }
@@ -69,7 +70,8 @@ Value linear(Scope& scope, const std::string& name, Value x, int64_t out, bool b
 Value layer_norm(Scope& scope, const std::string& name, Value x, double epsilon = 1e-6);
 Value dropout(Scope& scope, Value x, double rate);
 /// [..., c] -> [..., hidden] -> [..., out] with GELU between and dropout after both.
-Value feed_forward(Scope& scope, const std::string& name, Value x, int64_t hidden, int64_t out, double dropout_rate = 0);
+Value feed_forward(Scope& scope, const std::string& name, Value x, int64_t hidden, int64_t out,
+                   double dropout_rate = 0);
 
 // --- models ---
 struct MlpOptions {
@@ -84,9 +86,10 @@ struct MlpOptions {
 Value mlp(Scope& scope, const std::string& name, Value x, const MlpOptions& options);
 
 /// The Adaptive Fourier Neural Operator layer (Guibas et al., "Adaptive Fourier Neural Operators", ICLR 2022; as in
-/// FourCastNet, Pathak et al. 2022, arXiv 2202.11214): x [b, h, w, c] -> the same. Real FFT over (h, w), ortho; channels in
-/// `blocks` blocks; on every mode the same complex two-layer perceptron a block, ReLU on real and imaginary part each;
-/// soft-shrink; inverse FFT; plus x. All longitude modes are kept (the published code drops those above h/2+1).
+/// FourCastNet, Pathak et al. 2022, arXiv 2202.11214): x [b, h, w, c] -> the same. Real FFT over (h, w), ortho;
+/// channels in `blocks` blocks; on every mode the same complex two-layer perceptron a block, ReLU on real and imaginary
+/// part each; soft-shrink; inverse FFT; plus x. All longitude modes are kept (the published code drops those above
+/// h/2+1).
 struct AfnoFilterOptions {
   int64_t blocks = 8;
   double sparsity_threshold = 0.01;
@@ -103,21 +106,21 @@ struct AfnoOptions {
   double mlp_ratio = 4;
   double sparsity_threshold = 0.01;
   double dropout = 0;
-  int64_t out = 1;             ///< channels of the result
-  bool zero_head = false;      ///< the head starts at zero, so that the network starts at its baseline
+  int64_t out = 1;         ///< channels of the result
+  bool zero_head = false;  ///< the head starts at zero, so that the network starts at its baseline
 };
-/// FourCastNet's network: x [b, c, h, w] -> [b, out, h, w], with h and w multiples of the patch. Patch embedding, learnt
-/// position embedding, blocks (norm, filter, skip, norm, feed-forward, skip), linear head, patches put back.
+/// FourCastNet's network: x [b, c, h, w] -> [b, out, h, w], with h and w multiples of the patch. Patch embedding,
+/// learnt position embedding, blocks (norm, filter, skip, norm, feed-forward, skip), linear head, patches put back.
 Value afno(Scope& scope, const std::string& name, Value x, const AfnoOptions& options);
 
 // --- the sphere ---
 /// How fields [b, c, lat, lon] are continued beyond their edges.
 struct SpherePadding {
   int64_t south = 0, north = 0, west = 0, east = 0;  ///< rows and columns to add (south: before row 0)
-  bool across_poles = true;  ///< rows beyond a pole are those 180 degrees further along; otherwise reflected
-  bool pole_rows = false;    ///< rows 0 and last lie on the poles, so they are not repeated
-  bool periodic = true;      ///< longitudes wrap; otherwise reflected
-  std::vector<double> signs; ///< per channel: -1 for vector components, which turn over the pole; empty: all +1
+  bool across_poles = true;   ///< rows beyond a pole are those 180 degrees further along; otherwise reflected
+  bool pole_rows = false;     ///< rows 0 and last lie on the poles, so they are not repeated
+  bool periodic = true;       ///< longitudes wrap; otherwise reflected
+  std::vector<double> signs;  ///< per channel: -1 for vector components, which turn over the pole; empty: all +1
 };
 Value pad_sphere(Graph& graph, Value x, const SpherePadding& padding);
 

@@ -70,7 +70,8 @@ Value add(Graph& g, Value a, double b);
 Value mul(Graph& g, Value a, double b);
 
 // --- contraction ---
-/// [..., m, k] x [..., k, n] -> [..., m, n]; leading dims broadcast; the transposes apply to the last two dims. Also complex.
+/// [..., m, k] x [..., k, n] -> [..., m, n]; leading dims broadcast; the transposes apply to the last two dims. Also
+/// complex.
 Value matmul(Graph& g, Value a, Value b, bool transpose_a = false, bool transpose_b = false);
 struct Conv2dOptions {
   std::vector<int64_t> strides{1, 1};
@@ -100,11 +101,13 @@ LayerNormGradient layer_norm_gradient(Graph& g, Value x, Value gamma, Value d_y,
 Value reshape(Graph& g, Value x, const Shape& shape);  // same number of elements; the attribute `shape` may hold one -1
 Value transpose(Graph& g, Value x, std::vector<int64_t> permutation);
 /// Elements starts[i], starts[i]+steps[i], ... below stops[i] of every axis; steps positive.
-Value slice(Graph& g, Value x, std::vector<int64_t> starts, std::vector<int64_t> stops, std::vector<int64_t> steps = {});
+Value slice(Graph& g, Value x, std::vector<int64_t> starts, std::vector<int64_t> stops,
+            std::vector<int64_t> steps = {});
 /// One axis of it.
 Value slice_axis(Graph& g, Value x, int64_t axis, int64_t start, int64_t stop, int64_t step = 1);
 Value reverse(Graph& g, Value x, std::vector<int64_t> axes);
-/// mode "zero", "periodic" or "reflect" (without repeating the edge). `interior` zeros go between neighbours (zero mode only).
+/// mode "zero", "periodic" or "reflect" (without repeating the edge). `interior` zeros go between neighbours (zero mode
+/// only).
 Value pad(Graph& g, Value x, std::vector<int64_t> low, std::vector<int64_t> high, const std::string& mode = "zero",
           std::vector<int64_t> interior = {});
 Value concat(Graph& g, const std::vector<Value>& xs, int64_t axis);
@@ -123,7 +126,8 @@ Value sum_to_like(Graph& g, Value x, Value like);
 Value fft(Graph& g, Value z, std::vector<int64_t> axes, bool inverse = false, const std::string& norm = "ortho");
 /// Real to complex; the last of `axes` keeps n/2+1 modes.
 Value rfft(Graph& g, Value x, std::vector<int64_t> axes, const std::string& norm = "ortho");
-/// Complex to real; `size` is the extent of the last of `axes` in the result. Imaginary parts of its first and (n even) last mode are ignored.
+/// Complex to real; `size` is the extent of the last of `axes` in the result. Imaginary parts of its first and (n even)
+/// last mode are ignored.
 Value irfft(Graph& g, Value z, std::vector<int64_t> axes, int64_t size, const std::string& norm = "ortho");
 
 // --- random numbers: functions of a key i64[2] = (seed, step) and the attribute `stream` ---
@@ -150,7 +154,7 @@ struct AdamResult {
 };
 /// learning_rate f32[], step f32[] (1 for the first), scale f32[] multiplies the gradient (clipping).
 /// Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
-AdamResult adam_update(Graph& g, Value parameter, Value m, Value v, Value d_parameter, Value learning_rate, Value step, Value scale,
-                       const AdamOptions& options);
+AdamResult adam_update(Graph& g, Value parameter, Value m, Value v, Value d_parameter, Value learning_rate, Value step,
+                       Value scale, const AdamOptions& options);
 
 }  // namespace gregale::ops

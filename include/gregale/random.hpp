@@ -15,7 +15,8 @@ struct RandomKey {
   uint32_t stream = 0;  ///< which tensor or which use; names of parameters are hashed to it
 };
 
-/// The 128 random bits of block `block`: Philox key (seed low, seed high), counter (block low, block high, step, stream).
+/// The 128 random bits of block `block`: Philox key (seed low, seed high), counter (block low, block high, step,
+/// stream).
 std::array<uint32_t, 4> philox(const RandomKey& key, uint64_t block);
 /// Element `index` of a stream of uniforms in [0, 1), 24 bits each (lane index % 4 of block index / 4).
 float random_uniform(const RandomKey& key, uint64_t index);

@@ -25,7 +25,9 @@ class Tensor {
   template <class T>
   static Tensor from(const std::vector<T>& values, Extents extents);
   template <class T>
-  static Tensor scalar(T value) { return from(std::vector<T>{value}, {}); }
+  static Tensor scalar(T value) {
+    return from(std::vector<T>{value}, {});
+  }
   /// Every element `value`, converted as cast() does.
   static Tensor full(DType dtype, Extents extents, double value);
 

@@ -39,8 +39,8 @@ struct StepOptions {
 ///   for (...) step.run(context, {x_batch, y_batch}, state);
 class TrainingStep {
  public:
-  /// `graph` holds the loss (a scalar) and the scope's parameters; the scope's key, where it has one, must be the graph's
-  /// last input and is fed by run(). `observed`: further values to bring out of each step.
+  /// `graph` holds the loss (a scalar) and the scope's parameters; the scope's key, where it has one, must be the
+  /// graph's last input and is fed by run(). `observed`: further values to bring out of each step.
   TrainingStep(Graph graph, const nn::Scope& scope, Value loss, StepOptions options, std::vector<Value> observed = {});
 
   /// Parameters freshly drawn, moments zero, step 0, moving average equal to the parameters.

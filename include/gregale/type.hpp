@@ -105,9 +105,9 @@ using Distribution = std::map<std::string, Placement>;  // mesh axis name -> pla
 ///   f32[8,n<=64,144]{split hi:bf16 lo:u16}@(data: shard 0, model: partial sum)
 ///   type         = dtype "[" [dim {"," dim}] "]" [encoding] [distribution]
 ///   dim          = number | name ["<=" number]
-///   encoding     = "{" kind " " name ":" dtype {" " name ":" dtype} "}"      every kind but dense, which is not written
-///   distribution = "@(" axis ": " placement {", " axis ": " placement} ")"   axes in order of name
-///   placement    = "replicated" | "shard " number | "partial " ("sum" | "max" | "min")
+///   encoding     = "{" kind " " name ":" dtype {" " name ":" dtype} "}"      every kind but dense, which is not
+///   written distribution = "@(" axis ": " placement {", " axis ": " placement} ")"   axes in order of name placement
+///   = "replicated" | "shard " number | "partial " ("sum" | "max" | "min")
 struct Type {
   DType dtype = DType::f32;
   Shape shape;

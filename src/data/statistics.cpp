@@ -108,8 +108,8 @@ std::vector<VariableStatistics> compute_statistics(const FieldDataset& dataset, 
 
 std::vector<VariableStatistics> compute_statistics(const Tensor& fields, const grid::LatLonGrid& grid) {
   GREGALE_CHECK(fields.rank() == 4 && fields.extent(2) == grid.rows() && fields.extent(3) == grid.columns(), shape,
-                "[compute_statistics] {} is not [record, variable, {}, {}]", gregale::to_string(fields.extents()), grid.rows(),
-                grid.columns());
+                "[compute_statistics] {} is not [record, variable, {}, {}]", gregale::to_string(fields.extents()),
+                grid.rows(), grid.columns());
   const auto cells = static_cast<size_t>(grid.cells());
   const auto variables = static_cast<size_t>(fields.extent(1));
   const auto values = fields.as<float>();

@@ -10,8 +10,8 @@
 
 namespace gregale::tile {
 
-/// What one fused group becomes: a loop nest over tile primitives. It holds descriptors, never function pointers, so that it
-/// prints, parses, can be costed in closed form and can be emitted as C.
+/// What one fused group becomes: a loop nest over tile primitives. It holds descriptors, never function pointers, so
+/// that it prints, parses, can be costed in closed form and can be emitted as C.
 
 /// An extent in the graph's symbolic dims: constant + sum of coefficient * product of symbols, e.g. 64 * n.
 struct Extent {
@@ -62,9 +62,9 @@ struct Call {
   int32_t depth = 0;  ///< how many loops surround it
 };
 
-/// `schedule` orders, blocks and parallelises the loops: a letter a dim in nesting order, upper case in parallel, repeated
-/// once per tiling level (Georganas et al., "Harnessing deep learning and HPC kernels via high-level loop and tensor
-/// abstractions on CPU architectures", IPDPS 2024).
+/// `schedule` orders, blocks and parallelises the loops: a letter a dim in nesting order, upper case in parallel,
+/// repeated once per tiling level (Georganas et al., "Harnessing deep learning and HPC kernels via high-level loop and
+/// tensor abstractions on CPU architectures", IPDPS 2024).
 struct TileProgram {
   std::string name;
   std::vector<LoopDim> dims;

@@ -15,10 +15,10 @@ namespace gregale::train {
 /// Everything a run needs to go on as if it had never stopped.
 struct Checkpoint {
   int64_t step = 0;
-  VariableValues state;         ///< parameters, moments, moving averages, step
-  nlohmann::json config;        ///< of the run
-  std::string fingerprint;      ///< of its data
-  nlohmann::json history;       ///< validation points and losses so far, as the report shows them
+  VariableValues state;     ///< parameters, moments, moving averages, step
+  nlohmann::json config;    ///< of the run
+  std::string fingerprint;  ///< of its data
+  nlohmann::json history;   ///< validation points and losses so far, as the report shows them
 };
 
 std::string checkpoint_path(const std::string& folder, int64_t step);

@@ -213,9 +213,10 @@ std::vector<ConfigKey> make_table() {
       integer("train.epochs", FIELD(train.epochs), at_least(1), "passes over the training samples"),
       integer("train.batch", FIELD(train.batch), between(1, 1000000), "samples in one update"),
       integer("train.seed", FIELD(train.seed), at_least(0), "of initial weights, order of samples and dropout"),
-      make("train.notes", FIELD(train.notes), "a text",
-           [](const YAML::Node& node) { return node.IsScalar() ? node.Scalar() : read_text(node); }, kToJson,
-           "how this configuration was chosen: shown in the reports"),
+      make(
+          "train.notes", FIELD(train.notes), "a text",
+          [](const YAML::Node& node) { return node.IsScalar() ? node.Scalar() : read_text(node); }, kToJson,
+          "how this configuration was chosen: shown in the reports"),
       choice("train.precision", FIELD(train.precision), {"fp32", "bf16"}, "of weights and activations"),
       number("train.clip", FIELD(train.clip), kNotNegative, "largest norm of the whole gradient; 0: not clipped"),
       number("train.ema", FIELD(train.ema), kBelowOne, "decay of the moving average of the weights; 0: none is kept"),

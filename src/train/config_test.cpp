@@ -243,7 +243,8 @@ TEST(Config, WrongTypesAndRanges) {
             "optimizer.learning_rate: expected a number > 0, got 'inf' (--set)");
   EXPECT_EQ(set_error("schedule.minimum=2"), "schedule.minimum: expected a number >= 0 and <= 1, got '2' (--set)");
   EXPECT_EQ(set_error("data.missing=drop"), "data.missing: expected one of refuse, mask, fill, got 'drop' (--set)");
-  EXPECT_EQ(set_error("data.cross_fit=maybe"), "data.cross_fit: expected one of off, one_year, two_years, got 'maybe' (--set)");
+  EXPECT_EQ(set_error("data.cross_fit=maybe"),
+            "data.cross_fit: expected one of off, one_year, two_years, got 'maybe' (--set)");
   EXPECT_EQ(set_error("data.variables=[U, U]"), "data.variables: 'U' is given twice (--set)");
   EXPECT_EQ(set_error("data.variables=[U, [V]]"),
             "data.variables: expected a name, or a list of names, got a list (--set)");

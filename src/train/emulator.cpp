@@ -45,8 +45,8 @@ bool is_emulator(const data::Metadata& metadata) {
   return at != metadata.end() && at->second == kFormat;
 }
 
-void write_emulator(const std::string& path, const Problem& problem, const RunConfig& config, const VariableValues& parameters,
-                    const nlohmann::json& provenance) {
+void write_emulator(const std::string& path, const Problem& problem, const RunConfig& config,
+                    const VariableValues& parameters, const nlohmann::json& provenance) {
   data::NamedTensors tensors;
   for (const auto& [name, tensor] : parameters) tensors["weights/" + name] = tensor;
   nlohmann::json description;
@@ -68,7 +68,8 @@ void check_same_problem(const Problem& problem, const data::FieldDataset& datase
                 dataset.variables().size());
   for (size_t i = 0; i < problem.variables.size(); ++i)
     GREGALE_CHECK(dataset.variables()[i].name == problem.variables[i].name, invalid_argument,
-                  "the model was trained on {}, not on {}", fmt::join(problem.variable_names(), ", "), dataset.variables()[i].name);
+                  "the model was trained on {}, not on {}", fmt::join(problem.variable_names(), ", "),
+                  dataset.variables()[i].name);
   const std::string difference = problem.grid.difference(dataset.grid());
   GREGALE_CHECK(difference.empty(), shape, "the data are not on the model's grid: {}", difference);
   const grid::TimeStep& step = dataset.time().step();
@@ -76,14 +77,16 @@ void check_same_problem(const Problem& problem, const data::FieldDataset& datase
                     (step.kind != grid::TimeStep::Kind::fixed || step.seconds == problem.step.seconds),
                 invalid_argument, "the model steps by {}, the data by {}", problem.step.describe(), step.describe());
   // Dates of another calendar would meet the wrong season; these two differ before 1582 alone.
-  auto modern = [](grid::Calendar c) { return c == grid::Calendar::standard ? grid::Calendar::proleptic_gregorian : c; };
+  auto modern = [](grid::Calendar c) {
+    return c == grid::Calendar::standard ? grid::Calendar::proleptic_gregorian : c;
+  };
   GREGALE_CHECK(modern(dataset.time().calendar()) == modern(problem.calendar), invalid_argument,
                 "the model was trained on the {} calendar, the data have the {} one", grid::to_string(problem.calendar),
                 grid::to_string(dataset.time().calendar()));
 }
 
-Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, const Records& records, int64_t init, int64_t steps,
-                double network_scale, const std::function<void(int64_t)>& before_step) {
+Tensor roll_out(const Emulator::State& emulator, ExecutionContext& context, const Records& records, int64_t init,
+                int64_t steps, double network_scale, const std::function<void(int64_t)>& before_step) {
   const Problem& p = emulator.problem;
   const Features features(p, records);
   const Reference reference = p.reference();
@@ -155,10 +158,11 @@ Emulator Emulator::load(const std::string& path) {
       blobs.push_back(file.tensors.at(fmt::format("blobs/{}", i)));
     state->graph = parse_graph(train::metadata_at(file.metadata, "graph"), ops::standard_ops(), blobs);
     for (const Variable& v : state->graph.variables()) {
-      GREGALE_CHECK(state->graph.version(state->graph.variable_index(v.name)) == 0, corrupt_data, "the graph writes to '{}'", v.name);
+      GREGALE_CHECK(state->graph.version(state->graph.variable_index(v.name)) == 0, corrupt_data,
+                    "the graph writes to '{}'", v.name);
       auto at = file.tensors.find("weights/" + v.name);
-      GREGALE_CHECK(at != file.tensors.end() && at->second.type() == v.type, corrupt_data, "weights '{}' are missing or not {}",
-                    v.name, to_string(v.type));
+      GREGALE_CHECK(at != file.tensors.end() && at->second.type() == v.type, corrupt_data,
+                    "weights '{}' are missing or not {}", v.name, to_string(v.type));
       state->parameters[v.name] = at->second;
     }
     // The graph must take what roll_out gives it.
@@ -166,10 +170,12 @@ Emulator Emulator::load(const std::string& path) {
     GREGALE_CHECK(state->graph.inputs().size() == expected.size() && state->graph.outputs().size() == 1, corrupt_data,
                   "the graph does not fit the problem");
     for (size_t i = 0; i < expected.size(); ++i)
-      GREGALE_CHECK(state->graph.type(state->graph.inputs()[i]) == expected[i], corrupt_data, "the graph's input {} is {}, not {}",
-                    i, to_string(state->graph.type(state->graph.inputs()[i])), to_string(expected[i]));
+      GREGALE_CHECK(state->graph.type(state->graph.inputs()[i]) == expected[i], corrupt_data,
+                    "the graph's input {} is {}, not {}", i, to_string(state->graph.type(state->graph.inputs()[i])),
+                    to_string(expected[i]));
     const train::Problem& p = state->problem;
-    GREGALE_CHECK(state->graph.type(state->graph.outputs()[0]) == Type(DType::f32, {1, p.variable_count(), p.rows(), p.columns()}),
+    GREGALE_CHECK(state->graph.type(state->graph.outputs()[0]) ==
+                      Type(DType::f32, {1, p.variable_count(), p.rows(), p.columns()}),
                   corrupt_data, "the graph's result does not fit the problem");
     state->executable = std::make_unique<Executable>(compile(state->graph));
     return Emulator(std::move(state));
@@ -195,15 +201,16 @@ int64_t Emulator::parameter_count() const {
   return count;
 }
 
-Emulator::Forecast Emulator::forecast(ExecutionContext& context, const std::vector<std::string>& data, const std::string& time,
-                                      int64_t steps, double network_scale) const {
+Emulator::Forecast Emulator::forecast(ExecutionContext& context, const std::vector<std::string>& data,
+                                      const std::string& time, int64_t steps, double network_scale) const {
   GREGALE_CHECK(steps >= 0, invalid_argument, "[forecast] {} steps", steps);
   const auto& p = state_->problem;
   const train::Records records(data::FieldDataset::open(data, p.variable_names()));
   train::check_same_problem(p, records.dataset());
   const auto inits = records.time().find(time);
   Forecast forecast;
-  forecast.fields = Tensor(DType::f32, {static_cast<int64_t>(inits.size()), 1 + steps, p.variable_count(), p.rows(), p.columns()});
+  forecast.fields =
+      Tensor(DType::f32, {static_cast<int64_t>(inits.size()), 1 + steps, p.variable_count(), p.rows(), p.columns()});
   float* out = forecast.fields.as<float>().data();
   for (int64_t init : inits) {
     forecast.init_times.push_back(records.time().label(init));

@@ -45,7 +45,8 @@ nn::SpherePadding padding_for(const Problem& p, int64_t patch, std::vector<doubl
 int64_t feature_count(const Problem& p) { return 1 + static_cast<int64_t>(p.means.size()); }
 
 /// The network on its channels [batch, c, lat, lon]: padded to whole patches, run, cropped.
-Value network(nn::Scope& scope, const Problem& p, const RunConfig::Model& model, Value channels, std::vector<double> signs) {
+Value network(nn::Scope& scope, const Problem& p, const RunConfig::Model& model, Value channels,
+              std::vector<double> signs) {
   Graph& g = scope.graph();
   const bool gated = model.head == "gated";
   const int64_t outputs = p.variable_count() * (gated ? 1 + feature_count(p) : 1);
@@ -60,7 +61,8 @@ Value network(nn::Scope& scope, const Problem& p, const RunConfig::Model& model,
     const Value points = ops::transpose(g, channels, {0, 2, 3, 1});
     return ops::transpose(g, nn::mlp(scope, "net", points, options), {0, 3, 1, 2});
   }
-  GREGALE_CHECK(model.name == "afno", usage, "model.name: no model is called '{}' (there are afno and mlp)", model.name);
+  GREGALE_CHECK(model.name == "afno", usage, "model.name: no model is called '{}' (there are afno and mlp)",
+                model.name);
   nn::AfnoOptions options;
   options.patch = model.patch;
   options.width = model.width;
@@ -82,7 +84,8 @@ Value forecast_step(nn::Scope& scope, const Problem& p, const RunConfig::Model& 
   const int64_t batch = g.type(in.stack).shape[0].value();
   const int64_t v = p.variable_count(), h = p.rows(), w = p.columns(), window = p.window();
   std::vector<double> component;  // how a channel of each variable changes beyond a pole
-  for (const auto& variable : p.variables) component.push_back(variable.component == data::VectorComponent::none ? 1 : -1);
+  for (const auto& variable : p.variables)
+    component.push_back(variable.component == data::VectorComponent::none ? 1 : -1);
 
   std::vector<Value> channels, features;
   std::vector<double> signs;

@@ -22,7 +22,8 @@ struct LossGraph {
   std::unique_ptr<nn::Scope> scope;  ///< refers to the graph: move both or none
   Value loss;
 };
-/// Inputs as of a Batch (windows and forcing with their rollout axis, truth, mask where `masked`), then the random key. `point_weights` broadcasts against [batch, variable, lat, lon].
+/// Inputs as of a Batch (windows and forcing with their rollout axis, truth, mask where `masked`), then the random key.
+/// `point_weights` broadcasts against [batch, variable, lat, lon].
 std::unique_ptr<LossGraph> loss_graph(const Problem& problem, const RunConfig::Model& model, const std::string& loss,
                                       const Tensor& point_weights, int64_t batch, int64_t rollout, bool masked);
 

@@ -34,7 +34,7 @@ Timeline make_timeline(const Problem& p, const Records& records) {
   t.training_start = last + 1;  // a file that ends before the training period began
   for (int64_t i = 0; i <= last; ++i) {
     const int64_t seconds = t.record[static_cast<size_t>(i)] >= 0 ? time.seconds(t.record[static_cast<size_t>(i)])
-                                                                   : time.advance(time.seconds(0), i);
+                                                                  : time.advance(time.seconds(0), i);
     t.phase.push_back(p.climatology.bin_at(seconds));
     t.month.push_back(grid::from_seconds(p.calendar, seconds).month - 1);
     if (seconds >= p.training_start) t.training_start = std::min(t.training_start, i);
@@ -42,7 +42,8 @@ Timeline make_timeline(const Problem& p, const Records& records) {
   return t;
 }
 
-std::vector<int64_t> inits_for(const Problem& p, const grid::TimeAxis& time, std::span<const int64_t> targets, int64_t step) {
+std::vector<int64_t> inits_for(const Problem& p, const grid::TimeAxis& time, std::span<const int64_t> targets,
+                               int64_t step) {
   std::vector<int64_t> inits;
   for (int64_t target : targets) {
     const auto init = time.offset(target, -step * p.lead);
@@ -60,16 +61,19 @@ score::LeadCase make_case(const Problem& p, const Timeline& timeline, std::span<
   for (int64_t r : inits) positions.push_back(timeline.position_of(r));
   std::vector<score::Baseline> fitted;  // damping is known for the leads that were fitted, the others need none
   for (score::Baseline b : baselines) {
-    const bool damped = b == score::Baseline::damped_global || b == score::Baseline::damped_local || b == score::Baseline::recentred;
+    const bool damped =
+        b == score::Baseline::damped_global || b == score::Baseline::damped_local || b == score::Baseline::recentred;
     if (!damped || p.baselines.has_lead(step * p.lead)) fitted.push_back(b);
   }
   // Baselines look back to the training start, and from a time before it at the initial state alone.
   auto part = [&](std::span<const int64_t> from, int64_t first) {
-    return score::make_lead_case(p.baselines, timeline.fields, timeline.phase, timeline.month, first, from, step * p.lead, {}, fitted);
+    return score::make_lead_case(p.baselines, timeline.fields, timeline.phase, timeline.month, first, from,
+                                 step * p.lead, {}, fitted);
   };
   const auto early = static_cast<size_t>(
       std::count_if(positions.begin(), positions.end(), [&](int64_t at) { return at < timeline.training_start; }));
-  GREGALE_CHECK(std::is_sorted(positions.begin(), positions.end()), invalid_argument, "[make_case] initial times are not in order");
+  GREGALE_CHECK(std::is_sorted(positions.begin(), positions.end()), invalid_argument,
+                "[make_case] initial times are not in order");
   score::LeadCase all = part(std::span(positions).subspan(early), timeline.training_start);
   if (early > 0) {
     std::vector<score::LeadCase> parts;
@@ -100,8 +104,9 @@ score::LeadCase make_case(const Problem& p, const Timeline& timeline, std::span<
   return all;
 }
 
-std::map<int64_t, Tensor> forecast_cases(const Emulator::State& emulator, ExecutionContext& context, const Records& records,
-                                         std::span<const int64_t> inits, std::span<const int64_t> steps, double network_scale) {
+std::map<int64_t, Tensor> forecast_cases(const Emulator::State& emulator, ExecutionContext& context,
+                                         const Records& records, std::span<const int64_t> inits,
+                                         std::span<const int64_t> steps, double network_scale) {
   const Problem& p = emulator.problem;
   std::map<int64_t, Tensor> cases;
   for (int64_t step : steps)

@@ -34,7 +34,8 @@ bool Features::normalise(float* field, int64_t seconds, const Reference& referen
   const auto size = static_cast<size_t>(problem_.field_size());
   const float* climatology = nullptr;
   if (problem_.anomalies())
-    climatology = reference.climatology.as<float>().data() + static_cast<size_t>(problem_.climatology.bin_at(seconds)) * size;
+    climatology =
+        reference.climatology.as<float>().data() + static_cast<size_t>(problem_.climatology.bin_at(seconds)) * size;
   bool whole = true;
   for (size_t i = 0; i < size; ++i) {
     const size_t v = i / cells;
@@ -53,7 +54,8 @@ void Features::restore(float* field, int64_t seconds, const Reference& reference
   const auto size = static_cast<size_t>(problem_.field_size());
   const float* climatology = nullptr;
   if (problem_.anomalies())
-    climatology = reference.climatology.as<float>().data() + static_cast<size_t>(problem_.climatology.bin_at(seconds)) * size;
+    climatology =
+        reference.climatology.as<float>().data() + static_cast<size_t>(problem_.climatology.bin_at(seconds)) * size;
   for (size_t i = 0; i < size; ++i) {
     const size_t v = i / cells;
     const double origin = climatology != nullptr ? climatology[i] : problem_.center.as<double>()[v];
@@ -91,14 +93,16 @@ void Features::fill_windows(float* out, std::span<const uint8_t> present) const 
 }
 
 int64_t rollout_shift(const Problem& p) {
-  GREGALE_CHECK(p.history == 1 || p.lead == 1, invalid_argument,
-                "a network that sees {} consecutive records (data.history) and steps by {} (data.lead) cannot be rolled out: "
-                "the records between its forecasts are not known",
-                p.history, p.lead);
+  GREGALE_CHECK(
+      p.history == 1 || p.lead == 1, invalid_argument,
+      "a network that sees {} consecutive records (data.history) and steps by {} (data.lead) cannot be rolled out: "
+      "the records between its forecasts are not known",
+      p.history, p.lead);
   return std::min(p.lead, p.window());
 }
 
-void Features::fill(Batch& batch, int64_t i, int64_t init, std::span<const int64_t> targets, const Reference& reference) const {
+void Features::fill(Batch& batch, int64_t i, int64_t init, std::span<const int64_t> targets,
+                    const Reference& reference) const {
   const int64_t size = problem_.field_size(), window = problem_.window();
   int64_t rollout = 1;
   for (const Tensor* t : {&batch.truth, &batch.forcing, &batch.windows})

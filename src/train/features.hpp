@@ -9,10 +9,10 @@ namespace gregale::train {
 /// Inputs of `batch` samples over `rollout` steps, in the units of the network. Tensors a problem has no use for are
 /// empty.
 struct Batch {
-  Tensor stack;      ///< f32 [batch, window, variable, lat, lon]: n of the last records, oldest first; 0 where missing
-  Tensor windows;    ///< f32 [batch, rollout, means, window]: weights that form the means of n before each step; records
-                     ///< that are missing, or from before the training period, weigh nothing
-  Tensor forcing;    ///< f32 [batch, rollout, channel, lat, lon] at the target times
+  Tensor stack;    ///< f32 [batch, window, variable, lat, lon]: n of the last records, oldest first; 0 where missing
+  Tensor windows;  ///< f32 [batch, rollout, means, window]: weights that form the means of n before each step; records
+                   ///< that are missing, or from before the training period, weigh nothing
+  Tensor forcing;  ///< f32 [batch, rollout, channel, lat, lon] at the target times
   Tensor base_last;  ///< f32 [batch, variable, lat, lon]
   Tensor base_mean;  ///< f32 [batch, variable, lat, lon]
   Tensor truth;      ///< f32 [batch, rollout, variable, lat, lon]: n at the targets; 0 where missing
@@ -22,7 +22,8 @@ struct Batch {
 };
 
 /// Places by which the window moves on at each step of a rollout: the forecast becomes the newest state, and what lies
-/// between two forecasts (lead - 1 records) is not known. Throws ErrorCode::invalid_argument where the network needs it.
+/// between two forecasts (lead - 1 records) is not known. Throws ErrorCode::invalid_argument where the network needs
+/// it.
 int64_t rollout_shift(const Problem& problem);
 
 /// Turns records into what the network sees. Pure functions of their arguments, so that any thread may fill any sample.

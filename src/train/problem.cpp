@@ -34,13 +34,15 @@ void Records::copy(int64_t record, float* out) const {
   }
   const int64_t cells = dataset_.grid().cells();
   for (size_t v = 0; v < dataset_.variables().size(); ++v)
-    dataset_.read_field(record, static_cast<int64_t>(v), {out + static_cast<int64_t>(v) * cells, static_cast<size_t>(cells)});
+    dataset_.read_field(record, static_cast<int64_t>(v),
+                        {out + static_cast<int64_t>(v) * cells, static_cast<size_t>(cells)});
 }
 
 Tensor Records::read(std::span<const int64_t> records) const {
   Tensor out(DType::f32, {static_cast<int64_t>(records.size()), static_cast<int64_t>(dataset_.variables().size()),
                           dataset_.grid().rows(), dataset_.grid().columns()});
-  for (size_t i = 0; i < records.size(); ++i) copy(records[i], out.as<float>().data() + static_cast<int64_t>(i) * elements_);
+  for (size_t i = 0; i < records.size(); ++i)
+    copy(records[i], out.as<float>().data() + static_cast<int64_t>(i) * elements_);
   return out;
 }
 
@@ -49,7 +51,9 @@ bool Problem::anomalies() const {
   return !(target.kind == TargetChoice::Kind::residual && target.baseline == "persistence");
 }
 
-bool Problem::has_base() const { return target.kind == TargetChoice::Kind::residual && target.baseline != "climatology"; }
+bool Problem::has_base() const {
+  return target.kind == TargetChoice::Kind::residual && target.baseline != "climatology";
+}
 bool Problem::has_base_mean() const { return has_base() && target.baseline == "recentred"; }
 
 int64_t Problem::window() const {
@@ -123,7 +127,8 @@ void standardise(std::span<float> field, const grid::LatLonGrid& grid) {
 
 /// Sine and cosine of latitude and longitude: where a grid point is.
 std::vector<std::pair<std::string, std::vector<float>>> position_channels(const grid::LatLonGrid& grid) {
-  std::vector<std::pair<std::string, std::vector<float>>> channels{{"sin_lat", {}}, {"cos_lat", {}}, {"sin_lon", {}}, {"cos_lon", {}}};
+  std::vector<std::pair<std::string, std::vector<float>>> channels{
+      {"sin_lat", {}}, {"cos_lat", {}}, {"sin_lon", {}}, {"cos_lon", {}}};
   constexpr double kRadians = std::numbers::pi / 180;
   for (const double latitude : grid.latitudes())
     for (const double longitude : grid.longitudes()) {
@@ -165,7 +170,8 @@ void read_static(const RunConfig& config, const data::FieldDataset& dataset, Pro
 
 void check_missing(const RunConfig& config, const Records& records, std::span<const int64_t> used) {
   if (config.data.missing != "refuse") return;
-  Tensor field(DType::f32, {static_cast<int64_t>(records.dataset().variables().size()), records.dataset().grid().cells()});
+  Tensor field(DType::f32,
+               {static_cast<int64_t>(records.dataset().variables().size()), records.dataset().grid().cells()});
   for (int64_t r : used) {
     records.copy(r, field.as<float>().data());
     const int64_t missing = data::count_missing(field);
@@ -183,7 +189,8 @@ score::BaselineModel fit_baselines(const Problem& problem, const Records& record
   const int64_t first = time.position(training.front()), count = time.position(training.back()) - first + 1;
   GREGALE_CHECK(count < 4 * static_cast<int64_t>(training.size()) + 64, unsupported,
                 "data.train: more than three quarters of the time steps are missing");
-  Tensor values = Tensor::full(DType::f32, {count, problem.variable_count(), problem.rows(), problem.columns()}, std::nan(""));
+  Tensor values =
+      Tensor::full(DType::f32, {count, problem.variable_count(), problem.rows(), problem.columns()}, std::nan(""));
   std::vector<int64_t> phase(static_cast<size_t>(count), 0);
   for (int64_t r : training) {
     const grid::DateTime date = time.date(r);
@@ -252,8 +259,8 @@ Problem learn_problem(const RunConfig& config, const Records& records) {
 
   const auto samples = data::make_samples(time, training, p.lead, p.history);
   GREGALE_CHECK(!samples.empty(), invalid_argument,
-                "data.train: no training sample in {} (lead {}, history {}, {} records)", p.training.to_string(), p.lead,
-                p.history, training.size());
+                "data.train: no training sample in {} (lead {}, history {}, {} records)", p.training.to_string(),
+                p.lead, p.history, training.size());
   p.climatology = data::compute_climatology(dataset, training);
   p.baselines = fit_baselines(p, records, training, p.climatology.mean, {});
 
@@ -299,7 +306,8 @@ Problem learn_problem(const RunConfig& config, const Records& records) {
                     batch.stack.as<float>()[static_cast<size_t>(k * p.field_size()) + i];
           base += batch.base_mean.as<float>()[i] * mean;
         }
-        residual[i] = batch.mask.as<float>()[i] == 0 ? std::nanf("") : static_cast<float>(batch.truth.as<float>()[i] - base);
+        residual[i] =
+            batch.mask.as<float>()[i] == 0 ? std::nanf("") : static_cast<float>(batch.truth.as<float>()[i] - base);
       }
       return residual;
     });
@@ -349,8 +357,9 @@ Tensor loss_weights(const RunConfig& config, const Problem& problem, const Recor
   Tensor weights(DType::f32, {1, problem.variable_count(), rows, columns});
   auto out = weights.as<float>();
   for (size_t i = 0; i < out.size(); ++i)
-    out[i] = config.loss.name == "relative_l2" ? 1.0F
-                                               : static_cast<float>(area[i / static_cast<size_t>(columns) % static_cast<size_t>(rows)]);
+    out[i] = config.loss.name == "relative_l2"
+                 ? 1.0F
+                 : static_cast<float>(area[i / static_cast<size_t>(columns) % static_cast<size_t>(rows)]);
   if (config.loss.weighting == "area") return weights;
 
   // What is left over by local damping on the training pairs, in the units of the network, variances smoothed.
@@ -406,11 +415,13 @@ void smooth_on_sphere(std::span<double> field, const grid::LatLonGrid& grid, dou
   for (int64_t r = 0; r < rows; ++r) {
     std::vector<double> weight(static_cast<size_t>(columns), 0);
     for (int64_t s = 0; s < rows; ++s) {
-      const double p = grid.latitudes()[static_cast<size_t>(r)] * kRadians, q = grid.latitudes()[static_cast<size_t>(s)] * kRadians;
+      const double p = grid.latitudes()[static_cast<size_t>(r)] * kRadians,
+                   q = grid.latitudes()[static_cast<size_t>(s)] * kRadians;
       if (std::cos(p - q) < reach) continue;
       for (int64_t c = 0; c < columns; ++c)
         for (int64_t d = 0; d < columns; ++d) {
-          const double apart = (grid.longitudes()[static_cast<size_t>(c)] - grid.longitudes()[static_cast<size_t>(d)]) * kRadians;
+          const double apart =
+              (grid.longitudes()[static_cast<size_t>(c)] - grid.longitudes()[static_cast<size_t>(d)]) * kRadians;
           const double cosine = std::sin(p) * std::sin(q) + std::cos(p) * std::cos(q) * std::cos(apart);
           if (cosine < reach) continue;
           const double angle = std::acos(std::min(cosine, 1.0)) / (degrees * kRadians);
@@ -421,7 +432,8 @@ void smooth_on_sphere(std::span<double> field, const grid::LatLonGrid& grid, dou
           weight[static_cast<size_t>(c)] += w;
         }
     }
-    for (int64_t c = 0; c < columns; ++c) smooth[static_cast<size_t>(r * columns + c)] /= weight[static_cast<size_t>(c)];
+    for (int64_t c = 0; c < columns; ++c)
+      smooth[static_cast<size_t>(r * columns + c)] /= weight[static_cast<size_t>(c)];
   }
   for (size_t i = 0; i < field.size(); ++i)
     if (!std::isnan(field[i])) field[i] = smooth[i];

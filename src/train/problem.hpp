@@ -99,9 +99,10 @@ inline constexpr int64_t kFittedLeads = 6;
 /// with the number of values and the choices.
 Problem learn_problem(const RunConfig& config, const Records& records);
 
-/// The references of training samples. In the training years climatology and damping know the very values they are asked to
-/// predict from, in later years they do not; cross-fitting (data.cross_fit) learns them without the year of the target, and
-/// optionally without one more year drawn at random, so that a training sample is no more flattered than a forecast will be.
+/// The references of training samples. In the training years climatology and damping know the very values they are
+/// asked to predict from, in later years they do not; cross-fitting (data.cross_fit) learns them without the year of
+/// the target, and optionally without one more year drawn at random, so that a training sample is no more flattered
+/// than a forecast will be.
 class TrainingReferences {
  public:
   TrainingReferences(const RunConfig& config, const Problem& problem, const Records& records);
@@ -116,9 +117,9 @@ class TrainingReferences {
   std::map<int64_t, std::vector<std::shared_ptr<const Reference>>> by_year_;  // year left out -> references without it
 };
 
-/// Weights of the loss at every point, f32 [1, variable, lat, lon]: by area; with loss.weighting `residual` divided by the
-/// standard deviation of what damped_local leaves over there (variances smoothed), so that stormy latitudes do not drown
-/// the calm ones; all ones for relative_l2 weighted by area, which counts every point alike as FourCastNet does.
+/// Weights of the loss at every point, f32 [1, variable, lat, lon]: by area; with loss.weighting `residual` divided by
+/// the standard deviation of what damped_local leaves over there (variances smoothed), so that stormy latitudes do not
+/// drown the calm ones; all ones for relative_l2 weighted by area, which counts every point alike as FourCastNet does.
 Tensor loss_weights(const RunConfig& config, const Problem& problem, const Records& records);
 inline constexpr double kLossSmoothingDegrees = 5;
 

@@ -15,32 +15,40 @@ using nlohmann::json;
 void Problem::to_parts(data::NamedTensors& tensors, json& out) const {
   json list = json::array();
   for (const auto& v : variables) {
-    json entry = {{"name", v.name},       {"units", v.units},         {"long_name", v.long_name},
-                  {"standard_name", v.standard_name}, {"component", data::to_string(v.component)}};
+    json entry = {{"name", v.name},
+                  {"units", v.units},
+                  {"long_name", v.long_name},
+                  {"standard_name", v.standard_name},
+                  {"component", data::to_string(v.component)}};
     if (v.level) {
       entry["level"] = *v.level;
       entry["level_units"] = v.level_units;
     }
     list.push_back(std::move(entry));
   }
-  out = {{"variables", list},
-         {"calendar", grid::to_string(calendar)},
-         {"step", {{"kind", static_cast<int>(step.kind)}, {"seconds", step.seconds}, {"months", step.months}, {"text", step.describe()}}},
-         {"lead", lead},
-         {"history", history},
-         {"means", means},
-         {"season", season},
-         {"insolation", insolation},
-         {"validity", validity},
-         {"target", {{"kind", static_cast<int>(target.kind)}, {"baseline", target.baseline}, {"text", to_string(target)}}},
-         {"static", static_names},
-         {"climatology",
-          {{"kind", static_cast<int>(climatology.kind)},
-           {"slots_per_day", climatology.slots_per_day},
-           {"window_days", climatology.window_days},
-           {"counts", climatology.counts}}},
-         {"training", {{"first", training.first}, {"last", training.last}, {"start_seconds", training_start}}},
-         {"fingerprint", fingerprint}};
+  out = {
+      {"variables", list},
+      {"calendar", grid::to_string(calendar)},
+      {"step",
+       {{"kind", static_cast<int>(step.kind)},
+        {"seconds", step.seconds},
+        {"months", step.months},
+        {"text", step.describe()}}},
+      {"lead", lead},
+      {"history", history},
+      {"means", means},
+      {"season", season},
+      {"insolation", insolation},
+      {"validity", validity},
+      {"target", {{"kind", static_cast<int>(target.kind)}, {"baseline", target.baseline}, {"text", to_string(target)}}},
+      {"static", static_names},
+      {"climatology",
+       {{"kind", static_cast<int>(climatology.kind)},
+        {"slots_per_day", climatology.slots_per_day},
+        {"window_days", climatology.window_days},
+        {"counts", climatology.counts}}},
+      {"training", {{"first", training.first}, {"last", training.last}, {"start_seconds", training_start}}},
+      {"fingerprint", fingerprint}};
   tensors["problem/latitudes"] = Tensor::from(grid.latitudes(), {rows()});
   tensors["problem/longitudes"] = Tensor::from(grid.longitudes(), {columns()});
   if (!static_channels.empty()) tensors["problem/static"] = static_channels;
@@ -65,10 +73,11 @@ std::vector<double> doubles(const data::NamedTensors& tensors, const std::string
 
 /// A whole number within [least, most]: JSON's own conversions take fractions and overflow.
 int64_t integer(const json& value, const char* what, int64_t least, int64_t most) {
-  GREGALE_CHECK(value.is_number_integer() && !(value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX), corrupt_data,
-                "{} is no whole number", what);
+  GREGALE_CHECK(value.is_number_integer() && !(value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX),
+                corrupt_data, "{} is no whole number", what);
   const auto number = value.get<int64_t>();
-  GREGALE_CHECK(number >= least && number <= most, corrupt_data, "{} is {}, not between {} and {}", what, number, least, most);
+  GREGALE_CHECK(number >= least && number <= most, corrupt_data, "{} is {}, not between {} and {}", what, number, least,
+                most);
   return number;
 }
 
@@ -121,10 +130,13 @@ Problem Problem::from_parts(const data::NamedTensors& tensors, const json& in) {
     p.static_names = in.at("static").get<std::vector<std::string>>();
     const json& c = in.at("climatology");
     p.climatology.kind = static_cast<data::Climatology::Kind>(integer(c.at("kind"), "the kind of climatology", 0, 1));
-    p.climatology.slots_per_day = static_cast<int>(integer(c.at("slots_per_day"), "the climatology's slots a day", 1, 24));
+    p.climatology.slots_per_day =
+        static_cast<int>(integer(c.at("slots_per_day"), "the climatology's slots a day", 1, 24));
     p.climatology.window_days = static_cast<int>(integer(c.at("window_days"), "the climatology's window", 1, 366));
-    GREGALE_CHECK(c.at("counts").is_array() && c.at("counts").size() <= 366 * 24, corrupt_data, "the climatology has too many bins");
-    for (const json& count : c.at("counts")) p.climatology.counts.push_back(integer(count, "a climatology's count", 0, kAny));
+    GREGALE_CHECK(c.at("counts").is_array() && c.at("counts").size() <= 366 * 24, corrupt_data,
+                  "the climatology has too many bins");
+    for (const json& count : c.at("counts"))
+      p.climatology.counts.push_back(integer(count, "a climatology's count", 0, kAny));
     p.climatology.calendar = p.calendar;
     p.training = {in.at("training").at("first").get<std::string>(), in.at("training").at("last").get<std::string>()};
     p.training_start = integer(in.at("training").at("start_seconds"), "the training period's start", -kAny, kAny);
@@ -135,7 +147,8 @@ Problem Problem::from_parts(const data::NamedTensors& tensors, const json& in) {
   GREGALE_CHECK(!p.variables.empty(), corrupt_data, "the description of the problem has no variables");
   // Bins are looked up by date: they must be as many as dates can name.
   const int64_t days = p.calendar == grid::Calendar::day360 ? 360 : 366;
-  GREGALE_CHECK(p.climatology.bins() == (p.climatology.kind == data::Climatology::Kind::month ? 12 : days * p.climatology.slots_per_day),
+  GREGALE_CHECK(p.climatology.bins() ==
+                    (p.climatology.kind == data::Climatology::Kind::month ? 12 : days * p.climatology.slots_per_day),
                 corrupt_data, "a climatology of {} bins does not cover the year", p.climatology.bins());
   if (p.target.kind == TargetChoice::Kind::residual) {
     bool known = false;
@@ -158,11 +171,12 @@ Problem Problem::from_parts(const data::NamedTensors& tensors, const json& in) {
   };
   if (!p.static_names.empty()) {
     p.static_channels = tensor_at(tensors, "problem/static");
-    check(p.static_channels.type() == Type(DType::f32, {static_cast<int64_t>(p.static_names.size()), p.rows(), p.columns()}),
+    check(p.static_channels.type() ==
+              Type(DType::f32, {static_cast<int64_t>(p.static_names.size()), p.rows(), p.columns()}),
           "problem/static");
   }
-  for (const auto& [t, name] : {std::pair{&p.center, "problem/center"}, {&p.scale, "problem/scale"},
-                                {&p.output_scale, "problem/output_scale"}})
+  for (const auto& [t, name] :
+       {std::pair{&p.center, "problem/center"}, {&p.scale, "problem/scale"}, {&p.output_scale, "problem/output_scale"}})
     check(t->type() == Type(DType::f64, {p.variable_count()}) &&
               all_finite(*t, t == &p.center ? -std::numeric_limits<double>::infinity() : 0),
           name);

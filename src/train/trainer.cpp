@@ -78,7 +78,8 @@ bool may_differ(const std::string& key) {
          key == "train.notes" || key == "data.test" || key == "data.path";
 }
 
-void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const std::string& prefix, const std::string& folder) {
+void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const std::string& prefix,
+                    const std::string& folder) {
   for (const auto& [key, value] : now.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
     if (may_differ(path)) continue;
@@ -87,8 +88,9 @@ void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const
       check_same_run(then.at(key), value, path, folder);
       continue;
     }
-    GREGALE_CHECK(known && then.at(key) == value, usage, "{}: the run in {} had {}, now it is {}; train into another folder (--out)",
-                  path, folder, known ? then.at(key).dump() : "none", value.dump());
+    GREGALE_CHECK(known && then.at(key) == value, usage,
+                  "{}: the run in {} had {}, now it is {}; train into another folder (--out)", path, folder,
+                  known ? then.at(key).dump() : "none", value.dump());
   }
 }
 
@@ -131,7 +133,8 @@ class Run {
     }
     const grid::TimeAxis& time = records_->time();
     // Periods are checked before anything is learnt or written.
-    data::SplitProposal split{config_.data.train, config_.data.validation, config_.data.test.value_or(config_.data.validation)};
+    data::SplitProposal split{config_.data.train, config_.data.validation,
+                              config_.data.test.value_or(config_.data.validation)};
     auto named = [](const char* key, auto&& body) {
       try {
         return body();
@@ -167,7 +170,8 @@ class Run {
       second.begin = phases_[0].end;
       second.end = second.begin + t.finetune.steps;
       second.rollout = t.finetune.rollout;
-      second.samples = data::make_samples(records_->time(), training_, problem_->lead, problem_->history, second.rollout);
+      second.samples =
+          data::make_samples(records_->time(), training_, problem_->lead, problem_->history, second.rollout);
       GREGALE_CHECK(!second.samples.empty(), usage, "train.finetune.rollout: no training sample reaches {} steps ahead",
                     second.rollout);
       second.learning_rate = finetune_learning_rate(config_);
@@ -190,7 +194,8 @@ class Run {
     namespace fs = std::filesystem;
     const std::string& folder = options_.folder;
     std::error_code error;
-    GREGALE_CHECK(!fs::exists(folder, error) || fs::is_directory(folder, error), io, "--out: {} is not a folder", folder);
+    GREGALE_CHECK(!fs::exists(folder, error) || fs::is_directory(folder, error), io, "--out: {} is not a folder",
+                  folder);
     const bool holds_run = fs::exists(folder + "/train.json", error) || !checkpoint_steps(folder).empty();
     GREGALE_CHECK(!holds_run || options_.resume, usage, "--out: {} holds a run; --resume continues it", folder);
     fs::path above = fs::absolute(folder);
@@ -215,7 +220,8 @@ class Run {
     try {
       for (const nlohmann::json& point : c.history) history_.push_back(to_json(from_json(point)));
     } catch (const nlohmann::json::exception& e) {
-      throw_error(ErrorCode::corrupt_data, fmt::format("{}: bad history: {}", checkpoint_path(folder, c.step), e.what()));
+      throw_error(ErrorCode::corrupt_data,
+                  fmt::format("{}: bad history: {}", checkpoint_path(folder, c.step), e.what()));
     }
     if (!history_.empty()) point_ = from_json(history_.back());
     loss_ = point_.train_loss;
@@ -257,7 +263,8 @@ class Run {
 
   void run_phase(const Phase& phase) {
     const RunConfig::Train& t = config_.train;
-    auto built = loss_graph(*problem_, config_.model, config_.loss.name, loss_weights(config_, *problem_, *records_), t.batch, phase.rollout, masked_);
+    auto built = loss_graph(*problem_, config_.model, config_.loss.name, loss_weights(config_, *problem_, *records_),
+                            t.batch, phase.rollout, masked_);
     const Value loss = built->loss;
     StepOptions options = step_options(config_);
     TrainingStep step(std::move(built->graph), *built->scope, loss, options);
@@ -293,7 +300,8 @@ class Run {
       TrainingStep::Result result;
       {
         TraceSpan span(context_.trace(), "train", "step");
-        result = step.run(context_, loss_inputs(*problem_, *batch, masked_), state_, static_cast<uint64_t>(t.seed), rate);
+        result =
+            step.run(context_, loss_inputs(*problem_, *batch, masked_), state_, static_cast<uint64_t>(t.seed), rate);
       }
       // An infinite gradient has spoilt the weights though the loss before it was finite.
       if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_a_number(result, step.parameters());
@@ -324,9 +332,10 @@ class Run {
     for (const auto& [name, tensor] : state_) state_bytes_ += tensor.bytes();
     if (!config_.train.memory) return;
     const int64_t needed = state_bytes_ + arena_ + peak_rss_bytes();
-    GREGALE_CHECK(needed <= *config_.train.memory, out_of_memory,
-                  "train.memory: {:.0f} MB are allowed, the run needs {:.0f} MB; a smaller train.batch or model needs less",
-                  static_cast<double>(*config_.train.memory) * 1e-6, static_cast<double>(needed) * 1e-6);
+    GREGALE_CHECK(
+        needed <= *config_.train.memory, out_of_memory,
+        "train.memory: {:.0f} MB are allowed, the run needs {:.0f} MB; a smaller train.batch or model needs less",
+        static_cast<double>(*config_.train.memory) * 1e-6, static_cast<double>(needed) * 1e-6);
   }
 
   const ValidationPoint* validate(double train_loss) {
@@ -354,7 +363,10 @@ class Run {
     write_emulator(options_.folder + "/" + name, *problem_, config_, weights(), provenance);
   }
 
-  void save() { write_checkpoint(options_.folder, {step_, state_, config_to_json(config_), problem_->fingerprint, history_}, options_.open); }
+  void save() {
+    write_checkpoint(options_.folder, {step_, state_, config_to_json(config_), problem_->fingerprint, history_},
+                     options_.open);
+  }
 
   [[noreturn]] void interrupt() {
     save();
@@ -373,18 +385,19 @@ class Run {
     }
     const auto steps = checkpoint_steps(options_.folder);
     write_report("failed");
-    throw_error(ErrorCode::invalid_argument,
-                fmt::format("the loss is {} at step {} ({} is not finite; gradient norm {}); {}; try a smaller "
-                            "optimizer.learning_rate or train.clip",
-                            result.loss, step_ + 1, tensor, result.gradient_norm,
-                            steps.empty() ? "no checkpoint was written yet"
-                                          : "the last good checkpoint is " + checkpoint_path(options_.folder, steps.back())));
+    throw_error(
+        ErrorCode::invalid_argument,
+        fmt::format("the loss is {} at step {} ({} is not finite; gradient norm {}); {}; try a smaller "
+                    "optimizer.learning_rate or train.clip",
+                    result.loss, step_ + 1, tensor, result.gradient_norm,
+                    steps.empty() ? "no checkpoint was written yet"
+                                  : "the last good checkpoint is " + checkpoint_path(options_.folder, steps.back())));
   }
 
   void write_report(const char* status) {
     if (!options_.report) return;
-    validator_->write_report(options_.folder + "/report.html", config_, history_, {step_, total_, seconds(), loss_, rate_, nullptr},
-                             status);
+    validator_->write_report(options_.folder + "/report.html", config_, history_,
+                             {step_, total_, seconds(), loss_, rate_, nullptr}, status);
   }
 
   TrainResult finish() {

@@ -32,13 +32,13 @@ struct TrainProgress {
 };
 
 struct TrainOptions {
-  std::string folder;      ///< where everything is written; made where missing
-  bool resume = false;     ///< go on from the newest whole checkpoint; without it a folder that holds a run is refused
+  std::string folder;   ///< where everything is written; made where missing
+  bool resume = false;  ///< go on from the newest whole checkpoint; without it a folder that holds a run is refused
   std::vector<std::string> command_line;  ///< for train.json
   std::function<void(const TrainProgress&)> progress;
   std::function<void(const std::string&)> message;  ///< one line for a person: what was resumed, what was damaged
-  const std::atomic<bool>* stop = nullptr;          ///< set from a signal handler: checkpoint, then ErrorCode::interrupted
-  data::SinkFactory open = data::open_file_sink;    ///< how checkpoints are written; tests inject failures
+  const std::atomic<bool>* stop = nullptr;  ///< set from a signal handler: checkpoint, then ErrorCode::interrupted
+  data::SinkFactory open = data::open_file_sink;  ///< how checkpoints are written; tests inject failures
   bool report = true;
 };
 
@@ -46,7 +46,7 @@ struct TrainResult {
   int64_t steps = 0;
   double seconds = 0;
   double loss = 0;
-  ValidationPoint validation;                        ///< of the final weights (or their moving average)
+  ValidationPoint validation;                                      ///< of the final weights (or their moving average)
   std::map<std::string, std::map<std::string, double>> baselines;  ///< validation RMSE: baseline -> variable
   std::string weights_sha256;
   int64_t peak_rss_bytes = 0;
@@ -55,11 +55,12 @@ struct TrainResult {
   bool already_finished = false;
 };
 
-/// Trains the emulator a configuration describes and writes the folder of CLI.md: checkpoints (atomic, checksummed, the last
-/// two), best.safetensors, model.safetensors, event files, report.html, train.json. Every draw is a function of (seed, step),
-/// so a run that was killed and resumed ends with the same bits as one that was not, on any number of threads.
-/// Throws ErrorCode::usage for a folder that holds a run, or a configuration unlike the one resumed; ErrorCode::interrupted after
-/// saving when stopped; ErrorCode::invalid_argument where the loss is no number, naming step, tensor and last checkpoint.
+/// Trains the emulator a configuration describes and writes the folder of CLI.md: checkpoints (atomic, checksummed, the
+/// last two), best.safetensors, model.safetensors, event files, report.html, train.json. Every draw is a function of
+/// (seed, step), so a run that was killed and resumed ends with the same bits as one that was not, on any number of
+/// threads. Throws ErrorCode::usage for a folder that holds a run, or a configuration unlike the one resumed;
+/// ErrorCode::interrupted after saving when stopped; ErrorCode::invalid_argument where the loss is no number, naming
+/// step, tensor and last checkpoint.
 TrainResult train(const RunConfig& config, ExecutionContext& context, const TrainOptions& options);
 
 /// The record order of training: sample `position` of epoch after epoch, each a permutation drawn from (seed, epoch).

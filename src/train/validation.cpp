@@ -20,7 +20,8 @@ Validator::Validator(const Problem& problem, const RunConfig& config, const Reco
   const grid::TimeAxis& time = records.time();
   const auto targets = data::records_in(time, config.data.validation);
   inits_ = inits_for(problem, time, targets, 1);
-  GREGALE_CHECK(!inits_.empty(), usage, "data.validation: no forecast of {} can be started", config.data.validation.to_string());
+  GREGALE_CHECK(!inits_.empty(), usage, "data.validation: no forecast of {} can be started",
+                config.data.validation.to_string());
   const auto count = static_cast<int64_t>(inits_.size());
   if (count > kMostSamples) {
     std::vector<int64_t> some;
@@ -51,8 +52,10 @@ ValidationPoint Validator::measure(ExecutionContext& context, const VariableValu
   ValidationPoint point;
   for (int64_t v = 0; v < problem_.variable_count(); ++v) {
     const std::string& name = problem_.variables[static_cast<size_t>(v)].name;
-    point.rmse[name] = score::summarize(score::error_series(forecast_, case_.truth, mask, v, problem_.grid.row_weights())).rmse;
-    point.mean_ratio += point.rmse[name] / baselines_.at("climatology").at(name) / static_cast<double>(problem_.variable_count());
+    point.rmse[name] =
+        score::summarize(score::error_series(forecast_, case_.truth, mask, v, problem_.grid.row_weights())).rmse;
+    point.mean_ratio +=
+        point.rmse[name] / baselines_.at("climatology").at(name) / static_cast<double>(problem_.variable_count());
   }
   return point;
 }
@@ -96,8 +99,8 @@ void Validator::write_report(const std::string& path, const RunConfig& config, c
   const auto shown = static_cast<int64_t>(inits_.size() / 2);
   auto field = [&](const Tensor& series, size_t v) {
     Tensor out(DType::f32, {problem_.rows(), problem_.columns()});
-    std::copy_n(series.as<float>().data() + shown * problem_.field_size() + static_cast<int64_t>(v) * out.size(), out.size(),
-                out.as<float>().data());
+    std::copy_n(series.as<float>().data() + shown * problem_.field_size() + static_cast<int64_t>(v) * out.size(),
+                out.size(), out.as<float>().data());
     return out;
   };
   for (size_t v = 0; v < r.variables.size() && !forecast_.empty(); ++v) {

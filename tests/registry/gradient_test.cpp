@@ -13,7 +13,7 @@ namespace {
 // with the first derivative as the function that is differentiated.
 
 constexpr double kStep = 1e-5;
-constexpr double kTolerance = 2e-6;  // relative to the largest derivative of the sample
+constexpr double kTolerance = 2e-6;   // relative to the largest derivative of the sample
 constexpr size_t kMostElements = 24;  // checked per operand
 
 Tensor weights_like(const Type& type, uint32_t stream) {
@@ -40,7 +40,8 @@ Value weighted_sum(Graph& g, Value value, uint32_t stream) {
 double evaluate(const Graph& g, const std::vector<Tensor>& inputs) { return interpret(g, inputs)[0].as<double>()[0]; }
 
 /// Compares the gradients that `differentiated` returns after its first result with differences of that result.
-void check(const Graph& differentiated, const std::vector<Tensor>& inputs, const std::vector<size_t>& wrt, const char* order) {
+void check(const Graph& differentiated, const std::vector<Tensor>& inputs, const std::vector<size_t>& wrt,
+           const char* order) {
   const std::vector<Tensor> results = interpret(differentiated, inputs);
   for (size_t k = 0; k < wrt.size(); ++k) {
     const auto* analytic = static_cast<const double*>(results[k + 1].data());
@@ -62,7 +63,8 @@ void check(const Graph& differentiated, const std::vector<Tensor>& inputs, const
       };
       const double numeric = (shifted(kStep) - shifted(-kStep)) / (2 * kStep);
       EXPECT_NEAR(analytic[e], numeric, kTolerance * scale)
-          << order << " derivative, operand " << wrt[k] << ", element " << e << "\n" << print(differentiated);
+          << order << " derivative, operand " << wrt[k] << ", element " << e << "\n"
+          << print(differentiated);
     }
   }
 }

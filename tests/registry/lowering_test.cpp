@@ -56,7 +56,8 @@ TEST_P(EveryLowering, AgreesWithTheReference) {
       const Executable executable = compile(g, {target, false});
       const auto got = executable.run(context, inputs);
       for (size_t i = 0; i < got.size(); ++i)
-        expect_close(got[i], expected[i], op().tolerance_eps, to_string(isa) + std::string("\n") + print(g) + executable.describe());
+        expect_close(got[i], expected[i], op().tolerance_eps,
+                     to_string(isa) + std::string("\n") + print(g) + executable.describe());
     }
   }
 }
@@ -72,7 +73,8 @@ TEST_P(EveryLowering, IsInPlaceWhereItSaysSo) {
     if (choice.reference) continue;
     std::vector<Tensor> expected = interpret(g, inputs_of(sample, true));
     for (const auto& [output, input] : choice.kernel.in_place) {
-      if (view.outputs()[static_cast<size_t>(output)].bytes() > view.inputs()[static_cast<size_t>(input)].bytes()) continue;
+      if (view.outputs()[static_cast<size_t>(output)].bytes() > view.inputs()[static_cast<size_t>(input)].bytes())
+        continue;
       std::vector<Tensor> inputs, outputs;
       for (const Tensor& t : inputs_of(sample, true)) inputs.push_back(t.clone());
       std::vector<const void*> in;
@@ -102,7 +104,8 @@ TEST_P(EveryLowering, GivesTheSameBitsForAnyNumberOfThreads) {
       ExecutionContext context(make_thread_team(threads, TeamKind::std_thread));
       const auto got = executable.run(context, inputs_of(sample, true));
       if (first.empty()) first = got;
-      for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(got[i].identical(first[i])) << threads << " threads\n" << print(g);
+      for (size_t i = 0; i < got.size(); ++i)
+        EXPECT_TRUE(got[i].identical(first[i])) << threads << " threads\n" << print(g);
     }
   }
 }

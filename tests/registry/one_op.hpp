@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "gregale/graph.hpp"
 #include "gregale/error.hpp"
+#include "gregale/graph.hpp"
 #include "gregale/op.hpp"
 #include "gregale/ops.hpp"
 
@@ -19,7 +19,8 @@ inline Tensor cast_sample(const Tensor& t, bool narrow) {
   return t;
 }
 
-/// The operator applied to inputs of the sample's types; `narrow` makes f64 f32 and c128 c64 (not where regions fix the types).
+/// The operator applied to inputs of the sample's types; `narrow` makes f64 f32 and c128 c64 (not where regions fix the
+/// types).
 inline Graph graph_of(const OpDef& op, const Sample& sample, bool narrow) {
   Graph g(op.name);
   narrow = narrow && sample.regions.empty();
