@@ -21,7 +21,12 @@ namespace {
 
 constexpr size_t kMaxFile = 1 << 20;  // a configuration is a page; a megabyte is a mistake
 
-[[noreturn]] void usage(const std::string& message) { throw_error(ErrorCode::usage, message); }
+/// A key may be any text, lines and all; a message is one line.
+[[noreturn]] void usage(std::string message) {
+  for (char& c : message)
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  throw_error(ErrorCode::usage, std::move(message));
+}
 
 const ConfigKey* find_key(std::string_view path) {
   for (const ConfigKey& key : config_table())
