@@ -56,24 +56,24 @@ class Prefetcher {
         room_.wait(lock, [this] { return stop_ || queue_.size() < depth_; });
         if (stop_) return;
       }
-      std::optional<T> value;
+      bool more = false;
       std::exception_ptr error;
       try {
-        value = produce_();
+        if (std::optional<T> value = produce_()) {
+          std::lock_guard lock(mutex_);
+          queue_.push_back(std::move(*value));
+          more = true;
+        }
       } catch (...) {
         error = std::current_exception();
       }
-      {
+      if (!more) {
         std::lock_guard lock(mutex_);
-        if (value) {
-          queue_.push_back(std::move(*value));
-        } else {
-          error_ = error;
-          done_ = true;
-        }
+        error_ = error;
+        done_ = true;
       }
       ready_.notify_all();
-      if (!value) return;
+      if (!more) return;
     }
   }
 
