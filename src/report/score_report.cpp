@@ -393,6 +393,7 @@ std::string spectra_html(const View& view) {
                 .y_label = "ratio",
                 .x = power.x,
                 .log_x = true,
+                .log_y = true,
                 .reference = true,
                 .reference_value = 1};
     for (size_t i = 0; i < score.spectra.size(); ++i) {
