@@ -100,10 +100,8 @@ std::optional<FoundCheckpoint> find_checkpoint(const std::string& folder) {
     }
   }
   if (!found.damaged.empty())
-    throw_error(
-        ErrorCode::corrupt_data,
-        fmt::format("no checkpoint in {} can be used: {}; train into another folder (--out), or remove this one",
-                    folder, found.damaged.front()));
+    throw_error(ErrorCode::corrupt_data,
+                fmt::format("no checkpoint in {} can be used: {}", folder, found.damaged.front()));
   return std::nullopt;
 }
 

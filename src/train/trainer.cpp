@@ -208,7 +208,16 @@ class Run {
   bool find_run() {
     namespace fs = std::filesystem;
     const std::string& folder = options_.folder;
-    auto found = find_checkpoint(folder);
+    std::optional<FoundCheckpoint> found;
+    try {
+      found = find_checkpoint(folder);
+    } catch (const Error& e) {
+      // Starting afresh is right where nothing can be lost by it, which a finished model would be.
+      GREGALE_CHECK(!fs::exists(folder + "/model.safetensors"), corrupt_data,
+                    "{}; its model.safetensors would be lost: train into another folder (--out), or remove this one",
+                    e.message());
+      say(e.message() + "; starting afresh");
+    }
     if (!found) return false;
     Checkpoint& c = found->checkpoint;
     check_same_run(c.config, config_to_json(config_), "", folder);

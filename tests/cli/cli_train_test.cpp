@@ -146,6 +146,20 @@ TEST_F(TinyRun, WithoutAWholeCheckpointNothingIsTouched) {
   }
 }
 
+TEST_F(TinyRun, AnUnfinishedRunWithoutAWholeCheckpointStartsAfresh) {
+  ASSERT_EQ(train({"--out", "whole"}).status, 0);
+  ASSERT_EQ(train().status, 0);
+  fs::remove(path("run-out/model.safetensors"));
+  fs::remove(path("run-out/train.json"));
+  flip_a_byte(path("run-out/checkpoint-4.safetensors"));
+  flip_a_byte(path("run-out/checkpoint-6.safetensors"));
+  const Outcome outcome = in_folder({"train", "run.yaml", "--resume"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("no checkpoint in run-out can be used: "));
+  EXPECT_THAT(outcome.err, HasSubstr("; starting afresh"));
+  EXPECT_EQ(sha256(), sha256("whole"));
+}
+
 TEST_F(TinyRun, AFolderThatHoldsARunIsRefused) {
   ASSERT_EQ(train().status, 0);
   const std::string before = read_text(path("run-out/model.safetensors"));
