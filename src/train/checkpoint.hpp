@@ -32,8 +32,8 @@ struct FoundCheckpoint {
   Checkpoint checkpoint;
   std::vector<std::string> damaged;  ///< messages of newer ones that could not be used
 };
-/// The newest checkpoint of a folder that is whole; nothing where there is no checkpoint. Throws ErrorCode::corrupt_data
-/// where there are some and none is whole.
+/// The newest checkpoint of a folder that is whole; nothing where there is no checkpoint. Throws
+/// ErrorCode::corrupt_data where there are some and none is whole.
 std::optional<FoundCheckpoint> find_checkpoint(const std::string& folder);
 
 /// Steps of the checkpoints in a folder, ascending, whole or not.
