@@ -15,7 +15,10 @@ namespace gregale::tools {
 
 std::unique_ptr<ExecutionContext> Common::make_context() const {
   if (!trace.empty()) check_writable_file("--trace", trace);
-  auto context = std::make_unique<ExecutionContext>(make_thread_team(threads), static_cast<uint64_t>(seed.value_or(0)));
+  // Not OpenMP, the library's default: its waiting threads spin, and a machine shared with another busy program then
+  // trains several times slower. Threads of ours go to sleep soon. Results are the same bits either way.
+  auto context = std::make_unique<ExecutionContext>(make_thread_team(threads, TeamKind::std_thread),
+                                                    static_cast<uint64_t>(seed.value_or(0)));
   if (!trace.empty()) context->set_trace(std::make_shared<Trace>());
   return context;
 }
