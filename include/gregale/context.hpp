@@ -17,9 +17,24 @@ namespace gregale {
 enum class Isa : uint8_t { reference, avx2, avx512, amx };
 const char* to_string(Isa isa);
 
+/// What an instruction-set level leaves open. A feature is set only where the level in force includes it, the CPU has
+/// it and the operating system lets this process use it.
+struct CpuFeatures {
+  bool f16c = false;         ///< with avx2: conversions between f16 and f32
+  bool avx512_bf16 = false;  ///< with avx512: dot products of bf16 pairs, conversion to bf16
+  bool avx512_vnni = false;  ///< with avx512: dot products of bytes
+  bool avx512_vbmi = false;  ///< with avx512: permutations of bytes
+  bool amx_bf16 = false;     ///< with amx: tile products of bf16
+  bool amx_int8 = false;     ///< with amx: tile products of bytes
+  /// The bf16 dot product of vectors is as fast as the fp32 multiply-add (twice its flops). Intel's cores run it at
+  /// half that rate, where widening to fp32 is better.
+  bool fast_bf16_dot = false;
+};
+
 /// What to compile for: handed to every pass, never asked of the machine behind their back.
 struct Target {
   Isa isa = Isa::reference;
+  CpuFeatures features;
   int cores = 1;
   int64_t l1_bytes = 32 << 10;
   int64_t l2_bytes = 1 << 20;
@@ -29,6 +44,8 @@ struct Target {
 
   /// This machine, with `isa` capped by GREGALE_MAX_ISA=reference|avx2|avx512|amx (another word is a usage error).
   static Target detect();
+  /// The same with `isa` lowered to `cap` and without the features of higher levels.
+  Target capped(Isa cap) const;
 };
 
 /// Threads that run one parallel region at a time. Results must never depend on size().

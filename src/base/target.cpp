@@ -9,6 +9,7 @@
 #include <cpuid.h>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <string_view>
@@ -29,20 +30,41 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+unsigned cpuid7_edx() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) ? edx : 0;
+}
+
 /// The CPU has tiles and their bf16 product, and the kernel lets this process use their state (Linux 5.16 and later:
 /// Documentation/arch/x86/xstate.rst).
 bool has_amx() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
+  const unsigned edx = cpuid7_edx();
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;
   if ((edx & kBf16) == 0 || (edx & kTile) == 0) return false;
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
+
+CpuFeatures features_of(Isa isa) {
+  CpuFeatures f;
+  if (isa >= Isa::avx2) f.f16c = __builtin_cpu_supports("f16c") != 0;
+  if (isa >= Isa::avx512) {
+    f.avx512_bf16 = __builtin_cpu_supports("avx512bf16") != 0;
+    f.avx512_vnni = __builtin_cpu_supports("avx512vnni") != 0;
+    f.avx512_vbmi = __builtin_cpu_supports("avx512vbmi") != 0;
+    f.fast_bf16_dot = f.avx512_bf16 && __builtin_cpu_is("amd");
+  }
+  if (isa >= Isa::amx) {
+    f.amx_bf16 = true;  // part of the level
+    f.amx_int8 = (cpuid7_edx() & (1u << 25)) != 0;
+  }
+  return f;
+}
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }
 bool has_amx() { return false; }
+CpuFeatures features_of(Isa) { return {}; }
 #endif
 
 Isa isa_cap() {
@@ -111,6 +133,7 @@ Target Target::detect() {
   if (cap >= Isa::avx2 && has_avx2()) target.isa = Isa::avx2;
   if (cap >= Isa::avx512 && target.isa == Isa::avx2 && has_avx512()) target.isa = Isa::avx512;
   if (cap >= Isa::amx && target.isa == Isa::avx512 && has_amx()) target.isa = Isa::amx;
+  target.features = features_of(target.isa);
   target.cores = allowed_cores();
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
   set_cache_size(_SC_LEVEL1_DCACHE_SIZE, &target.l1_bytes);
@@ -118,6 +141,16 @@ Target Target::detect() {
   set_cache_size(_SC_LEVEL3_CACHE_SIZE, &target.l3_bytes);
 #endif
   target.cpu = cpu_name();
+  return target;
+}
+
+Target Target::capped(Isa cap) const {
+  Target target = *this;
+  target.isa = std::min(isa, cap);
+  CpuFeatures& f = target.features;
+  if (target.isa < Isa::amx) f.amx_bf16 = f.amx_int8 = false;
+  if (target.isa < Isa::avx512) f.avx512_bf16 = f.avx512_vnni = f.avx512_vbmi = f.fast_bf16_dot = false;
+  if (target.isa < Isa::avx2) f.f16c = false;
   return target;
 }
 

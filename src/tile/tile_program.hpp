@@ -4,9 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include "kernels/kernel_desc.hpp"
+#include "kernels/contraction/contraction_kernel.hpp"
 
 namespace gregale::tile {
 
@@ -69,7 +70,7 @@ struct TileProgram {
   std::string name;
   std::vector<LoopDim> dims;
   std::string schedule;
-  std::vector<kernels::KernelDesc> descriptors;
+  std::vector<std::variant<kernels::ContractionDesc, kernels::ExpressionDesc>> descriptors;
   std::vector<Buffer> buffers;
   std::vector<Call> calls;
 };
