@@ -13,6 +13,10 @@
 
 namespace gregale {
 
+namespace kernels {
+class KernelCache;
+}
+
 /// Instruction-set levels a program is compiled for, each including those before it.
 enum class Isa : uint8_t { reference, avx2, avx512, amx };
 const char* to_string(Isa isa);
@@ -41,6 +45,9 @@ struct Target {
   int64_t l3_bytes = 8 << 20;
   int64_t memory_budget = 0;  ///< bytes an executable may use; 0: no limit
   std::string cpu;            ///< the CPU's own name, for reports
+  /// Where kernels compiled for this target are kept. Programs compiled with the same cache share them; without one,
+  /// each program has its own.
+  std::shared_ptr<kernels::KernelCache> kernels;
 
   /// This machine, with `isa` capped by GREGALE_MAX_ISA=reference|avx2|avx512|amx (another word is a usage error).
   static Target detect();

@@ -147,6 +147,7 @@ Target Target::detect() {
 Target Target::capped(Isa cap) const {
   Target target = *this;
   target.isa = std::min(isa, cap);
+  target.kernels = nullptr;  // those were compiled for more
   CpuFeatures& f = target.features;
   if (target.isa < Isa::amx) f.amx_bf16 = f.amx_int8 = false;
   if (target.isa < Isa::avx512) f.avx512_bf16 = f.avx512_vnni = f.avx512_vbmi = f.fast_bf16_dot = false;

@@ -23,6 +23,13 @@ inline std::vector<Isa> isas() {
   return list;
 }
 
+/// This machine, capped to each of them.
+inline std::vector<Target> targets() {
+  std::vector<Target> list;
+  for (const Isa isa : isas()) list.push_back(Target::detect().capped(isa));
+  return list;
+}
+
 inline std::vector<float> randoms(int64_t count, unsigned seed, float low = -1, float high = 1) {
   std::mt19937 engine(seed);
   std::uniform_real_distribution<float> draw(low, high);

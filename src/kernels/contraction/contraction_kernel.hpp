@@ -14,8 +14,8 @@
 ///
 /// Numerical recipe: every element of c is one chain over i, then k, in an order that depends on k, the dtypes, the
 /// computation and the ISA alone: never on m, on the number of rows or on the batch's addressing. Splitting a chain
-/// over calls with `accumulate` and f32 (f64) c gives the same bits as one call, where the split falls on a multiple
-/// of 32.
+/// over calls with `accumulate`, without `own_chain`, and f32 (f64) c gives the same bits as one call, where the split
+/// falls on a multiple of 32.
 namespace gregale::kernels {
 
 /// What multiplies and adds.
@@ -50,7 +50,10 @@ struct ContractionDesc {
   bool trans_a = false;     ///< a is stored [k, m]
   bool trans_b = false;     ///< b is stored [n, k]; plain packing only
   bool accumulate = false;  ///< beta = 1; c is then f32 or f64
-  int64_t b_part = 0;       ///< panels16x3: elements between the parts
+  /// With accumulate: the chain begins at zero and c is added at its end. Sums over many calls then lose less, for
+  /// every call's rounding errors are those of a short sum.
+  bool own_chain = false;
+  int64_t b_part = 0;  ///< panels16x3: elements between the parts
   /// The products that are summed: one, or `batch` of them (fixed or at the call), the operands of product i being
   /// stride: at a + i * a_stride, b + i * b_stride (elements, fixed or at the call);
   /// offset: at a + a_offsets[i], b + b_offsets[i] (elements, at the call);
@@ -94,16 +97,15 @@ class ContractionKernel {
     function_(a, b, c, call, context_);
   }
   const KernelInfo& info() const { return info_; }
+  /// Where a call enters. Code compiled as one piece is the info().code_bytes from there.
+  const void* code() const { return reinterpret_cast<const void*>(function_); }
   int64_t scratch_bytes() const { return scratch_bytes_; }
-  /// Tile configuration (AMX). A loop over calls holds one TileScope; without one, each call configures for itself.
-  const void* tile_config() const { return tile_config_; }
   virtual ~ContractionKernel() = default;
 
  protected:
   ContractionKernel() = default;
   Function function_ = nullptr;
   const void* context_ = nullptr;
-  const void* tile_config_ = nullptr;
   int64_t scratch_bytes_ = 0;
   KernelInfo info_;
 };

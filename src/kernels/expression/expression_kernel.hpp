@@ -164,6 +164,8 @@ class ExpressionKernel {
 
   void operator()(const ExpressionCall& call) const { function_(&call, context_); }
   const KernelInfo& info() const { return info_; }
+  /// Where a call enters. Code compiled as one piece is the info().code_bytes from there.
+  const void* code() const { return reinterpret_cast<const void*>(function_); }
   /// Scratch of a call with `n` columns (the descriptor's, where fixed).
   virtual int64_t scratch_bytes(int64_t n) const = 0;
   virtual ~ExpressionKernel() = default;

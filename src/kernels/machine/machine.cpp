@@ -17,6 +17,7 @@
 #include "gregale/error.hpp"
 #include "kernels/isa_table.hpp"
 #include "kernels/machine/machine_table.hpp"
+#include "kernels/machine/tile_unit.hpp"
 
 namespace gregale::kernels {
 namespace {
@@ -199,20 +200,31 @@ void calibrate(Kind& kind, double run_seconds) {
 const char* const kBf16 = "bf16";
 const char* const kInt8 = "int8";
 
+DotUnit bf16_unit(const Target& target) { return target.isa == Isa::amx ? bf16_tile_unit(target) : bf16_dot_unit(); }
+DotUnit int8_unit(const Target& target) { return target.isa == Isa::amx ? int8_tile_unit(target) : int8_dot_unit(); }
+
 /// Why target.isa has no unit to measure, or null.
 const char* reason_without_unit(Isa isa, const DotUnit& unit, bool bf16) {
-  if (isa == Isa::amx) return "the tile unit (AMX) is not measured yet";
-  if (isa != Isa::avx512) return "this instruction set has no such dot product";
-  if (unit.run == nullptr) return bf16 ? "this processor lacks AVX512_BF16" : "this processor lacks AVX512_VNNI";
-  return nullptr;
+  if (isa < Isa::avx512) return "this instruction set has no such dot product";
+  if (unit.run != nullptr) return nullptr;
+  if (isa == Isa::amx) return bf16 ? "this processor lacks AMX-BF16" : "this processor lacks AMX-INT8";
+  return bf16 ? "this processor lacks AVX512_BF16" : "this processor lacks AVX512_VNNI";
+}
+
+uint32_t multiply_add(const MachineTable& table, int64_t repeats) {
+  // x -> 1 - x, or chains of -x and of x + 1: no overflow, no denormals.
+  return static_cast<uint32_t>(static_cast<int64_t>(table.multiply_add(repeats, -1.0f, 1.0f)));
+}
+
+const MachineTable& machine_table_for(const Target& target) {
+  return table_for(target.isa, isa_generic::machine_table, isa_avx2::machine_table, isa_avx512::machine_table);
 }
 
 }  // namespace
 
 Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOptions& options) {
   const Clock::time_point begin = Clock::now();
-  const MachineTable& table =
-      table_for(target.isa, isa_generic::machine_table, isa_avx2::machine_table, isa_avx512::machine_table);
+  const MachineTable& table = machine_table_for(target);
   const int threads = team.size();
   Machine machine;
   machine.target = target;
@@ -271,11 +283,8 @@ Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOpt
     kinds.push_back(std::move(kind));
   };
 
-  compute("fp32", table.flops, [&table](int64_t repeats) {
-    // x -> 1 - x, or chains of -x and of x + 1: no overflow, no denormals.
-    return static_cast<uint32_t>(static_cast<int64_t>(table.multiply_add(repeats, -1.0f, 1.0f)));
-  });
-  const DotUnit bf16 = bf16_dot_unit(), int8 = int8_dot_unit();
+  compute("fp32", table.flops, [&table](int64_t repeats) { return multiply_add(table, repeats); });
+  const DotUnit bf16 = bf16_unit(target), int8 = int8_unit(target);
   const char* bf16_reason = reason_without_unit(target.isa, bf16, true);
   const char* int8_reason = reason_without_unit(target.isa, int8, false);
   if (bf16_reason == nullptr) compute(kBf16, bf16.flops, bf16.run);
@@ -345,6 +354,27 @@ Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOpt
     if (kind.name == "copy_nt") machine.copy_nt = rate.all_threads;
   }
   return machine;
+}
+
+double measure_compute_peak(const Target& target, ThreadTeam& team, ComputeUnit unit, double run_seconds, int rounds) {
+  const MachineTable& table = machine_table_for(target);
+  DotUnit dot;
+  if (unit == ComputeUnit::bf16 && target.isa >= Isa::avx512) dot = bf16_unit(target);
+  if (unit == ComputeUnit::int8 && target.isa >= Isa::avx512) dot = int8_unit(target);
+  GREGALE_CHECK(unit == ComputeUnit::fp32 || dot.run != nullptr, unsupported, "[machine] no such unit to measure");
+  std::atomic<uint32_t> sink{0};
+  Kind kind;
+  kind.work = [&](int, int, int64_t, int64_t repeats) {
+    sink += dot.run != nullptr ? dot.run(repeats) : multiply_add(table, repeats);
+  };
+  calibrate(kind, run_seconds);
+  const double flops = static_cast<double>(dot.run != nullptr ? dot.flops : table.flops);
+  for (int round = 0; round < std::max(1, rounds); ++round) {
+    const Timing t = time_together(team, [&](int thread, int of) { kind.work(thread, of, 0, kind.repeats); });
+    const double amount = flops * static_cast<double>(kind.repeats) * team.size();
+    kind.all_threads.push_back({amount / t.seconds * 1e-9, t.disturbed});
+  }
+  return summarise(kind.all_threads).value;
 }
 
 }  // namespace gregale::kernels

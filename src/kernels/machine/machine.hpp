@@ -59,6 +59,12 @@ struct MachineOptions {
 /// Throws ErrorCode::out_of_memory where the system refuses the buffer.
 Machine measure_machine(const Target& target, ThreadTeam& team, const MachineOptions& options = {});
 
+enum class ComputeUnit : uint8_t { fp32, bf16, int8 };
+/// One peak alone, on the whole team, in Gflop/s: takes about rounds x run_seconds. Throws ErrorCode::unsupported where
+/// measure_machine would give a reason instead of a value.
+double measure_compute_peak(const Target& target, ThreadTeam& team, ComputeUnit unit, double run_seconds = 0.003,
+                            int rounds = 15);
+
 /// The document of `gregale machine --json`; missing values are null.
 nlohmann::json to_json(const Machine& machine);
 /// The machine such a document describes, or nothing where a key is missing or a value is not possible.

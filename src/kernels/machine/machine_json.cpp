@@ -1,7 +1,7 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 // The document of `gregale machine --json` and the cache, which holds such documents:
-// {"version": 1, "machines": [newest first]}.
+// {"version": 2, "machines": [newest first]}.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;           // 1 knew no tile unit
 constexpr size_t kMostMachines = 16;  // a home folder may be shared by many
 constexpr std::streamoff kMostBytes = 1 << 20;
 

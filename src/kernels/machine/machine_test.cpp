@@ -18,6 +18,8 @@
 #include "gregale/error.hpp"
 #include "gregale/tensor.hpp"
 #include "kernels/machine/machine_table.hpp"
+#include "kernels/machine/tile_unit.hpp"
+#include "kernels/testing/amx_emulator_for_tests.hpp"
 
 namespace gregale::kernels {
 namespace {
@@ -43,7 +45,7 @@ MachineOptions tiny() {
 /// A machine with values that are all different.
 Machine example() {
   Machine m;
-  m.target = {Isa::avx512, 4, 49152, 2 << 20, 32 << 20, 0, "A processor"};
+  m.target = {Isa::avx512, {}, 4, 49152, 2 << 20, 32 << 20, 0, "A processor", nullptr};
   m.threads = 3;
   m.fp32 = {100.5, 300.25};
   m.int8 = Rate{400.125, 1200};
@@ -61,10 +63,10 @@ Machine example() {
   return m;
 }
 
-class MachineCache : public testing::Test {
+class MachineCache : public ::testing::Test {
  protected:
   MachineCache() {
-    std::string pattern = testing::TempDir() + "gregale-machine-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "gregale-machine-XXXXXX";
     if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
     folder_ = pattern;
     path_ = folder_ + "/cache/gregale/machine.json";
@@ -88,8 +90,7 @@ TEST(Machine, MeasuresEveryInstructionSetOnOneAndTwoThreads) {
   for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx}) {
     if (isa > here.isa) continue;
     for (const int threads : {1, 2}) {
-      Target target = here;
-      target.isa = isa;
+      const Target target = here.capped(isa);
       const auto team = make_thread_team(threads);
       int64_t last = 0, total = 0;
       MachineOptions options = tiny();
@@ -118,7 +119,7 @@ TEST(Machine, MeasuresEveryInstructionSetOnOneAndTwoThreads) {
       EXPECT_NE(m.bf16.has_value(), m.reasons.count("bf16") == 1);
       EXPECT_NE(m.int8.has_value(), m.reasons.count("int8") == 1);
       EXPECT_NE(m.copy_nt.has_value(), m.reasons.count("copy_nt") == 1);
-      if (isa != Isa::avx512) {
+      if (isa < Isa::avx512) {
         EXPECT_FALSE(m.bf16 || m.int8);
       }
       for (const auto& unit : {m.bf16, m.int8}) {
@@ -130,6 +131,54 @@ TEST(Machine, MeasuresEveryInstructionSetOnOneAndTwoThreads) {
       ASSERT_TRUE(read_back);
       EXPECT_EQ(to_json(*read_back), to_json(m));
     }
+  }
+}
+
+TEST(Machine, MeasuresOnePeakAlone) {
+  const Target here = small_target();
+  const auto team = make_thread_team(2);
+  for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx}) {
+    if (isa > here.isa) continue;
+    const Target target = here.capped(isa);
+    const Machine m = measure_machine(target, *team, tiny());
+    EXPECT_GT(measure_compute_peak(target, *team, ComputeUnit::fp32, 1e-4, 3), 0.01 * m.fp32.all_threads);
+    EXPECT_LT(measure_compute_peak(target, *team, ComputeUnit::fp32, 1e-4, 3), 100 * m.fp32.all_threads);
+    for (const auto& [unit, rate] : {std::pair(ComputeUnit::bf16, m.bf16), std::pair(ComputeUnit::int8, m.int8)}) {
+      if (rate) {
+        EXPECT_GT(measure_compute_peak(target, *team, unit, 1e-4, 3), 0.01 * rate->all_threads);
+      } else {
+        EXPECT_THROW(measure_compute_peak(target, *team, unit, 1e-4, 3), Error);
+      }
+    }
+  }
+}
+
+TEST(Machine, AssemblesTheTileLoopsEverywhereAndHandsThemOutWithAmxAlone) {
+  EXPECT_GT(assemble_tile_loop(true).bytes(), 0U);
+  EXPECT_GT(assemble_tile_loop(false).bytes(), 0U);
+  Target target = Target::detect();
+  target.isa = Isa::avx512;
+  EXPECT_EQ(bf16_tile_unit(target).run, nullptr);
+  EXPECT_EQ(int8_tile_unit(target).run, nullptr);
+  target.isa = Isa::amx;  // never run here: the loop alone is looked at
+  target.features.amx_bf16 = target.features.amx_int8 = true;
+  EXPECT_NE(bf16_tile_unit(target).run, nullptr);
+  EXPECT_EQ(bf16_tile_unit(target).flops, 4 * 16 * 16 * 32 * 2);
+  EXPECT_EQ(int8_tile_unit(target).flops, 4 * 16 * 16 * 64 * 2);
+  target.features.amx_int8 = false;
+  EXPECT_EQ(int8_tile_unit(target).run, nullptr);
+}
+
+TEST(Machine, TileLoopsAddUpWhatTheySay) {
+  if (const char* why = testing::amx_untestable()) GTEST_SKIP() << why;
+  const testing::AmxEmulator emulator;
+  const Target target = testing::amx_target();
+  for (const int64_t repeats : {0, 1, 5}) {
+    const float sum = 0.25f * static_cast<float>(repeats);  // 32 products of 1 / 128 a repeat
+    uint32_t bits = 0;
+    std::memcpy(&bits, &sum, sizeof bits);
+    EXPECT_EQ(bf16_tile_unit(target).run(repeats), 4 * bits);
+    EXPECT_EQ(static_cast<int32_t>(int8_tile_unit(target).run(repeats)), 4 * 64 * -15 * repeats);
   }
 }
 
@@ -276,9 +325,9 @@ TEST_F(MachineCache, IgnoresAndReplacesADamagedFile) {
                                             good.substr(0, good.size() / 2),
                                             "[]",
                                             "{\"version\": 1}",
-                                            "{\"version\": 2, \"machines\": []}",
-                                            "{\"version\": 1, \"machines\": {\"a\": 1}}",
-                                            "{\"version\": 1, \"machines\": [1, null, {}]}",
+                                            "{\"version\": 1, \"machines\": []}",
+                                            "{\"version\": 2, \"machines\": {\"a\": 1}}",
+                                            "{\"version\": 2, \"machines\": [1, null, {}]}",
                                             bad_value,
                                             std::string(100000, '['),
                                             good + std::string(2 << 20, ' '),

@@ -1,0 +1,180 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/contraction/contraction_fp32x3.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/common.hpp"
+#include "kernels/contraction/contraction_implementations.hpp"
+#include "kernels/layout/tile_layout.hpp"
+
+namespace gregale::kernels {
+namespace {
+
+constexpr int kProducts = 6;
+constexpr int kHigh = 0, kMiddle = 1, kLow = 2;
+// The smallest first, so that they are not lost one by one in the sum of the largest.
+constexpr int kPartOfA[kProducts] = {kLow, kHigh, kMiddle, kMiddle, kHigh, kHigh};
+constexpr int kPartOfB[kProducts] = {kHigh, kLow, kMiddle, kHigh, kMiddle, kHigh};
+
+constexpr int64_t kRows = 192;  // of a block of a in scratch: three images of 192 x 256 are 288 KB of L2
+
+class Fp32x3Contraction final : public ContractionKernel {
+ public:
+  static Result<std::shared_ptr<ContractionKernel>> make(const Target& target, const ContractionDesc& desc,
+                                                         MakePlainContraction make_bf16) {
+    auto kernel = std::shared_ptr<Fp32x3Contraction>(new Fp32x3Contraction(desc));
+    for (const bool tail : {false, true}) {
+      ContractionDesc d;
+      d.m = tail ? desc.m % kRows : std::min(desc.m, kRows);
+      if (d.m == 0 || (!tail && desc.m < kRows)) continue;
+      d.n = desc.n;
+      d.k = desc.k;
+      d.lda = kernel->leading_;
+      d.ldb = desc.ldb;
+      d.ldc = desc.ldc;
+      d.a = d.b = DType::bf16;
+      d.c = DType::f32;
+      d.compute = Compute::bf16;
+      d.b_packing = Packing::panels16;
+      d.accumulate = desc.accumulate;
+      d.own_chain = desc.own_chain;
+      d.addressing = ContractionDesc::Batch::offset;
+      d.batch = kProducts;
+      auto made = make_bf16(target, d);
+      if (!made) return made.error();
+      kernel->parts_[tail] = std::move(made).value();
+      const KernelInfo& part = kernel->parts_[tail]->info();
+      kernel->info_.isa = part.isa;
+      kernel->info_.code_bytes += part.code_bytes;
+      const double times = tail ? 1 : static_cast<double>(desc.m / kRows);
+      kernel->info_.traffic.l1_bytes += times * part.traffic.l1_bytes;
+      if (kernel->info_.blocking.empty()) kernel->info_.blocking = "six products of " + part.blocking;
+    }
+    LayoutDesc split;
+    split.op = LayoutOp::split;
+    split.n = desc.k;
+    split.src_leading = desc.lda;
+    split.dst_leading = kernel->leading_;
+    split.src = DType::f32;
+    split.dst = DType::bf16;
+    split.parts = 3;
+    split.part = kRows * kernel->leading_;
+    kernel->split_ = LayoutKernel::compile(target, split);
+    return std::shared_ptr<ContractionKernel>(std::move(kernel));
+  }
+
+ private:
+  explicit Fp32x3Contraction(const ContractionDesc& desc) : desc_(desc) {
+    function_ = run;
+    context_ = this;
+    // Rows an odd number of cache lines apart.
+    const int64_t lines = (desc.k + 31) / 32;
+    leading_ = (lines + (lines % 2 == 0 ? 1 : 0)) * 32;
+    const int64_t part = kRows * leading_;
+    for (int i = 0; i < kProducts; ++i) {
+      a_offsets_[i] = kPartOfA[i] * part;
+      b_offsets_[i] = kPartOfB[i] * desc.b_part;
+    }
+    scratch_bytes_ = align_bytes(3 * part * 2);
+    info_.implementation = "amx fp32x3";
+    info_.traffic = operand_traffic(desc);
+  }
+
+  static bool fits(const float* row, int64_t k) {
+    uint32_t largest = 0;
+    for (int64_t i = 0; i < k; ++i) {
+      uint32_t bits = 0;
+      std::memcpy(&bits, row + i, sizeof bits);
+      largest = std::max(largest, bits & 0x7fffffffu);
+    }
+    constexpr uint32_t kTooLarge = (127u + 63) << 23, kTooSmall = (127u - 80) << 23;
+    return largest == 0 || (largest >= kTooSmall && largest < kTooLarge);
+  }
+
+  /// A row by plain multiply-adds, on b put together again from its parts (exact).
+  void plain_row(const float* a, const uint16_t* b, float* c, const float* before) const {
+    const auto part = [](uint16_t bits) {
+      const uint32_t wide = uint32_t{bits} << 16;
+      float value = 0;
+      std::memcpy(&value, &wide, sizeof value);
+      return value;
+    };
+    for (int64_t j = 0; j < desc_.n; ++j) {
+      const uint16_t* column = b + j / 16 * desc_.ldb + j % 16 * 2;
+      float sum = before != nullptr && !desc_.own_chain ? before[j] : 0.0f;
+      for (int64_t p = 0; p < desc_.k; ++p) {
+        const uint16_t* at = column + p / 2 * 32 + p % 2;
+        sum = std::fma(a[p], part(at[0]) + (part(at[desc_.b_part]) + part(at[2 * desc_.b_part])), sum);
+      }
+      c[j] = before != nullptr && desc_.own_chain ? before[j] + sum : sum;
+    }
+  }
+
+  static void run(const void* a, const void* b, void* c, const ContractionCall* call, const void* context) {
+    const auto& kernel = *static_cast<const Fp32x3Contraction*>(context);
+    kernel.run(static_cast<const float*>(a), static_cast<const uint16_t*>(b), static_cast<float*>(c), *call);
+  }
+
+  void run(const float* a, const uint16_t* b, float* c, const ContractionCall& call) const {
+    const ContractionDesc& d = desc_;
+    auto* image = static_cast<uint16_t*>(call.scratch);
+    for (int64_t row = 0; row < d.m; row += kRows) {
+      const int64_t rows = std::min(kRows, d.m - row);
+      const float* from = a + row * d.lda;
+      float* to = c + row * d.ldc;
+      LayoutCall split;
+      split.src = from;
+      split.dst = image;
+      split.m = rows;
+      (*split_)(split);
+      uint64_t unfit[(kRows + 63) / 64] = {};
+      bool any = false;
+      for (int64_t i = 0; i < rows; ++i) {
+        if (fits(from + i * d.lda, d.k)) continue;
+        unfit[i / 64] |= uint64_t{1} << i % 64;
+        any = true;
+        // What the tiles make of such a row is never looked at; zeros keep it from being slow.
+        for (int part = 0; part < 3; ++part)
+          std::memset(image + (part * kRows + i) * leading_, 0, static_cast<size_t>(d.k) * 2);
+      }
+      ContractionCall parts;
+      parts.a_offsets = a_offsets_;
+      parts.b_offsets = b_offsets_;
+      (*parts_[rows != kRows])(image, b, to, &parts);
+      if (!any) continue;
+      for (int64_t i = 0; i < rows; ++i) {
+        if ((unfit[i / 64] >> i % 64 & 1) == 0) continue;
+        // Zeros times b left c as it was.
+        plain_row(from + i * d.lda, b, to + i * d.ldc, d.accumulate ? to + i * d.ldc : nullptr);
+      }
+    }
+  }
+
+  const ContractionDesc desc_;
+  int64_t leading_ = 0;  ///< of an image of a's rows
+  int64_t a_offsets_[kProducts] = {}, b_offsets_[kProducts] = {};
+  std::shared_ptr<ContractionKernel> parts_[2];
+  std::shared_ptr<const LayoutKernel> split_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<ContractionKernel>> make_contraction_fp32x3(const Target& target, const ContractionDesc& d,
+                                                                   MakePlainContraction make_bf16) {
+  const auto refuse = [](const char* reason) { return Error(ErrorCode::unsupported, reason); };
+  if (d.b_packing != Packing::panels16x3) return refuse("b is not in panels16x3");
+  if (d.c != DType::f32) return refuse("c is not f32");
+  if (d.trans_a) return refuse("a is transposed");
+  if (d.addressing != ContractionDesc::Batch::none) return refuse("it sums a batch of products");
+  if (!d.prologue_a.empty() || !d.prologue_b.empty() || !d.epilogue.empty()) return refuse("it has expressions");
+  for (const int64_t value : {d.m, d.n, d.k, d.lda, d.ldb, d.ldc})
+    if (value == kAtCall) return refuse("an extent or leading dimension is given at the call");
+  return Fp32x3Contraction::make(target, d, make_bf16);
+}
+
+}  // namespace gregale::kernels

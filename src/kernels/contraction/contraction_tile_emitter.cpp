@@ -1,0 +1,377 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/contraction/contraction_tile_emitter.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace gregale::kernels {
+
+using Xbyak::Tmm;
+using Batch = ContractionDesc::Batch;
+
+namespace {
+
+constexpr int kTileRows = 16, kTileColumns = 16;
+constexpr int64_t kStepK = 32, kTileBytes = 1024;
+constexpr int kA = 4, kB = 6;
+// On the stack: c's block (32 rows of 32 sums), then a's last columns (32 rows of 32 elements), zeros behind them.
+constexpr int kSumsAt = 0, kSumsStride = 128, kTailAt = 32 * kSumsStride, kTailStride = 64;
+constexpr int kStack = kTailAt + 32 * kTailStride;
+// Then, for a batch: where a and b of the block begin, and which item comes next.
+constexpr int kBlockA = kStack, kBlockB = kStack + 8, kItemA = kStack + 16, kItemB = kStack + 24, kListA = kStack + 32,
+              kListB = kStack + 40, kAllStack = kStack + 64;
+
+}  // namespace
+
+std::vector<TileRows> cut_tile_rows(int64_t m) {
+  std::vector<TileRows> cuts;
+  if (m == 0) return cuts;
+  const int64_t blocks = (m + 31) / 32, taller = m % blocks, rows = m / blocks;
+  const auto add = [&](int64_t height, int64_t count) {
+    if (count == 0) return;
+    const int h = static_cast<int>(height);
+    const int upper = h <= kTileRows ? h : (h + 1) / 2;
+    cuts.push_back({upper, h - upper, count});
+  };
+  add(rows + 1, taller);
+  add(rows, blocks - taller);
+  return cuts;
+}
+
+TileConfig config_of(const TileRows& rows) {
+  TileConfig config;
+  const auto set = [&](int tile, int height) {
+    config.rows[tile] = static_cast<uint8_t>(height);
+    config.row_bytes[tile] = height > 0 ? 64 : 0;
+  };
+  for (const int right : {0, 1}) {
+    set(right, rows.upper);
+    set(2 + right, rows.lower);
+    set(kB + right, kTileRows);
+  }
+  set(kA, rows.upper);
+  set(kA + 1, rows.lower);
+  return config;
+}
+
+ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, const TileRows& rows)
+    : desc_(desc),
+      rows_(rows),
+      batch_(desc.addressing != Batch::none),
+      to_bf16_(desc.c == DType::bf16),
+      lda_bytes_(desc.lda * 2),
+      ldc_bytes_(desc.ldc * size_of(desc.c)),
+      panel_bytes_(desc.ldb * 2),
+      steps_(desc.k / kStepK),
+      tail_(desc.k % kStepK),
+      a_(as_.rdi),
+      b_(as_.rsi),
+      c_(as_.rdx),
+      call_(as_.rcx),
+      run_a_(as_.rax),
+      run_b_(as_.r9),
+      lda_reg_(as_.r10),
+      ldc_reg_(as_.r11),
+      b_stride_reg_(as_.r8),
+      count_(as_.rbx),
+      blocks_(as_.r12),
+      column_count_(as_.r13),
+      item_(as_.r14),
+      save_(as_.r15) {}
+
+Xbyak::Opmask ContractionTileEmitter::mask_of(int lanes) {
+  as_.mov(save_.cvt32(), lanes >= 32 ? 0xffffffffu : (1u << lanes) - 1);
+  as_.kmovd(as_.k1, save_.cvt32());
+  return as_.k1;
+}
+
+/// Tiles of c: zeros, or what c holds.
+void ContractionTileEmitter::begin_sums(int tiles, int width) {
+  for (const int lower : {0, 1}) {
+    const int height = lower != 0 ? rows_.lower : rows_.upper;
+    if (height == 0) continue;
+    for (int right = 0; right < tiles; ++right) {
+      const Tmm tile(2 * lower + right);
+      if (!desc_.accumulate || desc_.own_chain) {
+        as_.tilezero(tile);
+        continue;
+      }
+      l1_bytes_ += 64.0 * height;
+      const int columns = std::min(kTileColumns, width - right * kTileColumns);
+      const int64_t at = lower * rows_.upper * ldc_bytes_ + right * 64;
+      if (columns == kTileColumns) {
+        as_.lea(save_, as_.ptr[c_ + static_cast<int>(at)]);
+        as_.tile_load(tile, save_, ldc_reg_);
+        continue;
+      }
+      const Xbyak::Opmask mask = mask_of(columns);
+      for (int row = 0; row < height; ++row) {
+        as_.vmovups(as_.zmm0 | mask | as_.T_z, as_.ptr[c_ + static_cast<int>(at + row * ldc_bytes_)]);
+        as_.vmovups(as_.ptr[as_.rsp + kSumsAt + row * 64], as_.zmm0);
+      }
+      as_.lea(save_, as_.ptr[as_.rsp + kSumsAt]);
+      as_.tile_load(tile, save_, b_stride_reg_);
+    }
+  }
+}
+
+/// Loads stand right before their first use.
+void ContractionTileEmitter::one_step(int tiles, const Reg& a, const Reg& a_stride, int64_t a_lower, int64_t a_at,
+                                      int64_t b_at) {
+  as_.tile_load(Tmm(kB), run_b_, b_stride_reg_, static_cast<int>(b_at));
+  as_.tile_load(Tmm(kA), a, a_stride, static_cast<int>(a_at));
+  as_.tdpbf16ps(Tmm(0), Tmm(kA), Tmm(kB));
+  if (tiles == 2) {
+    as_.tile_load(Tmm(kB + 1), run_b_, b_stride_reg_, static_cast<int>(b_at + panel_bytes_));
+    as_.tdpbf16ps(Tmm(1), Tmm(kA), Tmm(kB + 1));
+  }
+  if (rows_.lower > 0) {
+    as_.tile_load(Tmm(kA + 1), a, a_stride, static_cast<int>(a_at + a_lower));
+    as_.tdpbf16ps(Tmm(2), Tmm(kA + 1), Tmm(kB));
+    if (tiles == 2) as_.tdpbf16ps(Tmm(3), Tmm(kA + 1), Tmm(kB + 1));
+  }
+}
+
+/// a's last columns, with zeros behind: what b's padding is multiplied with must not be NaN.
+void ContractionTileEmitter::copy_a_tail() {
+  const Xbyak::Opmask mask = mask_of(static_cast<int>(tail_));
+  for (int row = 0; row < rows_.rows(); ++row) {
+    as_.vmovdqu16(as_.zmm0 | mask | as_.T_z, as_.ptr[run_a_ + static_cast<int>(row * lda_bytes_)]);
+    as_.vmovups(as_.ptr[as_.rsp + kTailAt + row * kTailStride], as_.zmm0);
+  }
+}
+
+/// One item of the batch: all of k, run_a_ and run_b_ at its beginning.
+void ContractionTileEmitter::products(int tiles) {
+  constexpr int64_t kUnroll = 2;
+  const int64_t lower = rows_.upper * lda_bytes_;
+  const int64_t rounds = steps_ / kUnroll;
+  const auto step = [&](int64_t i) { one_step(tiles, run_a_, lda_reg_, lower, i * 64, i * kTileBytes); };
+  const auto advance = [&](int64_t count) {
+    as_.add(run_a_, static_cast<int>(count * 64));
+    as_.add(run_b_, static_cast<int>(count * kTileBytes));
+  };
+  if (rounds > 1) {
+    Xbyak::Label loop;
+    as_.mov(count_, static_cast<uint64_t>(rounds));
+    as_.L(loop);
+    for (int64_t i = 0; i < kUnroll; ++i) step(i);
+    advance(kUnroll);
+    as_.dec(count_);
+    as_.jnz(loop, Xbyak::CodeGenerator::T_NEAR);
+  } else if (rounds == 1) {
+    for (int64_t i = 0; i < kUnroll; ++i) step(i);
+    advance(kUnroll);
+  }
+  if (steps_ % kUnroll != 0) {
+    step(0);
+    advance(1);
+  }
+  if (tail_ > 0) {
+    copy_a_tail();
+    as_.lea(save_, as_.ptr[as_.rsp + kTailAt]);
+    one_step(tiles, save_, b_stride_reg_, rows_.upper * kTailStride, 0, 0);
+  }
+  const auto k_steps = static_cast<double>(steps_ + (tail_ > 0 ? 1 : 0));
+  l1_bytes_ += k_steps * (64.0 * rows_.rows() + static_cast<double>(tiles * kTileBytes));
+}
+
+/// run_a_ and run_b_ of the next item; item_ counts those left.
+void ContractionTileEmitter::item_addresses() {
+  const auto at = [&](int offset) { return as_.qword[as_.rsp + offset]; };
+  switch (desc_.addressing) {
+    case Batch::none:
+      break;
+    case Batch::stride:
+      as_.mov(run_a_, at(kItemA));
+      as_.mov(run_b_, at(kItemB));
+      as_.mov(save_, static_cast<uint64_t>(desc_.a_stride * 2));
+      as_.add(at(kItemA), save_);
+      as_.mov(save_, static_cast<uint64_t>(desc_.b_stride * 2));
+      as_.add(at(kItemB), save_);
+      break;
+    case Batch::offset:
+      as_.mov(save_, at(kItemA));
+      as_.mov(run_a_, as_.ptr[save_]);
+      as_.add(run_a_, run_a_);
+      as_.add(run_a_, at(kBlockA));
+      as_.mov(save_, at(kItemB));
+      as_.mov(run_b_, as_.ptr[save_]);
+      as_.add(run_b_, run_b_);
+      as_.add(run_b_, at(kBlockB));
+      as_.add(at(kItemA), 8);
+      as_.add(at(kItemB), 8);
+      break;
+    case Batch::address:  // kBlockA and kBlockB are distances from an operand's beginning
+      as_.mov(save_, at(kItemA));
+      as_.mov(run_a_, as_.ptr[save_]);
+      as_.add(run_a_, at(kBlockA));
+      as_.mov(save_, at(kItemB));
+      as_.mov(run_b_, as_.ptr[save_]);
+      as_.add(run_b_, at(kBlockB));
+      as_.add(at(kItemA), 8);
+      as_.add(at(kItemB), 8);
+      break;
+  }
+}
+
+void ContractionTileEmitter::end_sums(int tiles, int width) {
+  l1_bytes_ += 64.0 * tiles * rows_.rows();
+  // Whole tiles of f32 go where they belong; all else through the stack.
+  const bool add = desc_.accumulate && desc_.own_chain;
+  const bool direct = !to_bf16_ && !add && width == tiles * kTileColumns;
+  for (const int lower : {0, 1}) {
+    const int height = lower != 0 ? rows_.lower : rows_.upper;
+    if (height == 0) continue;
+    for (int right = 0; right < tiles; ++right) {
+      const Tmm tile(2 * lower + right);
+      if (direct) {
+        as_.lea(save_, as_.ptr[c_ + static_cast<int>(lower * rows_.upper * ldc_bytes_ + right * 64)]);
+        as_.tile_store(save_, ldc_reg_, 0, tile);
+      } else {
+        as_.mov(save_, kSumsStride);
+        as_.lea(run_a_, as_.ptr[as_.rsp + kSumsAt + lower * rows_.upper * kSumsStride + right * 64]);
+        as_.tile_store(run_a_, save_, 0, tile);
+      }
+    }
+  }
+  if (direct) return;
+  l1_bytes_ += static_cast<double>(rows_.rows()) * (64.0 * tiles + static_cast<double>(width * size_of(desc_.c)));
+  for (int row = 0; row < rows_.rows(); ++row) {
+    const int from = kSumsAt + row * kSumsStride, to = static_cast<int>(row * ldc_bytes_);
+    if (to_bf16_) {
+      if (row == 0) mask_of(width);
+      as_.vmovups(as_.zmm0, as_.ptr[as_.rsp + from]);
+      if (tiles == 2) {
+        as_.vmovups(as_.zmm1, as_.ptr[as_.rsp + from + 64]);
+        as_.vcvtne2ps2bf16(as_.zmm0, as_.zmm1, as_.zmm0);
+        as_.vmovdqu16(as_.ptr[c_ + to] | as_.k1, as_.zmm0);
+      } else {
+        as_.vcvtneps2bf16(as_.ymm0, as_.zmm0);
+        as_.vmovdqu16(as_.ptr[c_ + to] | as_.k1, as_.ymm0);
+      }
+      continue;
+    }
+    for (int right = 0; right < tiles; ++right) {
+      const int columns = std::min(kTileColumns, width - right * kTileColumns);
+      as_.vmovups(as_.zmm0, as_.ptr[as_.rsp + from + right * 64]);
+      if (columns == kTileColumns) {
+        if (add) as_.vaddps(as_.zmm0, as_.zmm0, as_.ptr[c_ + to + right * 64]);
+        as_.vmovups(as_.ptr[c_ + to + right * 64], as_.zmm0);
+      } else {
+        if (row == 0) mask_of(columns);
+        if (add) as_.vaddps(as_.zmm0 | as_.k1, as_.zmm0, as_.ptr[c_ + to + right * 64]);
+        as_.vmovups(as_.ptr[c_ + to + right * 64] | as_.k1, as_.zmm0);
+      }
+    }
+  }
+}
+
+/// One block of c, a_, b_ and c_ at its operands' beginnings.
+void ContractionTileEmitter::block(int tiles, int width) {
+  begin_sums(tiles, width);
+  if (!batch_) {
+    as_.mov(run_a_, a_);
+    as_.mov(run_b_, b_);
+    products(tiles);
+  } else {
+    Xbyak::Label item;
+    const auto at = [&](int offset) { return as_.qword[as_.rsp + offset]; };
+    as_.mov(at(kBlockA), a_);
+    as_.mov(at(kBlockB), b_);
+    if (desc_.addressing == Batch::stride) {
+      as_.mov(at(kItemA), a_);
+      as_.mov(at(kItemB), b_);
+    } else {
+      as_.mov(save_, at(kListA));
+      as_.mov(at(kItemA), save_);
+      as_.mov(save_, at(kListB));
+      as_.mov(at(kItemB), save_);
+    }
+    if (desc_.batch > 0) {
+      const double before = l1_bytes_;
+      as_.mov(item_, static_cast<uint64_t>(desc_.batch));
+      as_.L(item);
+      item_addresses();
+      products(tiles);
+      as_.dec(item_);
+      as_.jnz(item, Xbyak::CodeGenerator::T_NEAR);
+      l1_bytes_ += (l1_bytes_ - before) * static_cast<double>(desc_.batch - 1);
+    }
+  }
+  end_sums(tiles, width);
+}
+
+/// All rows of `tiles` panels, `width` of whose columns are c's.
+void ContractionTileEmitter::columns(int tiles, int width) {
+  const auto add = [&](const Reg& reg, int64_t bytes) {
+    if (bytes >= INT32_MIN && bytes <= INT32_MAX) {
+      as_.add(reg, static_cast<int>(bytes));
+    } else {
+      as_.mov(save_, static_cast<uint64_t>(bytes));
+      as_.add(reg, save_);
+    }
+  };
+  if (rows_.count == 1) {
+    block(tiles, width);
+    return;
+  }
+  const double before = l1_bytes_;
+  Xbyak::Label loop;
+  as_.mov(blocks_, static_cast<uint64_t>(rows_.count));
+  as_.L(loop);
+  block(tiles, width);
+  add(a_, rows_.rows() * lda_bytes_);
+  add(c_, rows_.rows() * ldc_bytes_);
+  as_.dec(blocks_);
+  as_.jnz(loop, Xbyak::CodeGenerator::T_NEAR);
+  add(a_, -rows_.count * rows_.rows() * lda_bytes_);
+  add(c_, -rows_.count * rows_.rows() * ldc_bytes_);
+  l1_bytes_ += (l1_bytes_ - before) * static_cast<double>(rows_.count - 1);
+}
+
+jit::Code ContractionTileEmitter::emit(const std::string& name) {
+  as_.enter({as_.rbx, as_.r12, as_.r13, as_.r14, as_.r15}, kAllStack);
+  if (desc_.addressing == Batch::offset || desc_.addressing == Batch::address) {
+    const bool offsets = desc_.addressing == Batch::offset;
+    as_.mov(save_, as_.ptr[call_ + static_cast<int>(offsets ? offsetof(ContractionCall, a_offsets)
+                                                            : offsetof(ContractionCall, a_list))]);
+    as_.mov(as_.qword[as_.rsp + kListA], save_);
+    as_.mov(save_, as_.ptr[call_ + static_cast<int>(offsets ? offsetof(ContractionCall, b_offsets)
+                                                            : offsetof(ContractionCall, b_list))]);
+    as_.mov(as_.qword[as_.rsp + kListB], save_);
+    if (!offsets) as_.xor_(b_, b_);  // a_ and b_ are distances then, a_ that of the first row
+  }
+  as_.mov(lda_reg_, static_cast<uint64_t>(lda_bytes_));
+  as_.mov(ldc_reg_, static_cast<uint64_t>(ldc_bytes_));
+  as_.mov(b_stride_reg_, 64);
+  const int64_t pairs = desc_.n / 32;
+  const int rest = static_cast<int>(desc_.n % 32);
+  const int c_pair = static_cast<int>(32 * size_of(desc_.c));
+  const auto next_pair = [&] {
+    as_.mov(save_, static_cast<uint64_t>(2 * panel_bytes_));
+    as_.add(b_, save_);
+    as_.add(c_, c_pair);
+  };
+  if (pairs > 0) {
+    const double before = l1_bytes_;
+    Xbyak::Label loop;
+    if (pairs > 1) {
+      as_.mov(column_count_, static_cast<uint64_t>(pairs));
+      as_.L(loop);
+    }
+    columns(2, 32);
+    if (pairs > 1 || rest > 0) next_pair();
+    if (pairs > 1) {
+      as_.dec(column_count_);
+      as_.jnz(loop, Xbyak::CodeGenerator::T_NEAR);
+    }
+    l1_bytes_ += (l1_bytes_ - before) * static_cast<double>(pairs - 1);
+  }
+  if (rest > 0) columns(rest > 16 ? 2 : 1, rest);
+  as_.leave();
+  return as_.finish(name);
+}
+
+}  // namespace gregale::kernels
