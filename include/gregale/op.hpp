@@ -142,12 +142,14 @@ struct Launch {
   void* const* outputs;
   std::byte* scratch;  ///< as many bytes as the kernel asked for, 64-byte aligned
   ThreadTeam& team;
+  std::byte* thread_scratch = nullptr;  ///< Kernel::thread_scratch_bytes for each thread of the team, in one piece
 };
 
 /// What a lowering gives: code over buffers. It allocates nothing when run.
 struct Kernel {
   std::function<void(const Launch&)> run;
   int64_t scratch_bytes = 0;
+  int64_t thread_scratch_bytes = 0;  ///< a multiple of 64
   /// Pairs (output, input) that may share a buffer; the planner decides.
   std::vector<std::pair<int, int>> in_place;
   /// Output 0 has exactly the bytes of input 0: the planner makes them one buffer and never runs the kernel.

@@ -53,10 +53,12 @@ void Executable::run(ExecutionContext& context, const std::vector<Tensor>& input
   GREGALE_CHECK(g.variables().empty() || state != nullptr, invalid_argument,
                 "[run] '{}' has variables and needs their values", g.name());
 
-  // One piece of the context's arena: intermediate results, then storage pointers, then every step's operand pointers.
+  // One piece of the context's arena: intermediate results, then storage pointers and every step's operand pointers,
+  // then the threads' scratch.
   const int64_t table = (plan.arena_bytes + 63) / 64 * 64;
   const auto pointer_count = static_cast<int64_t>(plan.storages.size()) + plan.operand_count;
-  std::byte* base = context.arena().reserve(table + pointer_count * static_cast<int64_t>(sizeof(void*)));
+  const int64_t pointers = (pointer_count * static_cast<int64_t>(sizeof(void*)) + 63) / 64 * 64;
+  std::byte* base = context.arena().reserve(table + pointers + plan.thread_bytes * context.team().size());
   void** storage = reinterpret_cast<void**>(base + table);
   void** operands = storage + plan.storages.size();
 
@@ -92,7 +94,8 @@ void Executable::run(ExecutionContext& context, const std::vector<Tensor>& input
     for (size_t i = 0; i < step.outputs.size(); ++i) out[i] = storage[step.outputs[i]];
     TraceSpan span(context.trace(), "step", step.op);
     step.kernel.run({const_cast<const void* const*>(in), out,
-                     step.scratch < 0 ? nullptr : static_cast<std::byte*>(storage[step.scratch]), context.team()});
+                     step.scratch < 0 ? nullptr : static_cast<std::byte*>(storage[step.scratch]), context.team(),
+                     base + table + pointers});
   }
 }
 

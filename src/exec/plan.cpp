@@ -10,6 +10,7 @@
 #include "gregale/error.hpp"
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
+#include "kernels/kernel_cache.hpp"
 
 namespace gregale {
 namespace {
@@ -29,6 +30,7 @@ class Planner {
   Planner(Graph graph, const Target& target) : target_(target), plan_(std::make_unique<Executable::Plan>()) {
     plan_->graph = std::move(graph);
     plan_->isa = target.isa;
+    if (target_.kernels == nullptr) target_.kernels = std::make_shared<kernels::KernelCache>(target);
   }
 
   std::unique_ptr<Executable::Plan> run() {
@@ -43,6 +45,7 @@ class Planner {
         const int64_t when = step_time_[s];
         step.scratch = add_storage({Storage::Kind::arena, 0, step.kernel.scratch_bytes, when, when, 0, {}});
       }
+      plan_->thread_bytes = std::max(plan_->thread_bytes, step.kernel.thread_scratch_bytes);
       step.first_operand = plan_->operand_count;
       plan_->operand_count += static_cast<int64_t>(step.inputs.size() + step.outputs.size());
     }
@@ -276,7 +279,7 @@ class Planner {
     for (const auto& [from, to] : copies) add_copy("write", from, to, end);
   }
 
-  const Target& target_;
+  Target target_;
   std::unique_ptr<Executable::Plan> plan_;
   std::vector<Choice> choices_;
   std::vector<Root> roots_;

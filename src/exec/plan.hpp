@@ -35,7 +35,8 @@ struct Executable::Plan {
   std::vector<Storage> storages;
   std::vector<Step> steps;
   int64_t operand_count = 0;
-  int64_t arena_bytes = 0;  ///< storages and scratch, without the table of pointers
+  int64_t arena_bytes = 0;   ///< storages and scratch, without the table of pointers and the threads' scratch
+  int64_t thread_bytes = 0;  ///< scratch of one thread, which all steps use in turn
   double flops = 0;
   Isa isa = Isa::reference;  ///< what the kernels were made for
 };

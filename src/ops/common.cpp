@@ -60,6 +60,10 @@ Error refuse(const NodeView& node, std::string reason) {
   return Error(ErrorCode::unsupported, fmt::format("[{}] {}", node.op().name, reason));
 }
 
+std::shared_ptr<kernels::KernelCache> kernel_cache(const Target& target) {
+  return target.kernels != nullptr ? target.kernels : std::make_shared<kernels::KernelCache>(target);
+}
+
 bool is_static(const NodeView& node) {
   const auto fixed = [](const Type& t) { return t.shape.is_constant() && t.encoding.kind == Encoding::Kind::dense; };
   return std::all_of(node.inputs().begin(), node.inputs().end(), fixed) &&

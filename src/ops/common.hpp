@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gregale/ops.hpp"
+#include "kernels/kernel_cache.hpp"
 
 /// What the files of this folder share: checks of operands, walks over broadcast operands, gradient and sample helpers.
 namespace gregale::ops {
@@ -27,6 +28,8 @@ std::vector<int64_t> normalize_axes(const std::vector<int64_t>& axes, int64_t ra
 
 /// Refuses a lowering: "f32 needed, not f64", "shape is symbolic".
 Error refuse(const NodeView& node, std::string reason);
+/// The target's kernels, or a cache of the caller's own where the target comes without.
+std::shared_ptr<kernels::KernelCache> kernel_cache(const Target& target);
 /// True when all operands and results have constant shapes and are dense.
 bool is_static(const NodeView& node);
 

@@ -6,7 +6,7 @@
 namespace gregale::ops {
 namespace {
 
-kernels::Conv2d problem_of(const NodeView& node) {
+tile::Conv2d problem_of(const NodeView& node) {
   return convolution_problem(node, node.input(0).shape, node.input(1).shape);
 }
 
@@ -32,12 +32,13 @@ void gradient(GradientContext& c) {
 
 Result<Kernel> make(const NodeView& node, const Target& target) {
   if (auto error = refuse_convolution(node)) return *error;
-  const auto p = problem_of(node);
+  auto program = std::make_shared<const tile::Conv2dForward>(*kernel_cache(target), problem_of(node));
   Kernel k;
-  k.scratch_bytes = kernels::conv2d_scratch_bytes(target.isa, p);
-  k.run = [p, isa = target.isa](const Launch& l) {
-    kernels::conv2d_f32(isa, l.team, p, static_cast<const float*>(l.inputs[0]), static_cast<const float*>(l.inputs[1]),
-                        static_cast<float*>(l.outputs[0]), l.scratch);
+  k.scratch_bytes = program->scratch_bytes();
+  k.thread_scratch_bytes = program->thread_scratch_bytes();
+  k.run = [program](const Launch& l) {
+    program->run(l.team, static_cast<const float*>(l.inputs[0]), static_cast<const float*>(l.inputs[1]),
+                 static_cast<float*>(l.outputs[0]), l.scratch, l.thread_scratch);
   };
   return k;
 }
@@ -59,7 +60,7 @@ const OpDef& conv2d_op() {
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
-    d.lowerings = {{"patches", make}};
+    d.lowerings = {{"taps", make}};
     d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents weights, const Conv2dOptions& options) {

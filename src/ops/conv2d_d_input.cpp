@@ -22,9 +22,7 @@ Shape x_shape(const NodeView& node) {
   return Shape{node.input(0).shape[0], channels, size[0], size[1]};
 }
 
-kernels::Conv2d problem_of(const NodeView& node) {
-  return convolution_problem(node, x_shape(node), node.input(1).shape);
-}
+tile::Conv2d problem_of(const NodeView& node) { return convolution_problem(node, x_shape(node), node.input(1).shape); }
 
 std::vector<Type> infer(const NodeView& node) {
   check_convolution_operands(node);
@@ -53,12 +51,14 @@ void gradient(GradientContext& c) {
 
 Result<Kernel> make(const NodeView& node, const Target& target) {
   if (auto error = refuse_convolution(node)) return *error;
-  const auto p = problem_of(node);
+  auto program = std::make_shared<const tile::Conv2dAdjoint>(*kernel_cache(target), problem_of(node),
+                                                             tile::Conv2dAdjoint::Of::input);
   Kernel k;
-  k.scratch_bytes = kernels::conv2d_scratch_bytes(target.isa, p);
-  k.run = [p, isa = target.isa](const Launch& l) {
-    kernels::conv2d_d_input_f32(isa, l.team, p, static_cast<const float*>(l.inputs[1]),
-                                static_cast<const float*>(l.inputs[0]), static_cast<float*>(l.outputs[0]), l.scratch);
+  k.scratch_bytes = program->scratch_bytes();
+  k.thread_scratch_bytes = program->thread_scratch_bytes();
+  k.run = [program](const Launch& l) {
+    program->run(l.team, static_cast<const float*>(l.inputs[1]), static_cast<const float*>(l.inputs[0]),
+                 static_cast<float*>(l.outputs[0]), l.scratch, l.thread_scratch);
   };
   return k;
 }

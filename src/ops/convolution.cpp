@@ -57,12 +57,12 @@ void check_convolution_operands(const NodeView& node) {
   check_rank(node, 1, 4);
 }
 
-kernels::Conv2d convolution_problem(const NodeView& node, const Shape& x, const Shape& weights) {
+tile::Conv2d convolution_problem(const NodeView& node, const Shape& x, const Shape& weights) {
   const std::string& who = node.op().name;
   const auto& strides = entries(node, "strides", 2, 1);
   const auto& pads = entries(node, "pads", 4, 0);
   const auto& dilations = entries(node, "dilations", 2, 1);
-  kernels::Conv2d p;
+  tile::Conv2d p;
   p.n = x[0].is_constant() ? x[0].value() : 0;
   p.c = constant_extent(node, x, 1);
   p.h = constant_extent(node, x, 2);
@@ -94,7 +94,7 @@ kernels::Conv2d convolution_problem(const NodeView& node, const Shape& x, const 
   return p;
 }
 
-Cost convolution_cost(const NodeView& node, const kernels::Conv2d& p) {
+Cost convolution_cost(const NodeView& node, const tile::Conv2d& p) {
   Cost cost = default_cost(node, 0);
   cost.flops = 2.0 * static_cast<double>(p.n * p.k) * static_cast<double>(p.out_h() * p.out_w()) *
                static_cast<double>(p.c / p.groups * p.r * p.s);

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "gregale/ops.hpp"
-#include "kernels/convolution/convolution.hpp"
+#include "ops/common.hpp"
+#include "tile/convolution.hpp"
 
 /// What conv2d and its two adjoints share. Convolution is bilinear, y = B(x, weights), and the three operators are B
 /// and its adjoints in either operand: <d_y, B(x, w)> = <x, d_input(d_y, w)> = <d_weights(x, d_y), w>. Each one's
@@ -19,17 +20,17 @@ Attributes to_attributes(const Conv2dOptions& options);
 
 /// The geometry. Shapes of x [n, c, h, w] and weights [k, c/groups, r, s]; n may be symbolic and is then left at 0.
 /// Throws where they do not fit each other and the attributes.
-kernels::Conv2d convolution_problem(const NodeView& node, const Shape& x, const Shape& weights);
+tile::Conv2d convolution_problem(const NodeView& node, const Shape& x, const Shape& weights);
 /// Refuses anything but real floats of one dtype and rank 4.
 void check_convolution_operands(const NodeView& node);
 /// 2 flops a multiply-add.
-Cost convolution_cost(const NodeView& node, const kernels::Conv2d& problem);
+Cost convolution_cost(const NodeView& node, const tile::Conv2d& problem);
 /// Refuses symbolic batches and dtypes other than f32.
 std::optional<Error> refuse_convolution(const NodeView& node);
 
 /// Plain loops for the references: body(index of x, index of weights, index of y) for every product that counts.
 template <class Body>
-void for_each_product(const kernels::Conv2d& p, Body&& body) {
+void for_each_product(const tile::Conv2d& p, Body&& body) {
   const int64_t oh = p.out_h(), ow = p.out_w(), cg = p.c / p.groups, kg = p.k / p.groups;
   for (int64_t n = 0; n < p.n; ++n)
     for (int64_t k = 0; k < p.k; ++k)

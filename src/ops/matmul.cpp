@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "kernels/contraction/contraction.hpp"
 #include "kernels/elementwise/elementwise.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "tile/matmul.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -119,8 +119,8 @@ void gradient(GradientContext& c) {
   c.set_d_input(1, reduce_like(g, tb ? matmul(g, d, a, true, ta) : matmul(g, a, d, !ta, false), c.input(1)));
 }
 
-/// The kernel's description of the product.
-kernels::Matmul problem_of(const NodeView& node) {
+/// The program's description of the product.
+tile::MatmulProblem problem_of(const NodeView& node) {
   const bool ta = node.boolean("transpose_a"), tb = node.boolean("transpose_b");
   Extents a = node.input(0).shape.extents();
   const Extents b = node.input(1).shape.extents();
@@ -129,7 +129,7 @@ kernels::Matmul problem_of(const NodeView& node) {
     for (size_t i = 0; i + 1 < a.size(); ++i) rows *= a[i];
     a = {rows, a.back()};
   }
-  return kernels::broadcast_matmul(static_cast<int>(a.size()), a.data(), ta, static_cast<int>(b.size()), b.data(), tb);
+  return tile::broadcast_matmul(static_cast<int>(a.size()), a.data(), ta, static_cast<int>(b.size()), b.data(), tb);
 }
 
 std::optional<Error> refusal(const NodeView& node, DType dtype) {
@@ -139,32 +139,41 @@ std::optional<Error> refusal(const NodeView& node, DType dtype) {
   return {};
 }
 
-Result<Kernel> lower_f32(const NodeView& node, const Target& target) {
-  if (auto error = refusal(node, DType::f32)) return *error;
-  const kernels::Matmul problem = problem_of(node);
+Kernel kernel_of(std::shared_ptr<const tile::Matmul> program) {
   Kernel kernel;
-  kernel.scratch_bytes = kernels::matmul_scratch_bytes(target.isa, problem);
-  kernel.run = [problem, isa = target.isa](const Launch& l) {
-    kernels::matmul_f32(isa, l.team, problem, static_cast<const float*>(l.inputs[0]),
-                        static_cast<const float*>(l.inputs[1]), static_cast<float*>(l.outputs[0]), l.scratch);
+  kernel.scratch_bytes = program->scratch_bytes();
+  kernel.thread_scratch_bytes = program->thread_scratch_bytes();
+  kernel.run = [program = std::move(program)](const Launch& l) {
+    program->run(l.team, {l.inputs[0], l.inputs[1], l.outputs[0]}, l.scratch, l.thread_scratch);
   };
   return kernel;
+}
+
+template <DType dtype, kernels::Compute compute>
+Result<Kernel> lower(const NodeView& node, const Target& target) {
+  if (auto error = refusal(node, dtype)) return *error;
+  tile::MatmulProblem problem = problem_of(node);
+  problem.a = problem.b = problem.c = dtype;
+  problem.compute = compute;
+  return kernel_of(std::make_shared<const tile::Matmul>(*kernel_cache(target), problem));
 }
 
 /// Four real products of the real and imaginary parts.
 Result<Kernel> lower_c64(const NodeView& node, const Target& target) {
   if (auto error = refusal(node, DType::c64)) return *error;
-  const kernels::Matmul problem = problem_of(node);
-  kernels::Matmul add = problem;
-  add.accumulate = true;
+  tile::MatmulProblem problem = problem_of(node);
+  const auto cache = kernel_cache(target);
+  auto first = std::make_shared<const tile::Matmul>(*cache, problem);
+  problem.accumulate = true;
+  auto second = std::make_shared<const tile::Matmul>(*cache, problem);
   const int64_t a = node.input(0).shape.elements(), b = node.input(1).shape.elements(),
                 y = node.outputs()[0].shape.elements();
   const auto bytes = [](int64_t count) { return kernels::align_bytes(count * static_cast<int64_t>(sizeof(float))); };
   Kernel kernel;
   kernel.scratch_bytes =
-      3 * bytes(a) + 2 * bytes(b) + 2 * bytes(y) +
-      std::max(kernels::matmul_scratch_bytes(target.isa, problem), kernels::matmul_scratch_bytes(target.isa, add));
-  kernel.run = [problem, add, a, b, y, bytes, isa = target.isa](const Launch& l) {
+      3 * bytes(a) + 2 * bytes(b) + 2 * bytes(y) + std::max(first->scratch_bytes(), second->scratch_bytes());
+  kernel.thread_scratch_bytes = std::max(first->thread_scratch_bytes(), second->thread_scratch_bytes());
+  kernel.run = [first, second, a, b, y, bytes, isa = target.isa](const Launch& l) {
     std::byte* next = l.scratch;
     const auto take = [&](int64_t count) {
       auto* part = reinterpret_cast<float*>(next);
@@ -173,13 +182,16 @@ Result<Kernel> lower_c64(const NodeView& node, const Target& target) {
     };
     float *a_re = take(a), *a_im = take(a), *minus_a_im = take(a), *b_re = take(b), *b_im = take(b), *y_re = take(y),
           *y_im = take(y);
+    const auto product = [&](const tile::Matmul& program, const float* x, const float* z, float* sum) {
+      program.run(l.team, {x, z, sum}, next, l.thread_scratch);
+    };
     kernels::complex_split(isa, l.team, a, static_cast<const float*>(l.inputs[0]), a_re, a_im);
     kernels::complex_split(isa, l.team, b, static_cast<const float*>(l.inputs[1]), b_re, b_im);
     kernels::unary_f32(isa, l.team, kernels::UnaryOp::neg, a, a_im, minus_a_im);
-    kernels::matmul_f32(isa, l.team, problem, a_re, b_re, y_re, next);
-    kernels::matmul_f32(isa, l.team, add, minus_a_im, b_im, y_re, next);
-    kernels::matmul_f32(isa, l.team, problem, a_re, b_im, y_im, next);
-    kernels::matmul_f32(isa, l.team, add, a_im, b_re, y_im, next);
+    product(*first, a_re, b_re, y_re);
+    product(*second, minus_a_im, b_im, y_re);
+    product(*first, a_re, b_im, y_im);
+    product(*second, a_im, b_re, y_im);
     kernels::complex_join(isa, l.team, y, y_re, y_im, static_cast<float*>(l.outputs[0]));
   };
   return kernel;
@@ -229,7 +241,10 @@ const OpDef& matmul_op() {
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
-    d.lowerings = {{"f32", lower_f32}, {"c64", lower_c64}};
+    d.lowerings = {{"f32", lower<DType::f32, kernels::Compute::f32>},
+                   {"f64", lower<DType::f64, kernels::Compute::f64>},
+                   {"bf16", lower<DType::bf16, kernels::Compute::bf16>},
+                   {"c64", lower_c64}};
     d.cost = [](const NodeView& node) {
       // A complex multiply-add is four real ones.
       const double flops = is_complex(node.input(0).dtype) ? 8 : 2;

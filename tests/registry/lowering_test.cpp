@@ -50,8 +50,7 @@ TEST_P(EveryLowering, AgreesWithTheReference) {
     const auto expected = interpret(g, inputs);
     for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512}) {
       if (isa > machine.isa) continue;
-      Target target = machine;
-      target.isa = isa;
+      const Target target = machine.capped(isa);
       ExecutionContext context(make_thread_team(2));
       const Executable executable = compile(g, {target, false});
       const auto got = executable.run(context, inputs);
@@ -86,7 +85,9 @@ TEST_P(EveryLowering, IsInPlaceWhereItSaysSo) {
       }
       out[static_cast<size_t>(output)] = const_cast<void*>(in[static_cast<size_t>(input)]);
       Tensor scratch(DType::u8, {choice.kernel.scratch_bytes});
-      choice.kernel.run({in.data(), out.data(), static_cast<std::byte*>(scratch.data()), context.team()});
+      Tensor thread_scratch(DType::u8, {choice.kernel.thread_scratch_bytes * context.team().size()});
+      choice.kernel.run({in.data(), out.data(), static_cast<std::byte*>(scratch.data()), context.team(),
+                         static_cast<std::byte*>(thread_scratch.data())});
       const Type& type = view.outputs()[static_cast<size_t>(output)];
       expect_close(Tensor::borrow(out[static_cast<size_t>(output)], type.dtype, type.shape.extents()),
                    expected[static_cast<size_t>(output)], op().tolerance_eps, choice.name + " in place\n" + print(g));
