@@ -41,8 +41,11 @@ void print_table(const kernels::Machine& m) {
   print_line("peak fp32", m.fp32, "Gflop/s",
              m.target.isa == Isa::reference ? "multiplications and additions in registers"
                                             : "fused multiply-adds in registers");
-  print_unit("peak bf16", m, m.bf16, "bf16", "dot products of bf16 pairs in registers (vdpbf16ps)");
-  print_unit("peak int8", m, m.int8, "int8", "dot products of 8-bit quadruples in registers (vpdpbusd)");
+  const bool tiles = m.target.isa == Isa::amx;
+  print_unit("peak bf16", m, m.bf16, "bf16",
+             tiles ? "products of bf16 tiles (tdpbf16ps)" : "dot products of bf16 pairs in registers (vdpbf16ps)");
+  print_unit("peak int8", m, m.int8, "int8",
+             tiles ? "products of 8-bit tiles (tdpbssd)" : "dot products of 8-bit quadruples in registers (vpdpbusd)");
   print_line("read L1", m.read_l1, "GB/s", kib(m.l1_set) + " a thread, again and again");
   print_line("read L2", m.read_l2, "GB/s", kib(m.l2_set) + " a thread, again and again");
   print_line("read memory", m.read_memory, "GB/s", memory + " in all");

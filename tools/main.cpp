@@ -39,7 +39,8 @@ int main(int argc, char** argv) {
       "  gregale score run-out --truth fields.nc --report score.html");
   const std::pair<const char*, tools::Runner> commands[] = {
       {"init", tools::add_init(app)},   {"train", tools::add_train(app)}, {"forecast", tools::add_forecast(app)},
-      {"score", tools::add_score(app)}, {"info", tools::add_info(app)},   {"machine", tools::add_machine(app)}};
+      {"score", tools::add_score(app)}, {"info", tools::add_info(app)},   {"machine", tools::add_machine(app)},
+      {"bench", tools::add_bench(app)}};
   std::string name;
   try {
     app.parse(argc, argv);

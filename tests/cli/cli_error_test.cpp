@@ -39,7 +39,7 @@ using BadUsage = BadInput;
 TEST_F(BadUsage, Subcommands) {
   expect_refusal(in_folder({}), 2, {"subcommand", "--help"});
   expect_refusal(in_folder({"trian", "run.yaml"}), 2,
-                 {"unknown subcommand 'trian'", "init, train, forecast, score, info, machine"});
+                 {"unknown subcommand 'trian'", "init, train, forecast, score, info, machine, bench"});
   expect_refusal(in_folder({"train"}), 2, {"gregale: train: ", "config", "gregale train --help"});
   expect_refusal(in_folder({"train", "run.yaml", "--frobnicate"}), 2, {"gregale: train: ", "--frobnicate"});
   expect_refusal(in_folder({"train", "run.yaml", "--threads", "0"}), 2, {"gregale: train: ", "--threads"});
@@ -53,6 +53,20 @@ TEST_F(BadUsage, Subcommands) {
   expect_refusal(in_folder({"score", "x", "--truth", "winds.nc", "--leads", "0"}), 2, {"gregale: score: ", "--leads"});
   expect_refusal(in_folder({"info"}), 2, {"gregale: info: "});
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"run.yaml", "winds.nc"}));
+}
+
+TEST_F(BadUsage, Bench) {
+  auto gemm = [&](const std::string& m, const std::string& n, const std::string& k, const std::string& dtype) {
+    return in_folder({"bench", "gemm", "--m", m, "--n", n, "--k", k, "--dtype", dtype});
+  };
+  expect_refusal(in_folder({"bench"}), 2, {"gregale: bench: ", "subcommand", "gregale bench --help"});
+  expect_refusal(in_folder({"bench", "gemm", "--m", "4", "--n", "4"}), 2, {"gregale: bench: ", "--k"});
+  expect_refusal(gemm("0", "4", "4", "fp32"), 2, {"gregale: bench: --m: expected an integer >= 1, got 0"});
+  expect_refusal(gemm("4", "-3", "4", "fp32"), 2, {"gregale: bench: --n: ", "-3"});
+  expect_refusal(gemm("4", "4", "x", "fp32"), 2, {"gregale: bench: ", "--k"});
+  expect_refusal(gemm("4", "4", "4000000000000000000", "fp32"), 2, {"gregale: bench: --k: ", "too large"});
+  expect_refusal(gemm("4", "4", "4", "fp8"), 2, {"gregale: bench: --dtype: ", "fp32, bf16, fp32x3 or int8", "'fp8'"});
+  expect_refusal(gemm("4", "4", "4", "int8"), 1, {"gregale: bench: --dtype: int8 contraction is not there yet"});
 }
 
 TEST_F(BadUsage, TheConfigurationFile) {

@@ -106,6 +106,39 @@ TEST_F(Program, JsonOfEverySubcommand) {
   EXPECT_EQ(model["variables"][1]["name"], "V");
 }
 
+TEST_F(Program, BenchGemm) {
+  EXPECT_THAT(in_folder({"--help"}).out, HasSubstr("\n  bench"));
+  EXPECT_THAT(in_folder({"bench", "--help"}).out, HasSubstr("Example:\n  gregale bench gemm"));
+  const Outcome help = in_folder({"bench", "gemm", "--help"});
+  for (const char* option : {"--m", "--flat-b", "--dtype", "--json", "--quiet", "--threads", "--seed", "--trace"})
+    EXPECT_THAT(help.out, HasSubstr(option));
+  for (const char* dtype : {"fp32", "bf16", "fp32x3"}) {
+    for (const bool flat : {false, true}) {
+      std::vector<std::string> arguments{"bench", "gemm", "--m",     "65",  "--n",       "40",
+                                         "--k",   "129",  "--dtype", dtype, "--threads", flat ? "1" : "2"};
+      if (flat) arguments.push_back("--flat-b");
+      const json document = json_of(arguments);
+      expect_keys(document,
+                  {"median_seconds", "min_seconds", "gflops", "fraction_of_peak", "implementation", "blocks"});
+      EXPECT_EQ(document["m"], 65);
+      EXPECT_EQ(document["n"], 40);
+      EXPECT_EQ(document["k"], 129);
+      EXPECT_EQ(document["dtype"], dtype);
+      EXPECT_EQ(document["flat_b"], flat);
+      EXPECT_EQ(document["threads"], flat ? 1 : 2);
+      const double median = document["median_seconds"];
+      EXPECT_GT(document["min_seconds"], 0);
+      EXPECT_GE(median, document["min_seconds"]);
+      EXPECT_NEAR(document["gflops"], 2e-9 * 65 * 40 * 129 / median, 1e-6 * document["gflops"].get<double>());
+      EXPECT_GT(document["fraction_of_peak"], 0);
+    }
+  }
+  const Outcome text = in_folder({"bench", "gemm", "--m", "64", "--n", "64", "--k", "64"});
+  EXPECT_EQ(text.status, 0);
+  EXPECT_THAT(text.out, HasSubstr("Gflop/s"));
+  EXPECT_THAT(text.err, HasSubstr("run "));
+}
+
 TEST_F(Program, QuietSaysNothingOnStandardError) {
   EXPECT_EQ(in_folder({"init", "winds.nc", "-o", "new.yaml", "--quiet"}).err, "");
   const Outcome trained = in_folder({"train", "run.yaml"});
