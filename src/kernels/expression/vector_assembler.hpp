@@ -93,8 +93,7 @@ class VectorAssembler : public jit::Assembler {
   static constexpr int kTailMask = 1, kTempMask = 2;
 
   static constexpr uint8_t kLess = 0x11, kLessEqual = 0x12, kGreater = 0x1e, kGreaterEqual = 0x1d, kEqual = 0x00,
-                           kNotEqual = 0x04, kOrderedNotEqual = 0x0c, kUnordered = 0x03, kOrdered = 0x07,
-                           kNotLess = 0x15;
+                           kNotEqual = 0x04, kUnordered = 0x03, kOrdered = 0x07, kNotLess = 0x15;
 
  private:
   Reg quarter_low(int i) const { return i < 16 ? Reg(Xbyak::Xmm(i)) : Reg(Xbyak::Zmm(i)); }
