@@ -36,8 +36,9 @@ class Executable {
   std::vector<Tensor> run(ExecutionContext& context, const std::vector<Tensor>& inputs,
                           VariableValues* state = nullptr) const;
 
-  const Graph& graph() const;       ///< what is really run, after all passes
-  int64_t arena_bytes() const;      ///< memory of intermediate results and scratch
+  const Graph& graph() const;  ///< what is really run, after all passes
+  /// Memory of intermediate results and scratch; each thread of the team adds a panel of its own, which all steps use.
+  int64_t arena_bytes() const;
   double flops() const;             ///< of one run, by the operators' own formulas
   int64_t reference_steps() const;  ///< steps that no lowering took
   /// A line with the totals and the instruction set, then one line a step: operator, lowering, result, buffer.

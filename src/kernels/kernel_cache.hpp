@@ -105,7 +105,6 @@ class KernelCache {
   std::shared_ptr<const ExpressionKernel> get(const ExpressionDesc& desc) { return expressions_.get(desc); }
   std::shared_ptr<const LayoutKernel> get(const LayoutDesc& desc) { return layouts_.get(desc); }
   KernelTable<ContractionDesc, ContractionKernel>& contractions() { return contractions_; }
-  KernelTable<ExpressionDesc, ExpressionKernel>& expressions() { return expressions_; }
 
  private:
   Target target_;

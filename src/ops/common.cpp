@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/kernel_cache.hpp"
+
 namespace gregale::ops {
 
 void check_real_float(const NodeView& node, int64_t input) {

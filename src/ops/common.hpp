@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "gregale/ops.hpp"
-#include "kernels/kernel_cache.hpp"
 
 /// What the files of this folder share: checks of operands, walks over broadcast operands, gradient and sample helpers.
 namespace gregale::ops {

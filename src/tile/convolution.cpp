@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/common.hpp"
+#include "tile/cut.hpp"
 
 namespace gregale::tile {
 
@@ -93,14 +94,6 @@ void for_groups(const Conv2d& p, Body&& body) {
     for (int64_t group = 0; group < p.groups; ++group) body(image, group);
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/// `extent` in equal parts of at most `most`, rounded up to `unit`.
-int64_t balanced(int64_t extent, int64_t most, int64_t unit) {
-  if (extent <= most) return std::max<int64_t>(1, extent);
-  return ceil_div(ceil_div(extent, ceil_div(extent, most)), unit) * unit;
-}
-
 constexpr int kDimC = 0, kDimK = 1, kDimRow = 2, kDimColumn = 3;
 
 }  // namespace
@@ -126,13 +119,13 @@ Conv2dForward::Conv2dForward(kernels::KernelCache& cache, const Conv2d& problem)
       weights_offsets_.push_back((r * p.s + s) * p.k * sizes.channels);
       image_offsets_.push_back(phase * p.c * plane + y / p.stride_h * plane_w_ + x / p.stride_w);
     }
-  weights_bytes_ = align_bytes(p.k * sizes.taps * 4);
+  if (p.r * p.s > 1) weights_bytes_ = align_bytes(p.k * sizes.taps * 4);  // those of one tap are in order already
   if (!in_place_) image_bytes_ = align_bytes(p.stride_h * p.stride_w * p.c * plane * 4);
 
   constexpr int64_t kChannels = 256, kOutputs = 96, kColumns = 64;
-  block_c_ = balanced(sizes.channels, kChannels, 32);  // part of the recipe: nothing but the channels may matter
-  block_k_ = balanced(sizes.outputs, kOutputs, 12);
-  block_columns_ = balanced(columns_, kColumns, 16);
+  block_c_ = balanced_block(sizes.channels, kChannels, 32);  // part of the recipe: nothing but the channels may matter
+  block_k_ = balanced_block(sizes.outputs, kOutputs, 12);
+  block_columns_ = balanced_block(columns_, kColumns, 16);
   nest_.emplace(
       std::vector<LoopDim>{{.name = "c", .extent = sizes.channels, .step = block_c_, .blocks = {}, .reduction = true},
                            {.name = "k", .extent = sizes.outputs, .step = block_k_, .blocks = {}},
@@ -140,17 +133,14 @@ Conv2dForward::Conv2dForward(kernels::KernelCache& cache, const Conv2d& problem)
                            {.name = "column", .extent = columns_, .step = block_columns_, .blocks = {}}},
       "BCDa");
   if (p.n == 0) return;
-  const auto size = [](int64_t extent, int64_t block, int tail) {
-    return tail == 0 ? (extent >= block ? block : 0) : extent % block;
-  };
   for (const int tk : {0, 1})
     for (const int tj : {0, 1})
       for (const int tc : {0, 1})
         for (const int begins : {0, 1}) {
           ContractionDesc d;
-          d.m = size(sizes.outputs, block_k_, tk);
-          d.n = size(columns_, block_columns_, tj);
-          d.k = size(sizes.channels, block_c_, tc);
+          d.m = piece_size(sizes.outputs, block_k_, tk);
+          d.n = piece_size(columns_, block_columns_, tj);
+          d.k = piece_size(sizes.channels, block_c_, tc);
           if (d.m == 0 || d.n == 0 || d.k == 0) continue;
           if (begins == 1 && tc == 1 && sizes.channels >= block_c_) continue;  // a tail never begins
           if (begins == 0 && sizes.channels <= block_c_) continue;
@@ -225,9 +215,12 @@ void Conv2dForward::run(ThreadTeam& team, const float* x, const float* weights, 
     std::fill_n(y, p.n * p.k * sizes.pixels, 0.0f);
     return;
   }
-  auto* sorted = reinterpret_cast<float*>(scratch);
+  const float* sorted = weights;
   auto* planes = reinterpret_cast<float*>(scratch + weights_bytes_);
-  sort_weights(team, weights, sorted);
+  if (weights_bytes_ > 0) {
+    sort_weights(team, weights, reinterpret_cast<float*>(scratch));
+    sorted = reinterpret_cast<const float*>(scratch);
+  }
   const int64_t plane = plane_h_ * plane_w_;
   for (int64_t image = 0; image < p.n; ++image) {
     const float* source = x + image * p.c * p.h * p.w;

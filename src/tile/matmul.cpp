@@ -9,9 +9,12 @@
 #include <cstring>
 
 #include "gregale/error.hpp"
+#include "kernels/common.hpp"
+#include "tile/cut.hpp"
 
 namespace gregale::tile {
 
+using kernels::align_bytes;
 using kernels::Compute;
 using kernels::ContractionCall;
 using kernels::ContractionDesc;
@@ -20,17 +23,6 @@ using kernels::Packing;
 
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
-int64_t align_bytes(int64_t bytes) { return round_up(bytes, 64); }
-
-/// `extent` in the fewest parts of at most `most`, all but the last equal and a multiple of `unit`.
-int64_t balanced(int64_t extent, int64_t most, int64_t unit) {
-  most = std::max(unit, most / unit * unit);
-  if (extent <= most) return std::max<int64_t>(1, extent);
-  return round_up(ceil_div(extent, ceil_div(extent, most)), unit);
-}
-
 bool in_parts(const MatmulProblem& p) { return p.compute == Compute::fp32x3; }
 /// b is packed in panels of 16 columns, pairs of rows interleaved.
 bool interleaved(const MatmulProblem& p) { return p.b == DType::bf16 || in_parts(p); }
@@ -38,7 +30,7 @@ bool interleaved(const MatmulProblem& p) { return p.b == DType::bf16 || in_parts
 int64_t packed_size(const MatmulProblem& p) { return in_parts(p) ? 2 : size_of(p.b); }
 DType sum_dtype(const MatmulProblem& p) { return p.compute == Compute::f64 ? DType::f64 : DType::f32; }
 bool uses_tiles(const Target& target, const MatmulProblem& p) {
-  return target.features.amx_bf16 && (p.compute == Compute::bf16 || in_parts(p));
+  return kernels::has_tiles(target) && (p.compute == Compute::bf16 || in_parts(p));
 }
 
 /// The blocks of k: part of the recipe, so nothing but the length of the sum, dtypes, computation and ISA may matter.
@@ -46,7 +38,7 @@ int64_t block_of_k(const Target& target, const MatmulProblem& p) {
   constexpr int64_t kUnit = 32;          // steps of the tile unit; a kernel's chain may be split at its multiples
   constexpr int64_t kPanelBytes = 2048;  // of a column of b: 64 columns are 128 KB of L2
   constexpr int64_t kTileDepth = 256;    // 32 columns of b are 16 KB and stay in L1 while a streams from L2
-  return balanced(p.k, uses_tiles(target, p) ? kTileDepth : kPanelBytes / size_of(p.b), kUnit);
+  return balanced_block(p.k, uses_tiles(target, p) ? kTileDepth : kPanelBytes / size_of(p.b), kUnit);
 }
 
 int64_t panel_columns(const Target& target, const MatmulProblem& p) {
@@ -136,9 +128,8 @@ constexpr int64_t kHeaderBytes = 64;
 /// What is run: fp32 accuracy comes from the vector units where there are no tiles.
 MatmulProblem resolved(const Target& target, const MatmulProblem& problem) {
   MatmulProblem p = canonical(problem);
-  const bool tiles = target.isa >= Isa::amx && target.features.amx_bf16 && target.features.avx512_bf16;
   // Expressions, transposed rows of a and accumulation in scratch are the vector kernels' as well.
-  if (in_parts(p) && !(tiles && p.c == DType::f32 && p.epilogue.empty())) p.compute = Compute::f32;
+  if (in_parts(p) && !(kernels::has_tiles(target) && p.c == DType::f32 && p.epilogue.empty())) p.compute = Compute::f32;
   return p;
 }
 
@@ -162,7 +153,7 @@ MatmulProblem dense_matmul(int64_t m, int64_t n, int64_t k, bool trans_a, bool t
 
 MatmulProblem broadcast_matmul(int a_rank, const int64_t* a_extents, bool trans_a, int b_rank, const int64_t* b_extents,
                                bool trans_b) {
-  GREGALE_ASSERT(a_rank >= 2 && b_rank >= 2 && a_rank <= 10 && b_rank <= 10);
+  GREGALE_ASSERT(a_rank >= 2 && b_rank >= 2 && a_rank <= kernels::kMaxRank + 2 && b_rank <= kernels::kMaxRank + 2);
   const int64_t* a_last = a_extents + a_rank - 2;
   const int64_t* b_last = b_extents + b_rank - 2;
   MatmulProblem p =
@@ -203,11 +194,11 @@ MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& p
   // A block of a takes a quarter of L2, and so does what it is multiplied into.
   const int64_t rows = target.l2_bytes / 4 / std::max<int64_t>(1, blocks.k * size);
   constexpr int64_t kRowUnit = 32, kMostRows = 768;  // pairs of tiles; vector kernels cut any height evenly
-  blocks.m = balanced(p.m, std::clamp<int64_t>(rows, kRowUnit, kMostRows), kRowUnit);
+  blocks.m = balanced_block(p.m, std::clamp<int64_t>(rows, kRowUnit, kMostRows), kRowUnit);
   const bool many_k = p.k > blocks.k;
   const bool partial = many_k && (!p.epilogue.empty() || p.c != sum_dtype(p));
   const int64_t widest = partial ? std::max(blocks.n, target.l2_bytes / 2 / (blocks.m * 4)) : p.n;
-  blocks.n_span = round_up(balanced(p.n, std::max<int64_t>(widest, 1), blocks.n), blocks.n);
+  blocks.n_span = round_up(balanced_block(p.n, std::max<int64_t>(widest, 1), blocks.n), blocks.n);
   // Enough blocks for the cores, as long as a block is worth a task.
   constexpr int64_t kTaskWork = 1 << 19;
   int64_t batches = 1;
@@ -295,17 +286,14 @@ void Matmul::compile(kernels::KernelCache& cache) {
   if (blocks_.copy_a) a_bytes_ = align_bytes(blocks_.m * odd_lines(blocks_.k, size_a) * size_a);
   if (partial_) partial_bytes_ = align_bytes(blocks_.m * blocks_.n_span * size_of(sum_dtype(p)));
   const bool tiles = uses_tiles(cache.target(), p);
-  const auto sizes = [](int64_t extent, int64_t block, int tail) {
-    return tail == 0 ? (extent >= block ? block : 0) : extent % block;
-  };
   for (const int tm : {0, 1})
     for (const int tn : {0, 1})
       for (const int tk : {0, 1})
         for (const int begins : {0, 1}) {
           ContractionDesc d;
-          d.m = sizes(p.m, blocks_.m, tm);
-          d.n = sizes(p.n, blocks_.n, tn);
-          d.k = sizes(p.k, blocks_.k, tk);
+          d.m = piece_size(p.m, blocks_.m, tm);
+          d.n = piece_size(p.n, blocks_.n, tn);
+          d.k = piece_size(p.k, blocks_.k, tk);
           const bool empty_sum = p.k == 0 && tk == 1 && begins == 1;
           if (d.m == 0 || d.n == 0 || (d.k == 0 && !empty_sum)) continue;
           if (begins == 1 && tk == 1 && p.k >= blocks_.k && !empty_sum) continue;  // a tail never begins

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common.hpp"
 #include "kernels/kernel_cache.hpp"
 #include "tile/schedule.hpp"
 
@@ -23,10 +24,10 @@ namespace gregale::tile {
 
 struct MatmulBatch {
   int rank = 0;
-  int64_t extents[8] = {};
-  int64_t a_strides[8] = {};  ///< elements; 0 where a is shared by the whole dim
-  int64_t b_strides[8] = {};  ///< 0: b is packed once for the whole dim
-  int64_t c_strides[8] = {};
+  int64_t extents[kernels::kMaxRank] = {};
+  int64_t a_strides[kernels::kMaxRank] = {};  ///< elements; 0 where a is shared by the whole dim
+  int64_t b_strides[kernels::kMaxRank] = {};  ///< 0: b is packed once for the whole dim
+  int64_t c_strides[kernels::kMaxRank] = {};
 };
 
 struct MatmulProblem {

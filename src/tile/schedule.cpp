@@ -10,11 +10,11 @@
 
 #include "gregale/error.hpp"
 #include "kernels/contraction/tile_scope.hpp"
+#include "tile/cut.hpp"
 
 namespace gregale::tile {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t sign(int64_t x) { return (x > 0) - (x < 0); }
 
 /// A side of a rectangle of cells: as many cells as |x + y| along one of the axes.

@@ -78,9 +78,12 @@ Result<std::shared_ptr<ContractionKernel>> make_plain(const Target&, const Contr
 
 }  // namespace
 
+bool has_tiles(const Target& target) {
+  return target.isa >= Isa::amx && target.features.amx_bf16 && target.features.avx512_bf16;
+}
+
 Result<std::shared_ptr<ContractionKernel>> make_contraction_amx(const Target& target, const ContractionDesc& desc) {
-  if (target.isa < Isa::amx || !target.features.amx_bf16) return refusal("the target has no AMX with bf16");
-  if (!target.features.avx512_bf16) return refusal("the target has no AVX512_BF16");
+  if (!has_tiles(target)) return refusal("the target has no AMX with bf16");
   if (desc.compute == Compute::fp32x3) return make_contraction_fp32x3(target, desc, make_plain);
   return needs_composition(desc) ? compose_contraction(target, desc, make_plain) : make_plain(target, desc);
 }

@@ -10,7 +10,7 @@
 
 #include "kernels/common.hpp"
 #include "kernels/contraction/contraction_implementations.hpp"
-#include "kernels/contraction/contraction_transpose.hpp"
+#include "kernels/layout/tile_layout.hpp"
 
 namespace gregale::kernels {
 namespace {
@@ -124,9 +124,17 @@ class ComposedContraction final : public ContractionKernel {
   int64_t sums_offset_ = 0, a_offset_ = 0, b_offset_ = 0, stored_b_offset_ = 0, expression_offset_ = 0;  // bytes
   std::shared_ptr<ContractionKernel> plain_[16];
   std::shared_ptr<const ExpressionKernel> prologue_a_, prologue_b_, epilogue_;
+  std::shared_ptr<const LayoutKernel> transpose_;  ///< of b
 };
 
 std::optional<Error> ComposedContraction::prepare(const Target& target, MakePlainContraction make_plain) {
+  if (desc_.trans_b) {
+    LayoutDesc transpose;
+    transpose.op = to_vnni2_ ? LayoutOp::vnni2 : LayoutOp::transpose;
+    transpose.trans = to_vnni2_;
+    transpose.src = transpose.dst = desc_.b;
+    transpose_ = LayoutKernel::compile(target, transpose);
+  }
   // Scratch: sums, blocks of a and b, the expressions' own.
   int64_t offset = 0;
   const auto place = [&](int64_t elements, DType dtype) {
@@ -407,13 +415,14 @@ const char* ComposedContraction::packed_b(const Arguments& arguments, const char
     stored = after;
     stored_leading = k_.block;
   }
-  if (to_vnni2_) {
-    transpose_to_vnni2(block.columns, depth, stored, stored_leading, packed, leading);
-  } else if (size_of(desc_.b) == 8) {
-    transpose_8(block.columns, depth, stored, stored_leading, packed, leading);
-  } else {
-    transpose_4(block.columns, depth, stored, stored_leading, packed, leading);
-  }
+  LayoutCall call;
+  call.src = stored;
+  call.dst = packed;
+  call.m = to_vnni2_ ? depth : block.columns;
+  call.n = to_vnni2_ ? block.columns : depth;
+  call.src_leading = stored_leading;
+  call.dst_leading = leading;
+  (*transpose_)(call);
   return packed;
 }
 

@@ -86,8 +86,8 @@ void expect_near(const Problem& problem, const std::vector<char>& got, const std
   int bad = 0;
   for (int64_t row = 0; row < d.m; ++row) {
     for (int64_t column = 0; column < d.n; ++column) {
-      const double x = load(d.c, got.data(), row * d.ldc + column);
-      const double y = load(d.c, expected.data(), row * d.ldc + column);
+      const double x = load_element(d.c, got.data(), row * d.ldc + column);
+      const double y = load_element(d.c, expected.data(), row * d.ldc + column);
       if (!(std::fabs(x - y) <= absolute + relative * std::fabs(y)) && ++bad <= 3) {
         ADD_FAILURE() << what << ": c(" << row << ", " << column << ") is " << x << ", not " << y;
       }

@@ -26,6 +26,9 @@ enum class Compute : uint8_t {
   fp32x3,  ///< fp32 operands as three bf16 parts, six products: fp32 accuracy
 };
 
+/// Whether the target multiplies bf16 on tiles. Code around the products also rounds to bf16 with AVX512_BF16.
+bool has_tiles(const Target& target);
+
 /// How an operand is stored.
 enum class Packing : uint8_t {
   plain,  ///< row-major, `leading` elements between rows

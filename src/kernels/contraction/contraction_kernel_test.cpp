@@ -63,10 +63,10 @@ TEST(ContractionKernel, AChainOfItsOwn) {
         for (int64_t row = 0; row < m; ++row)
           for (int64_t column = 0; column < n; ++column) {
             const int64_t at = row * plain.desc.ldc + column;
-            const double before = load(desc.c, added.c->get(), at), sum = load(desc.c, sums.data(), at);
+            const double before = load_element(desc.c, added.c->get(), at), sum = load_element(desc.c, sums.data(), at);
             const double expected =
                 desc.c == DType::f64 ? before + sum : static_cast<float>(before) + static_cast<float>(sum);
-            ASSERT_EQ(load(desc.c, both.data(), at), expected) << to_string(desc);
+            ASSERT_EQ(load_element(desc.c, both.data(), at), expected) << to_string(desc);
           }
       }
     }
@@ -142,7 +142,7 @@ void run_part(const Target& target, const Problem& problem, int64_t from, int64_
   testing::Scratch scratch(kernel->scratch_bytes());
   ContractionCall call;
   call.scratch = scratch.get();
-  const auto at = [](const FencedOperand& memory, DType dtype, int64_t index) {
+  const auto at = [](const Fenced& memory, DType dtype, int64_t index) {
     return memory.get<char>() + index * size_of(dtype);
   };
   (*kernel)(at(*problem.a, desc.a, problem.a_index(from, first)), at(*problem.b, desc.b, problem.b_index(first, 0)),
@@ -196,16 +196,16 @@ TEST(ContractionKernel, NonFiniteValuesStayInTheirRowsAndColumns) {
         Problem problem(desc, 4);
         const auto kernel = ContractionKernel::compile(target, problem.desc);
         const auto clean = problem.run(*kernel);
-        store(desc.a, problem.a->get(), problem.a_index(2, 18), static_cast<double>(inf));
-        store(desc.a, problem.a->get(), problem.a_index(4, 3), NAN);
-        store(desc.b, problem.b->get(), problem.b_index(7, 20), static_cast<double>(-inf));
+        store_element(desc.a, problem.a->get(), problem.a_index(2, 18), static_cast<double>(inf));
+        store_element(desc.a, problem.a->get(), problem.a_index(4, 3), NAN);
+        store_element(desc.b, problem.b->get(), problem.b_index(7, 20), static_cast<double>(-inf));
         const auto got = problem.run(*kernel);
         for (int64_t row = 0; row < 9; ++row) {
           for (int64_t column = 0; column < 21; ++column) {
-            const double value = load(desc.c, got.data(), row * 21 + column);
+            const double value = load_element(desc.c, got.data(), row * 21 + column);
             const std::string where = fmt::format("{} at {}, {}: {}", to_string(kernel->info()), row, column, value);
-            const double a = load(desc.a, problem.a->get(), problem.a_index(row, 7));
-            const double b = load(desc.b, problem.b->get(), problem.b_index(18, column));
+            const double a = load_element(desc.a, problem.a->get(), problem.a_index(row, 7));
+            const double b = load_element(desc.b, problem.b->get(), problem.b_index(18, column));
             if (row == 4) {
               EXPECT_TRUE(std::isnan(value)) << where;
             } else if (row == 2 && column == 20) {
@@ -215,7 +215,7 @@ TEST(ContractionKernel, NonFiniteValuesStayInTheirRowsAndColumns) {
             } else if (column == 20) {
               EXPECT_EQ(value, a > 0 ? -inf : inf) << where;
             } else {
-              EXPECT_EQ(value, load(desc.c, clean.data(), row * 21 + column)) << where;
+              EXPECT_EQ(value, load_element(desc.c, clean.data(), row * 21 + column)) << where;
             }
           }
         }
@@ -232,16 +232,17 @@ TEST(ContractionKernel, DenormalsAreKeptButByTheBf16Unit) {
       const float tiny = 0x1p-133f;  // a denormal of f32 and of bf16
       for (int64_t p = 0; p < 5; ++p) {
         for (int64_t row = 0; row < 3; ++row) {
-          store(problem.desc.a, problem.a->get(), problem.a_index(row, p), p == 1 ? static_cast<double>(tiny) : 0.0);
+          store_element(problem.desc.a, problem.a->get(), problem.a_index(row, p),
+                        p == 1 ? static_cast<double>(tiny) : 0.0);
         }
         for (int64_t column = 0; column < 18; ++column) {
-          store(problem.desc.b, problem.b->get(), problem.b_index(p, column), 2.0);
+          store_element(problem.desc.b, problem.b->get(), problem.b_index(p, column), 2.0);
         }
       }
       const auto kernel = ContractionKernel::compile(target, problem.desc);
       const auto got = problem.run(*kernel);
       for (int64_t at = 0; at < 3 * 18; ++at) {
-        const double value = load(dtypes.c, got.data(), at);
+        const double value = load_element(dtypes.c, got.data(), at);
         if (dtypes.compute == Compute::bf16) {
           EXPECT_TRUE(value == 0x1p-132 || value == 0) << to_string(kernel->info());
         } else {
@@ -261,7 +262,7 @@ TEST(ContractionKernel, RoundsToBf16AsEverywhere) {
   for (const Target& target : contraction_targets()) {
     Problem problem(desc);
     std::memcpy(problem.a->get(), bits, sizeof bits);
-    for (int64_t column = 0; column < 19; ++column) store(DType::f32, problem.b->get(), column, 1);
+    for (int64_t column = 0; column < 19; ++column) store_element(DType::f32, problem.b->get(), column, 1);
     const auto kernel = ContractionKernel::compile(target, problem.desc);
     const auto got = problem.run(*kernel);
     for (int64_t row = 0; row < 16; ++row) {

@@ -4,35 +4,12 @@
 #include <vector>
 
 #include "kernels/contraction/contraction_implementations.hpp"
+#include "kernels/element.hpp"
 
 namespace gregale::kernels {
 namespace {
 
 using Batch = ContractionDesc::Batch;
-
-double load(DType dtype, const void* data, int64_t index) {
-  switch (dtype) {
-    case DType::f64:
-      return static_cast<const double*>(data)[index];
-    case DType::f32:
-      return static_cast<double>(static_cast<const float*>(data)[index]);
-    default:
-      return static_cast<double>(to_f32(static_cast<const bf16*>(data)[index]));
-  }
-}
-
-void store(DType dtype, void* data, int64_t index, double value) {
-  switch (dtype) {
-    case DType::f64:
-      static_cast<double*>(data)[index] = value;
-      break;
-    case DType::f32:
-      static_cast<float*>(data)[index] = static_cast<float>(value);
-      break;
-    default:
-      static_cast<bf16*>(data)[index] = to_bf16(static_cast<float>(value));
-  }
-}
 
 /// The definition, as plain loops: products and sums in f64 (of f32 and bf16 the products are exact), rounded once.
 class ReferenceContraction final : public ContractionKernel {
@@ -82,7 +59,7 @@ class ReferenceContraction final : public ContractionKernel {
     std::vector<double> sums(static_cast<size_t>(m * n));
     for (int64_t row = 0; row < m && d.accumulate; ++row) {
       for (int64_t column = 0; column < n; ++column) {
-        sums[static_cast<size_t>(row * n + column)] = load(d.c, c, row * ldc + column);
+        sums[static_cast<size_t>(row * n + column)] = load_element(d.c, c, row * ldc + column);
       }
     }
     for (int64_t i = 0; i < batch; ++i) {
@@ -95,7 +72,7 @@ class ReferenceContraction final : public ContractionKernel {
         for (int64_t column = 0; column < n; ++column) {
           double sum = sums[static_cast<size_t>(row * n + column)];
           for (int64_t p = 0; p < k; ++p) {
-            sum += load(d.a, a_i, d.trans_a ? p * a_leading + row : row * a_leading + p) *
+            sum += load_element(d.a, a_i, d.trans_a ? p * a_leading + row : row * a_leading + p) *
                    b_value(b_i, b_leading, p, column);
           }
           sums[static_cast<size_t>(row * n + column)] = sum;
@@ -105,7 +82,7 @@ class ReferenceContraction final : public ContractionKernel {
     if (epilogue_) return finish(m, n, sums, c, ldc, call);
     for (int64_t row = 0; row < m; ++row) {
       for (int64_t column = 0; column < n; ++column) {
-        store(d.c, c, row * ldc + column, sums[static_cast<size_t>(row * n + column)]);
+        store_element(d.c, c, row * ldc + column, sums[static_cast<size_t>(row * n + column)]);
       }
     }
   }
@@ -133,7 +110,7 @@ class ReferenceContraction final : public ContractionKernel {
               const ContractionCall* call) const {
     const DType sum = desc_.compute == Compute::f64 ? DType::f64 : DType::f32;
     std::vector<double> tile(sums.size());  // of f32 values: half of it
-    for (size_t i = 0; i < sums.size(); ++i) store(sum, tile.data(), static_cast<int64_t>(i), sums[i]);
+    for (size_t i = 0; i < sums.size(); ++i) store_element(sum, tile.data(), static_cast<int64_t>(i), sums[i]);
     std::vector<char> scratch(static_cast<size_t>(epilogue_->scratch_bytes(n)) + 64);
     const void* inputs[kMostEpilogueInputs + 1] = {tile.data()};
     int64_t leading[kMostEpilogueInputs + 1] = {n};
@@ -182,15 +159,16 @@ class ReferenceContraction final : public ContractionKernel {
       case Packing::plain:
         break;
       case Packing::vnni2:
-        return load(desc_.b, b, p / 2 * 2 * ldb + 2 * column + p % 2);
+        return load_element(desc_.b, b, p / 2 * 2 * ldb + 2 * column + p % 2);
       case Packing::panels16:
-        return load(desc_.b, b, column / 16 * ldb + p / 2 * 32 + column % 16 * 2 + p % 2);
+        return load_element(desc_.b, b, column / 16 * ldb + p / 2 * 32 + column % 16 * 2 + p % 2);
       case Packing::panels16x3: {
         const int64_t at = column / 16 * ldb + p / 2 * 32 + column % 16 * 2 + p % 2;
-        return load(desc_.b, b, at) + load(desc_.b, b, desc_.b_part + at) + load(desc_.b, b, 2 * desc_.b_part + at);
+        return load_element(desc_.b, b, at) + load_element(desc_.b, b, desc_.b_part + at) +
+               load_element(desc_.b, b, 2 * desc_.b_part + at);
       }
     }
-    return load(desc_.b, b, desc_.trans_b ? column * ldb + p : p * ldb + column);
+    return load_element(desc_.b, b, desc_.trans_b ? column * ldb + p : p * ldb + column);
   }
 
   const ContractionDesc desc_;

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -14,55 +12,19 @@
 #include <vector>
 
 #include "kernels/contraction/contraction_kernel.hpp"
+#include "kernels/element.hpp"
 #include "kernels/kernels_test_support.hpp"
+#include "kernels/testing/fenced_for_tests.hpp"
 
 /// Contractions with operands behind fences, and what they must give.
 namespace gregale::kernels::testing {
 
 using Batch = ContractionDesc::Batch;
 
-/// Memory that begins or ends at a page that cannot be touched: reading past an operand ends the test.
-class FencedOperand {
- public:
-  explicit FencedOperand(int64_t bytes, bool at_end = true) : bytes_(bytes) {
-    const int64_t page = sysconf(_SC_PAGESIZE), inner = (bytes + page - 1) / page * page;
-    mapped_ = static_cast<size_t>(inner + 2 * page);
-    memory_ = static_cast<char*>(mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    mprotect(memory_, static_cast<size_t>(page), PROT_NONE);
-    mprotect(memory_ + page + inner, static_cast<size_t>(page), PROT_NONE);
-    data_ = at_end ? memory_ + page + inner - bytes : memory_ + page;
-  }
-  ~FencedOperand() { munmap(memory_, mapped_); }
-  FencedOperand(const FencedOperand&) = delete;
-  FencedOperand& operator=(const FencedOperand&) = delete;
-  template <class T = void>
-  T* get() const {
-    return reinterpret_cast<T*>(data_);
-  }
-  int64_t bytes() const { return bytes_; }
-
- private:
-  int64_t bytes_;
-  size_t mapped_ = 0;
-  char *memory_ = nullptr, *data_ = nullptr;
-};
-
-inline double load(DType dtype, const void* data, int64_t index) {
-  if (dtype == DType::f64) return static_cast<const double*>(data)[index];
-  if (dtype == DType::f32) return static_cast<double>(static_cast<const float*>(data)[index]);
-  return static_cast<double>(to_f32(static_cast<const bf16*>(data)[index]));
-}
-
-inline void store(DType dtype, void* data, int64_t index, double value) {
-  if (dtype == DType::f64) static_cast<double*>(data)[index] = value;
-  if (dtype == DType::f32) static_cast<float*>(data)[index] = static_cast<float>(value);
-  if (dtype == DType::bf16) static_cast<bf16*>(data)[index] = to_bf16(static_cast<float>(value));
-}
-
 /// One contraction with its operands. `desc` has every extent fixed; what is asked of the compiler may leave some open.
 struct Problem {
   ContractionDesc desc;
-  std::unique_ptr<FencedOperand> a, b, c;
+  std::unique_ptr<Fenced> a, b, c;
   int64_t a_item = 0, b_item = 0;  // elements
   std::vector<int64_t> a_offsets, b_offsets;
   std::vector<const void*> a_list, b_list;
@@ -98,9 +60,10 @@ struct Problem {
     desc.a_stride = a_item + (batch > 1 ? 3 : 0);
     desc.b_stride = b_item + (batch > 1 ? 6 : 0);
     const auto whole = [&](int64_t item, int64_t stride) { return batch == 0 ? 0 : (batch - 1) * stride + item; };
-    a = std::make_unique<FencedOperand>(whole(a_item, desc.a_stride) * size_of(desc.a), at_end);
-    b = std::make_unique<FencedOperand>(whole(b_item, desc.b_stride) * size_of(desc.b), at_end);
-    c = std::make_unique<FencedOperand>(span(m, n, desc.ldc) * size_of(desc.c), at_end);
+    const auto fence = at_end ? Fenced::At::end : Fenced::At::begin;
+    a = std::make_unique<Fenced>(whole(a_item, desc.a_stride) * size_of(desc.a), 0, fence);
+    b = std::make_unique<Fenced>(whole(b_item, desc.b_stride) * size_of(desc.b), 0, fence);
+    c = std::make_unique<Fenced>(span(m, n, desc.ldc) * size_of(desc.c), 0, fence);
     // Padding is poison: what must not enter a sum would show.
     poison(*a, desc.a);
     poison(*b, desc.b);
@@ -110,15 +73,16 @@ struct Problem {
     for (int64_t i = 0; i < batch; ++i) {
       const int64_t at_a = i * desc.a_stride, at_b = i * desc.b_stride;
       for (int64_t row = 0; row < m; ++row) {
-        for (int64_t p = 0; p < k; ++p) store(desc.a, a->get(), at_a + a_index(row, p), draw(engine));
+        for (int64_t p = 0; p < k; ++p) store_element(desc.a, a->get(), at_a + a_index(row, p), draw(engine));
       }
       if (desc.b_packing == Packing::panels16)
         std::memset(b->get<char>() + at_b * 2, 0, static_cast<size_t>(b_item) * 2);
       for (int64_t p = 0; p < k; ++p) {
-        for (int64_t column = 0; column < n; ++column) store(desc.b, b->get(), at_b + b_index(p, column), draw(engine));
+        for (int64_t column = 0; column < n; ++column)
+          store_element(desc.b, b->get(), at_b + b_index(p, column), draw(engine));
       }
       if (desc.b_packing == Packing::vnni2 && k % 2 != 0) {
-        for (int64_t column = 0; column < n; ++column) store(desc.b, b->get(), at_b + b_index(k, column), 0);
+        for (int64_t column = 0; column < n; ++column) store_element(desc.b, b->get(), at_b + b_index(k, column), 0);
       }
       // In another order than memory's.
       const int64_t other = batch - 1 - i;
@@ -128,12 +92,13 @@ struct Problem {
       b_list.push_back(b->get<char>() + other * desc.b_stride * size_of(desc.b));
     }
     for (int64_t row = 0; row < m; ++row) {
-      for (int64_t column = 0; column < n; ++column) store(desc.c, c->get(), row * desc.ldc + column, draw(engine));
+      for (int64_t column = 0; column < n; ++column)
+        store_element(desc.c, c->get(), row * desc.ldc + column, draw(engine));
     }
   }
 
-  static void poison(const FencedOperand& memory, DType dtype) {
-    for (int64_t i = 0; i < memory.bytes() / size_of(dtype); ++i) store(dtype, memory.get(), i, NAN);
+  static void poison(const Fenced& memory, DType dtype) {
+    for (int64_t i = 0; i < memory.bytes() / size_of(dtype); ++i) store_element(dtype, memory.get(), i, NAN);
   }
 
   ContractionCall call() const {
@@ -185,17 +150,17 @@ struct Problem {
       for (int64_t column = 0; column < desc.ldc; ++column) {
         const int64_t at = row * desc.ldc + column;
         if ((at + 1) * size_of(desc.c) > c->bytes()) break;
-        const double value = load(desc.c, got.data(), at);
+        const double value = load_element(desc.c, got.data(), at);
         if (column >= desc.n) {  // padding: untouched
           ASSERT_TRUE(std::isnan(value)) << what << ": padding written at " << row << ", " << column;
           continue;
         }
-        const double start = desc.accumulate ? load(desc.c, before.data(), at) : 0;
+        const double start = desc.accumulate ? load_element(desc.c, before.data(), at) : 0;
         double sum = start, size = std::fabs(start);
         for (int64_t i = 0; i < desc.batch; ++i) {
           for (int64_t p = 0; p < desc.k; ++p) {
-            const double product = load(desc.a, a->get(), i * desc.a_stride + a_index(row, p)) *
-                                   load(desc.b, b->get(), i * desc.b_stride + b_index(p, column));
+            const double product = load_element(desc.a, a->get(), i * desc.a_stride + a_index(row, p)) *
+                                   load_element(desc.b, b->get(), i * desc.b_stride + b_index(p, column));
             sum += product;
             size += std::fabs(product);
           }

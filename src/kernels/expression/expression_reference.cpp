@@ -8,52 +8,16 @@
 #include <limits>
 
 #include "kernels/common.hpp"
+#include "kernels/element.hpp"
 #include "kernels/expression/expression_analysis.hpp"
 
 namespace gregale::kernels::expression {
 namespace {
 
-double load(DType dtype, const void* data, int64_t index) {
-  switch (dtype) {
-    case DType::f64:
-      return static_cast<const double*>(data)[index];
-    case DType::f32:
-      return static_cast<double>(static_cast<const float*>(data)[index]);
-    case DType::bf16:
-      return static_cast<double>(to_f32(static_cast<const bf16*>(data)[index]));
-    case DType::f16:
-      return static_cast<double>(to_f32(static_cast<const f16*>(data)[index]));
-    default:
-      return (static_cast<const uint8_t*>(data)[index / 8] >> (index % 8)) & 1;
-  }
-}
-
-void store(DType dtype, void* data, int64_t index, double value) {
-  switch (dtype) {
-    case DType::f64:
-      static_cast<double*>(data)[index] = value;
-      break;
-    case DType::f32:
-      static_cast<float*>(data)[index] = static_cast<float>(value);
-      break;
-    case DType::bf16:
-      static_cast<bf16*>(data)[index] = to_bf16(static_cast<float>(value));
-      break;
-    case DType::f16:
-      static_cast<f16*>(data)[index] = to_f16(static_cast<float>(value));
-      break;
-    default: {
-      uint8_t& byte = static_cast<uint8_t*>(data)[index / 8];
-      const auto bit = static_cast<uint8_t>(1u << (index % 8));
-      byte = static_cast<uint8_t>(value != 0 ? byte | bit : byte & ~bit);
-    }
-  }
-}
-
 double round_to(DType dtype, double x) {
   double rounded = 0;
-  store(dtype, &rounded, 0, x);
-  return load(dtype, &rounded, 0);
+  store_element(dtype, &rounded, 0, x);
+  return load_element(dtype, &rounded, 0);
 }
 
 /// NaN wherever one operand is.
@@ -219,7 +183,7 @@ class ReferenceKernel final : public ExpressionKernel {
         const void* data = call.inputs[index];
         int64_t first = facts.shape == Broadcast::column ? row : 0;
         if (facts.shape == Broadcast::none) first = row * leading(in, call.input_leading, index);
-        for (int64_t j = 0; j < (one ? 1 : n); ++j) to[j] = rounded(load(in.dtype, data, first + j));
+        for (int64_t j = 0; j < (one ? 1 : n); ++j) to[j] = rounded(load_element(in.dtype, data, first + j));
       } else if (node.op == ExprOp::constant) {
         to[0] = rounded(node.value);
       } else if (node.op == ExprOp::parameter) {
@@ -254,10 +218,11 @@ class ReferenceKernel final : public ExpressionKernel {
       if (out.broadcast == Broadcast::none) first = row * leading(out, call.output_leading, i);
       const bool many = out.broadcast == Broadcast::none || out.broadcast == Broadcast::row;
       for (int64_t j = 0; j < (many ? n : 1); ++j) {
-        store(out.dtype, call.outputs[i], first + j, rounded(from[one ? 0 : j]));
+        store_element(out.dtype, call.outputs[i], first + j, rounded(from[one ? 0 : j]));
       }
       if (out.dtype != DType::boolean || !many) continue;
-      for (int64_t j = n; j % 8 != 0; ++j) store(out.dtype, call.outputs[i], first + j, 0);  // the byte's other bits
+      for (int64_t j = n; j % 8 != 0; ++j)
+        store_element(out.dtype, call.outputs[i], first + j, 0);  // the byte's other bits
     }
   }
 

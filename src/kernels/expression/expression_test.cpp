@@ -267,10 +267,10 @@ TEST(Expression, CompositesAndTheirDerivatives) {
       testing::call(*kernel, both, &operands);
       testing::call(*kernel, both, &moved);
       for (int i = 0; i < 64; ++i) {
-        const double rise = testing::element(DType::f64, moved.outputs[0].data(), i) -
-                            testing::element(DType::f64, operands.outputs[0].data(), i);
-        const double slope = (testing::element(DType::f64, moved.outputs[1].data(), i) +
-                              testing::element(DType::f64, operands.outputs[1].data(), i)) /
+        const double rise = load_element(DType::f64, moved.outputs[0].data(), i) -
+                            load_element(DType::f64, operands.outputs[0].data(), i);
+        const double slope = (load_element(DType::f64, moved.outputs[1].data(), i) +
+                              load_element(DType::f64, operands.outputs[1].data(), i)) /
                              2;
         EXPECT_NEAR(rise / step, slope, 1e-8) << which;
       }
@@ -305,8 +305,8 @@ void check_in_place(const ExpressionDesc& desc, const std::vector<int>& shared, 
     (*kernel)(call);
     for (size_t i = 0; i < desc.outputs.size(); ++i) {
       testing::each_element(desc.outputs[i], m, n, apart.output_leading[i], [&](int64_t index) {
-        const double a = testing::element(desc.outputs[i].dtype, apart.outputs[i].data(), index);
-        const double b = testing::element(desc.outputs[i].dtype, outputs[i], index);
+        const double a = load_element(desc.outputs[i].dtype, apart.outputs[i].data(), index);
+        const double b = load_element(desc.outputs[i].dtype, outputs[i], index);
         EXPECT_TRUE(a == b || (std::isnan(a) && std::isnan(b)))
             << to_string(isa) << " " << to_string(desc) << " output " << i << " element " << index;
       });

@@ -2,78 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include <limits>
 
 #include "gregale/error.hpp"
+#include "kernels/element.hpp"
 #include "kernels/expression/expression_analysis.hpp"
 #include "kernels/kernels_test_support.hpp"
+#include "kernels/testing/fenced_for_tests.hpp"
 
 /// Runs a descriptor on every instruction set and holds it against the reference.
 namespace gregale::kernels::testing {
-
-/// Bytes that end at a page nobody may touch: reading one byte too far stops the test.
-class Fenced {
- public:
-  explicit Fenced(int64_t bytes, int fill = 0) : bytes_(bytes) {
-    const int64_t page = sysconf(_SC_PAGESIZE);
-    mapped_ = (bytes + page - 1) / page * page + page;
-    memory_ = static_cast<std::byte*>(
-        mmap(nullptr, static_cast<size_t>(mapped_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    mprotect(memory_ + mapped_ - page, static_cast<size_t>(page), PROT_NONE);
-    data_ = memory_ + mapped_ - page - bytes;
-    std::memset(data_, fill, static_cast<size_t>(bytes));
-  }
-  ~Fenced() { munmap(memory_, static_cast<size_t>(mapped_)); }
-  Fenced(const Fenced& other) : Fenced(other.bytes_) { std::memcpy(data_, other.data_, static_cast<size_t>(bytes_)); }
-  Fenced& operator=(const Fenced&) = delete;
-  std::byte* data() const { return data_; }
-  int64_t bytes() const { return bytes_; }
-
- private:
-  int64_t bytes_, mapped_;
-  std::byte *memory_, *data_;
-};
-
-inline double element(DType dtype, const void* data, int64_t index) {
-  switch (dtype) {
-    case DType::f64:
-      return static_cast<const double*>(data)[index];
-    case DType::f32:
-      return static_cast<double>(static_cast<const float*>(data)[index]);
-    case DType::bf16:
-      return static_cast<double>(to_f32(static_cast<const bf16*>(data)[index]));
-    case DType::f16:
-      return static_cast<double>(to_f32(static_cast<const f16*>(data)[index]));
-    default:
-      return (static_cast<const uint8_t*>(data)[index / 8] >> (index % 8)) & 1;
-  }
-}
-inline void set_element(DType dtype, void* data, int64_t index, double value) {
-  switch (dtype) {
-    case DType::f64:
-      static_cast<double*>(data)[index] = value;
-      break;
-    case DType::f32:
-      static_cast<float*>(data)[index] = static_cast<float>(value);
-      break;
-    case DType::bf16:
-      static_cast<bf16*>(data)[index] = to_bf16(static_cast<float>(value));
-      break;
-    case DType::f16:
-      static_cast<f16*>(data)[index] = to_f16(static_cast<float>(value));
-      break;
-    default: {
-      uint8_t& byte = static_cast<uint8_t*>(data)[index / 8];
-      const auto bit = static_cast<uint8_t>(1u << (index % 8));
-      byte = static_cast<uint8_t>(value != 0 ? byte | bit : byte & ~bit);
-    }
-  }
-}
 
 inline int64_t bits_of(DType dtype) { return dtype == DType::boolean ? 1 : 8 * size_of(dtype); }
 
@@ -140,7 +80,7 @@ inline Operands make_operands(const ExpressionDesc& desc, int64_t m, int64_t n, 
       double value = real(engine);
       if (draw.special && engine() % 4 == 0) value = specials[engine() % std::size(specials)];
       if (input.dtype == DType::boolean) value = engine() % 2;
-      set_element(input.dtype, operands.inputs.back().data(), index, value);
+      store_element(input.dtype, operands.inputs.back().data(), index, value);
     });
   }
   for (const ExpressionOperand& output : desc.outputs) {
@@ -228,8 +168,8 @@ inline void expect_near(const ExpressionDesc& desc, const Operands& got, const O
     }
     bool failed = false;
     each_element(desc.outputs[i], got.m, got.n, got.output_leading[i], [&](int64_t index) {
-      const double a = element(dtype, got.outputs[i].data(), index);
-      const double b = element(dtype, expected.outputs[i].data(), index);
+      const double a = load_element(dtype, got.outputs[i].data(), index);
+      const double b = load_element(dtype, expected.outputs[i].data(), index);
       if (failed || a == b || (std::isnan(a) && std::isnan(b))) return;
       double difference = std::fabs(a - b);
       if (std::isinf(a) || std::isinf(b)) {  // one step beyond the largest number

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cpuid.h>
 #include <immintrin.h>
 #include <signal.h>
 #include <ucontext.h>
@@ -245,8 +246,16 @@ class AmxEmulator {
   static inline std::array<std::atomic<int64_t>, kAmxOps> counts_{};
 };
 
+/// The CPU has tiles of its own, whether or not this process may use them: some tile instructions would then run
+/// natively and others be emulated.
+inline bool cpu_has_tiles() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & 1u << 24) != 0;
+}
+
 /// Why AMX kernels cannot be tested here, for GTEST_SKIP; null where they can. Their tails need AVX-512 with bf16.
 inline const char* amx_untestable() {
+  if (cpu_has_tiles() && !AmxEmulator::native()) return "this CPU has tiles, and the process may not use them";
   const Target target = Target::detect();
   return target.isa >= Isa::avx512 && target.features.avx512_bf16 ? nullptr
                                                                   : "this machine has no AVX-512 with bf16 (AMX "

@@ -25,8 +25,9 @@ using Xbyak::Reg64;
 using Xbyak::Tmm;
 
 /// FMA is all that the emulator's arithmetic needs.
-#define SKIP_WITHOUT_FMA() \
-  if (Target::detect().isa < Isa::avx2) GTEST_SKIP() << "this machine has no fused multiply-add"
+#define SKIP_WITHOUT_FMA()                                                                        \
+  if (Target::detect().isa < Isa::avx2) GTEST_SKIP() << "this machine has no fused multiply-add"; \
+  if (cpu_has_tiles() && !AmxEmulator::native()) GTEST_SKIP() << "this CPU has tiles the process may not use"
 
 struct Shape {
   int rows, colsb;
