@@ -11,9 +11,14 @@
 
 namespace gregale {
 
+namespace tile {
+class CompiledProgram;
+}
+
 struct CompileOptions {
   Target target = Target::detect();
   bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
+  bool fuse = true;      ///< run groups of operators as tile programs
 };
 
 /// A graph compiled for one target: steps over buffers in one planned arena. Immutable, so that several threads may
@@ -41,6 +46,16 @@ class Executable {
   int64_t arena_bytes() const;
   double flops() const;             ///< of one run, by the operators' own formulas
   int64_t reference_steps() const;  ///< steps that no lowering took
+  /// What runs, step by step.
+  struct Group {
+    std::string op, lowering;
+    double flops = 0;
+    int64_t operand_bytes = 0;             ///< operands and results, each once
+    const Graph* body = nullptr;           ///< of a fused group
+    const tile::CompiledProgram* program;  ///< null for kernels that are no tile programs
+    int32_t node = -1;                     ///< of graph(); -1 for copies
+  };
+  std::vector<Group> groups() const;
   /// A line with the totals and the instruction set, then one line a step: operator, lowering, result, buffer.
   std::string describe() const;
 

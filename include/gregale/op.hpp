@@ -5,6 +5,8 @@
 #include <complex>
 #include <functional>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,6 +15,13 @@
 #include "gregale/graph.hpp"
 
 namespace gregale {
+
+namespace kernels {
+class Expression;
+}
+namespace tile {
+class CompiledProgram;
+}
 
 /// What an operator implements: one OpDef, in one file of src/ops, is everything about that operator. The operator page
 /// of the docs, serialisation and the tests of every operator are derived from it.
@@ -56,11 +65,17 @@ class NodeView {
   const Tensor& tensor(std::string_view name) const;
   const Attributes& attributes() const { return *attributes_; }
   const std::vector<Graph>& regions() const { return *regions_; }
+  /// Whether an operand never changes, so that a lowering may ask for it in another form (Kernel::prepared).
+  bool is_constant(int64_t i) const {
+    return static_cast<size_t>(i) < constant_.size() && constant_[static_cast<size_t>(i)];
+  }
+  void set_constant(std::vector<bool> constant) { constant_ = std::move(constant); }
 
  private:
   const Attribute& attribute(std::string_view name) const;
   const OpDef* op_;
   std::vector<Type> inputs_, outputs_;
+  std::vector<bool> constant_;
   const Attributes* attributes_;
   const std::vector<Graph>* regions_;
 };
@@ -152,6 +167,16 @@ struct Kernel {
   int64_t thread_scratch_bytes = 0;  ///< a multiple of 64
   /// Pairs (output, input) that may share a buffer; the planner decides.
   std::vector<std::pair<int, int>> in_place;
+  /// Constant operands that are wanted in another form: `make` is called once when the program is planned, and the
+  /// kernel is handed its result, 64-byte aligned, in the operand's place.
+  struct Prepared {
+    int input = 0;
+    int64_t bytes = 0;
+    std::function<void(ThreadTeam&, const void* operand, void* prepared)> make;
+  };
+  std::vector<Prepared> prepared;
+  /// What the kernel moves and does, for the ledger; none for kernels that are no tile programs.
+  std::shared_ptr<const tile::CompiledProgram> program;
   /// Output 0 has exactly the bytes of input 0: the planner makes them one buffer and never runs the kernel.
   bool view = false;
 };
@@ -161,6 +186,13 @@ struct Kernel {
 struct Lowering {
   std::string name;
   std::function<Result<Kernel>(const NodeView&, const Target&)> make;
+};
+
+/// Elements of an array where they lie in memory: element (i, j, ...) at offset + i strides[0] + j strides[1] + ...
+struct StridedView {
+  Extents extents, strides;
+  int64_t offset = 0;
+  static StridedView dense(Extents extents);
 };
 
 struct Cost {
@@ -189,6 +221,13 @@ struct OpDef {
   std::string no_gradient;  ///< the reason why there is no `gradient`; exactly one of the two, unless `expand` serves
   std::function<std::vector<Value>(ExpandContext&)> expand;
   std::vector<Lowering> lowerings;
+  /// Operators of real floats that act on each element alone, or along the last axis: appends what the node computes to
+  /// an expression over tiles whose rows are lanes of that axis, from its operands' ids, and gives the result's id; -1
+  /// where this node cannot be said so. Booleans are masks there.
+  std::function<int32_t(kernels::Expression&, const NodeView&, const std::vector<int32_t>&)> express;
+  /// Operators that move nothing but the way elements are walked: the result as a view of operand 0's memory, nothing
+  /// where strides cannot say it. `operand_as_view` is the other way round, for those that lose no element.
+  std::function<std::optional<StridedView>(const NodeView&, const StridedView&)> result_as_view, operand_as_view;
   std::function<Cost(const NodeView&)> cost;  ///< none: bytes of operands and one flop an output element
   std::function<std::vector<Sample>()> samples;
   /// Relative tolerance of an f32 lowering against the reference, in units of f32 epsilon times the largest magnitude

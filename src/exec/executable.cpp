@@ -4,6 +4,7 @@
 
 #include "exec/plan.hpp"
 #include "gregale/error.hpp"
+#include "ir/inference.hpp"
 
 namespace gregale {
 
@@ -104,6 +105,27 @@ std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector
   std::vector<Tensor> outputs = make_outputs();
   run(context, inputs, outputs, state);
   return outputs;
+}
+
+std::vector<Executable::Group> Executable::groups() const {
+  std::vector<Group> groups;
+  for (const Step& step : plan_->steps) {
+    Group group;
+    group.op = step.op;
+    group.lowering = step.lowering;
+    group.program = step.kernel.program.get();
+    group.node = step.node;
+    if (step.node >= 0) {
+      const Node& node = graph().nodes()[static_cast<size_t>(step.node)];
+      const NodeView view = view_of(graph(), node);
+      group.flops = (node.op->cost ? node.op->cost(view) : default_cost(view)).flops;
+      if (node.op->name == "fused") group.body = &node.regions[0];
+    }
+    for (const auto& list : {step.inputs, step.outputs})
+      for (const int32_t s : list) group.operand_bytes += plan_->storages[static_cast<size_t>(s)].bytes;
+    groups.push_back(std::move(group));
+  }
+  return groups;
 }
 
 std::string Executable::describe() const {

@@ -217,7 +217,9 @@ class Planner {
     step.op = nd.op->name;
     step.lowering = choice.name;
     step.reference = choice.reference;
+    step.node = static_cast<int32_t>(n);
     for (Value v : nd.inputs) step.inputs.push_back(storage_of(v));
+    for (const Kernel::Prepared& wanted : choice.kernel.prepared) prepare(wanted, step);
     for (size_t k = 0; k < nd.outputs.size(); ++k) {
       const Root root = roots_[at(nd.outputs[k])];
       int32_t s = try_variable(n, static_cast<int>(k), root);
@@ -231,6 +233,20 @@ class Planner {
     }
     step.kernel = std::move(choice.kernel);
     add_step(std::move(step), n);
+  }
+
+  /// A constant operand in the form its kernel wants.
+  void prepare(const Kernel::Prepared& wanted, Step& step) {
+    int32_t& operand = step.inputs[static_cast<size_t>(wanted.input)];
+    GREGALE_ASSERT(plan_->storages[static_cast<size_t>(operand)].kind == Storage::Kind::constant);
+    Storage prepared;
+    prepared.kind = Storage::Kind::constant;
+    prepared.bytes = wanted.bytes;
+    prepared.constant = Tensor(DType::u8, Extents{wanted.bytes});
+    const auto team = make_thread_team(1, TeamKind::caller);
+    wanted.make(*team, plan_->storages[static_cast<size_t>(operand)].constant.data(), prepared.constant.data());
+    plan_->prepared_bytes += wanted.bytes;
+    operand = add_storage(std::move(prepared));
   }
 
   void add_step(Step step, int64_t time) {

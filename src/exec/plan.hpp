@@ -26,6 +26,7 @@ struct Step {
   int32_t scratch = -1;                  ///< storage, or none
   int64_t first_operand = 0;             ///< where its pointers stand in the run's table
   bool reference = false;
+  int32_t node = -1;  ///< of the graph; none for copies
 };
 
 /// Where data flows: every value of the graph has a storage; steps run in order over storages; inputs, outputs and
@@ -35,8 +36,9 @@ struct Executable::Plan {
   std::vector<Storage> storages;
   std::vector<Step> steps;
   int64_t operand_count = 0;
-  int64_t arena_bytes = 0;   ///< storages and scratch, without the table of pointers and the threads' scratch
-  int64_t thread_bytes = 0;  ///< scratch of one thread, which all steps use in turn
+  int64_t arena_bytes = 0;     ///< storages and scratch, without the table of pointers and the threads' scratch
+  int64_t thread_bytes = 0;    ///< scratch of one thread, which all steps use in turn
+  int64_t prepared_bytes = 0;  ///< constants in the form of their kernels, beside the graph's own
   double flops = 0;
   Isa isa = Isa::reference;  ///< what the kernels were made for
 };

@@ -81,6 +81,12 @@ NodeView view_of(const Graph& graph, const Node& node) {
   for (Value v : node.outputs) outputs.push_back(graph.type(v));
   NodeView view(*node.op, std::move(inputs), node.attributes, node.regions);
   view.set_outputs(std::move(outputs));
+  std::vector<bool> constant;
+  for (Value v : node.inputs) {
+    const int32_t producer = graph.producer(v);
+    constant.push_back(producer >= 0 && graph.nodes()[static_cast<size_t>(producer)].op->name == kConstantOp);
+  }
+  view.set_constant(std::move(constant));
   return view;
 }
 
@@ -101,6 +107,14 @@ const std::vector<double>& NodeView::reals(std::string_view n) const {
 }
 DType NodeView::dtype(std::string_view n) const { return get<DType>(attribute(n), *op_, n); }
 const Tensor& NodeView::tensor(std::string_view n) const { return get<Tensor>(attribute(n), *op_, n); }
+
+StridedView StridedView::dense(Extents extents) {
+  StridedView view;
+  view.strides.assign(extents.size(), 1);
+  for (size_t i = extents.size(); i-- > 1;) view.strides[i - 1] = view.strides[i] * extents[i];
+  view.extents = std::move(extents);
+  return view;
+}
 
 Cost default_cost(const NodeView& node, double flops_per_output) {
   Cost cost;

@@ -84,6 +84,17 @@ OpDef broadcast_definition(bool like) {
     });
   };
   d.gradient = [](GradientContext& c) { c.set_d_input(0, sum_to_like(c.graph(), c.d_output(), c.input(0))); };
+  d.result_as_view = [](const NodeView& node, const StridedView& x) -> std::optional<StridedView> {
+    StridedView y;
+    y.offset = x.offset;
+    y.extents = node.outputs()[0].shape.extents();
+    y.strides.assign(y.extents.size(), 0);
+    for (size_t i = 0; i < x.extents.size(); ++i) {
+      const size_t at = y.extents.size() - x.extents.size() + i;
+      if (x.extents[i] == y.extents[at]) y.strides[at] = x.strides[i];
+    }
+    return y;
+  };
   d.lowerings = {{"copy", broadcast_kernel}};
   d.cost = [](const NodeView& node) {
     Cost cost;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 
@@ -58,6 +59,11 @@ Lowering cast_lowering() {
 const OpDef& cast_op() {
   static const OpDef op = [] {
     OpDef d;
+    d.express = [](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) -> int32_t {
+      const DType from = node.input(0).dtype, to = node.outputs()[0].dtype;
+      if (!is_real_float(from) || !is_real_float(to) || from == DType::f64 || to == DType::f64) return -1;
+      return to == DType::f32 ? in[0] : e.round_to(to, in[0]);
+    };
     d.name = "cast";
     d.doc =
         "x in another dtype. To a narrower float: rounds to nearest even. From float to integer: truncates towards "

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "kernels/expression/expression_kernel.hpp"
+
 namespace gregale::ops {
 namespace {
 
@@ -60,6 +62,83 @@ const std::vector<std::pair<Extents, Extents>>& broadcast_samples() {
 }
 
 }  // namespace
+
+// --- expressions ---
+
+int32_t express_unary(kernels::Expression& e, kernels::UnaryOp op, int32_t x) {
+  using kernels::ExprOp;
+  using Op = kernels::UnaryOp;
+  switch (op) {
+    case Op::neg:
+      return e.apply(ExprOp::negate, x);
+    case Op::abs:
+      return e.apply(ExprOp::abs, x);
+    case Op::sign:
+      return e.apply(ExprOp::sign, x);
+    case Op::exp:
+      return e.apply(ExprOp::exp, x);
+    case Op::log:
+      return e.apply(ExprOp::log, x);
+    case Op::sqrt:
+      return e.apply(ExprOp::sqrt, x);
+    case Op::rsqrt:
+      return e.apply(ExprOp::reciprocal_sqrt, x);
+    case Op::reciprocal:
+      return e.apply(ExprOp::reciprocal, x);
+    case Op::square:
+      return e.apply(ExprOp::square, x);
+    case Op::sin:
+      return e.apply(ExprOp::sin, x);
+    case Op::cos:
+      return e.apply(ExprOp::cos, x);
+    case Op::tanh:
+      return e.apply(ExprOp::tanh, x);
+    case Op::sigmoid:
+      return e.apply(ExprOp::sigmoid, x);
+    case Op::erf:
+      return e.apply(ExprOp::erf, x);
+    case Op::relu:
+      return e.apply(ExprOp::relu, x);
+    case Op::gelu:
+      return e.gelu(x);
+    case Op::silu:
+      return e.silu(x);
+    case Op::softshrink:
+    case Op::add_scalar:
+    case Op::mul_scalar:
+      break;
+  }
+  return -1;
+}
+
+int32_t express_binary(kernels::Expression& e, kernels::BinaryOp op, int32_t a, int32_t b) {
+  using kernels::ExprOp;
+  using Op = kernels::BinaryOp;
+  switch (op) {
+    case Op::add:
+      return e.apply(ExprOp::add, a, b);
+    case Op::sub:
+      return e.apply(ExprOp::sub, a, b);
+    case Op::mul:
+      return e.apply(ExprOp::mul, a, b);
+    case Op::div:
+      return e.apply(ExprOp::div, a, b);
+    case Op::maximum:
+      return e.apply(ExprOp::max, a, b);
+    case Op::minimum:
+      return e.apply(ExprOp::min, a, b);
+    case Op::pow:
+      break;
+  }
+  return -1;
+}
+
+int32_t express_comparison(kernels::Expression& e, kernels::CompareOp op, int32_t a, int32_t b) {
+  using kernels::ExprOp;
+  constexpr ExprOp kOps[] = {ExprOp::equal,      ExprOp::not_equal, ExprOp::less,
+                             ExprOp::less_equal, ExprOp::greater,   ExprOp::greater_equal};
+  return e.apply(kOps[static_cast<size_t>(op)], a, b);
+}
 
 // --- lowerings ---
 
@@ -159,7 +238,12 @@ OpDef unary_op(UnarySpec spec) {
   op.gradient = [spec](GradientContext& c) {
     if (spec.gradient) c.set_d_input(0, spec.gradient(c.graph(), c.input(0), c.output(), c.d_output()));
   };
-  if (spec.kernel) op.lowerings = {unary_lowering(*spec.kernel)};
+  if (spec.kernel) {
+    op.lowerings = {unary_lowering(*spec.kernel)};
+    op.express = [kernel = *spec.kernel](kernels::Expression& e, const NodeView&, const std::vector<int32_t>& in) {
+      return express_unary(e, kernel, in[0]);
+    };
+  }
   op.cost = flops_cost(spec.flops);
   op.samples = [spec] {
     std::vector<Sample> samples;
@@ -205,6 +289,10 @@ OpDef binary_op(BinarySpec spec) {
     if (spec.d_a) c.set_d_input(0, reduce_like(g, spec.d_a(g, a, b, c.output(), c.d_output()), a));
     if (spec.d_b) c.set_d_input(1, reduce_like(g, spec.d_b(g, a, b, c.output(), c.d_output()), b));
   };
+  if (spec.kernel)
+    op.express = [kernel = *spec.kernel](kernels::Expression& e, const NodeView&, const std::vector<int32_t>& in) {
+      return express_binary(e, kernel, in[0], in[1]);
+    };
   if (spec.kernel)
     op.lowerings.push_back(binary_lowering(
         DType::f32, [op = *spec.kernel](Isa isa, ThreadTeam& team, int rank, const int64_t* extents, const void* a,
@@ -266,6 +354,10 @@ OpDef comparison_op(ComparisonSpec spec) {
            [&](int64_t l, int64_t r) { return int64_t{spec.integer(l ^ bits, r ^ bits)}; });
   };
   op.no_gradient = kNoGradientBoolean;
+  if (spec.kernel)
+    op.express = [kernel = *spec.kernel](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) {
+      return is_real_float(node.input(0).dtype) ? express_comparison(e, kernel, in[0], in[1]) : -1;
+    };
   if (spec.kernel)
     op.lowerings = {binary_lowering(
         DType::f32, [op = *spec.kernel](Isa isa, ThreadTeam& team, int rank, const int64_t* extents, const void* a,

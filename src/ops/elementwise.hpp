@@ -67,6 +67,11 @@ std::vector<Type> infer_part_of_complex(const NodeView& node);
 /// Gradient of maximum and minimum: d where the operand won, half of it where it tied, else 0.
 Value share_of_winner(Graph& g, Value won, Value tied, Value d);
 
+/// Appends the operation to an expression (OpDef::express); -1 where expressions have none.
+int32_t express_unary(kernels::Expression& e, kernels::UnaryOp op, int32_t x);
+int32_t express_binary(kernels::Expression& e, kernels::BinaryOp op, int32_t a, int32_t b);
+int32_t express_comparison(kernels::Expression& e, kernels::CompareOp op, int32_t a, int32_t b);
+
 /// A lowering for operators that give their operand's bytes back.
 Lowering copy_lowering();
 /// A lowering that runs a unary kernel on f32; `parameter` reads what else the kernel needs from the node.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
+#include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 
@@ -36,6 +37,9 @@ const OpDef& is_nan_op() {
                       };
                       return kernel;
                     }}};
+    d.express = [](kernels::Expression& e, const NodeView&, const std::vector<int32_t>& in) {
+      return e.apply(kernels::ExprOp::not_equal, in[0], in[0]);
+    };
     d.samples = [] {
       Tensor x = sample_uniform({3, 7}, 1);
       x.as<double>()[4] = x.as<double>()[20] = std::nan("");

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/expression/expression_kernel.hpp"
 #include "kernels/reduction/reduction.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
@@ -81,6 +82,17 @@ const OpDef& layer_norm_op() {
       const Value variance = mean(g, square(g, centred), {-1}, true);
       const Value normal = mul(g, centred, rsqrt(g, add(g, variance, c.node.real("epsilon"))));
       return std::vector<Value>{add(g, mul(g, normal, c.inputs[1]), c.inputs[2])};
+    };
+    d.express = [](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) {
+      using kernels::ExprOp;
+      const Type& x = node.input(0);
+      const auto share = e.constant(1 / static_cast<double>(x.shape[x.rank() - 1].value()));
+      const auto mean = e.apply(ExprOp::mul, e.apply(ExprOp::row_sum, in[0]), share);
+      const auto centred = e.apply(ExprOp::sub, in[0], mean);
+      const auto variance = e.apply(ExprOp::mul, e.apply(ExprOp::row_sum_squares, centred), share);
+      const auto scale =
+          e.apply(ExprOp::reciprocal_sqrt, e.apply(ExprOp::add, variance, e.constant(node.real("epsilon"))));
+      return e.apply(ExprOp::multiply_add, e.apply(ExprOp::mul, centred, scale), in[1], in[2]);
     };
     d.lowerings = {{"f32", lower}};
     d.cost = [](const NodeView& node) { return default_cost(node, 8); };

@@ -1,5 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
+#include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 
@@ -35,6 +36,9 @@ const OpDef& logical_not_op() {
                       kernel.in_place = in_place_pairs(node);
                       return kernel;
                     }}};
+    d.express = [](kernels::Expression& e, const NodeView&, const std::vector<int32_t>& in) {
+      return e.apply(kernels::ExprOp::mask_not, in[0]);
+    };
     d.samples = [] {
       return std::vector<Sample>{{.inputs = {sample_booleans({}, 1)}, .check_gradient = false},
                                  {.inputs = {sample_booleans({3, 7}, 2)}, .check_gradient = false}};

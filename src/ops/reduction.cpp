@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "kernels/expression/expression_kernel.hpp"
+
 namespace gregale::ops {
 
 std::vector<bool> reduced_axes(const NodeView& node) {
@@ -106,6 +108,20 @@ OpDef reduction_op(std::string name, std::string doc, kernels::ReduceOp kernel) 
   d.lowerings = {{"reduce", [kernel](const NodeView& node, const Target& target) {
                     return reduce_kernel(node, target, kernel, reduced_axes(node));
                   }}};
+  d.express = [kernel](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) -> int32_t {
+    using kernels::ExprOp;
+    using kernels::ReduceOp;
+    const std::vector<bool> reduced = reduced_axes(node);
+    const int64_t last = node.input(0).rank() - 1;
+    for (int64_t axis = 0; axis <= last; ++axis)
+      if (reduced[static_cast<size_t>(axis)] != (axis == last)) return -1;
+    if (last < 0 || !is_real_float(node.input(0).dtype)) return -1;
+    if (kernel == ReduceOp::max) return e.apply(ExprOp::row_max, in[0]);
+    if (kernel == ReduceOp::min) return e.apply(ExprOp::row_min, in[0]);
+    const int32_t sum = e.apply(ExprOp::row_sum, in[0]);
+    if (kernel == ReduceOp::sum) return sum;
+    return e.apply(ExprOp::mul, sum, e.constant(1 / static_cast<double>(node.input(0).shape[last].value())));
+  };
   d.cost = [](const NodeView& node) {
     Cost cost = default_cost(node, 0);
     cost.flops = static_cast<double>(node.input(0).shape.elements());

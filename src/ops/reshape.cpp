@@ -30,6 +30,42 @@ struct Count {
   }
 };
 
+/// The same elements in the same order with other extents, where strides can say it: runs of axes that lie evenly in
+/// memory are merged, then cut again.
+std::optional<StridedView> reshaped(const StridedView& x, const Extents& extents) {
+  StridedView merged;
+  for (size_t i = 0; i < x.extents.size(); ++i) {
+    if (x.extents[i] == 0) return {};
+    if (x.extents[i] == 1) continue;
+    if (!merged.extents.empty() && merged.strides.back() == x.strides[i] * x.extents[i]) {
+      merged.extents.back() *= x.extents[i];
+      merged.strides.back() = x.strides[i];
+    } else {
+      merged.extents.push_back(x.extents[i]);
+      merged.strides.push_back(x.strides[i]);
+    }
+  }
+  StridedView y;
+  y.offset = x.offset;
+  y.extents = extents;
+  y.strides.assign(extents.size(), 0);
+  size_t run = merged.extents.size();
+  int64_t left = 1, stride = 0;  // of the run at hand, from its end
+  for (size_t i = extents.size(); i-- > 0;) {
+    if (extents[i] == 1) continue;
+    if (left == 1) {
+      if (run == 0) return {};
+      left = merged.extents[--run];
+      stride = merged.strides[run];
+    }
+    if (left % extents[i] != 0) return {};
+    y.strides[i] = stride;
+    stride *= extents[i];
+    left /= extents[i];
+  }
+  return y;
+}
+
 std::vector<Type> infer(const NodeView& node) {
   const Type& x = node.input(0);
   const auto& shape = node.integers("shape");
@@ -107,6 +143,12 @@ const OpDef& reshape_op() {
     };
     d.gradient = [](GradientContext& c) {
       c.set_d_input(0, reshape(c.graph(), c.d_output(), c.type(c.input(0)).shape));
+    };
+    d.result_as_view = [](const NodeView& node, const StridedView& x) {
+      return reshaped(x, node.outputs()[0].shape.extents());
+    };
+    d.operand_as_view = [](const NodeView& node, const StridedView& y) {
+      return reshaped(y, node.input(0).shape.extents());
     };
     d.lowerings = {{"copy", make}};
     d.cost = cost_of_move;

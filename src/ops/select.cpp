@@ -1,5 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
+#include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 
@@ -74,6 +75,9 @@ const OpDef& select_op() {
       return std::vector<Type>{Type(node.input(1).dtype, broadcast(node.input(0).shape, values, "select"))};
     };
     d.reference = select_reference;
+    d.express = [](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) {
+      return is_real_float(node.input(1).dtype) ? e.apply(kernels::ExprOp::select, in[0], in[1], in[2]) : -1;
+    };
     d.gradient = [](GradientContext& c) {
       Graph& g = c.graph();
       const Value condition = c.input(0), d_y = c.d_output(), zero = scalar(g, c.type(d_y).dtype, 0);

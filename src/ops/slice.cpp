@@ -127,6 +127,16 @@ const OpDef& slice_op() {
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
+    d.result_as_view = [](const NodeView& node, const StridedView& x) -> std::optional<StridedView> {
+      StridedView y = x;
+      const std::vector<Range> ranges = ranges_of(node);
+      for (size_t i = 0; i < ranges.size(); ++i) {
+        y.offset += ranges[i].start * x.strides[i];
+        y.strides[i] *= ranges[i].step;
+        y.extents[i] = ranges[i].extent.value();
+      }
+      return y;
+    };
     d.lowerings = {{"strided", make}};
     d.cost = [](const NodeView& node) {
       return Cost{0, 2.0 * static_cast<double>(node.outputs()[0].bytes())};  // what is left out is not read

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
+#include "kernels/expression/expression_kernel.hpp"
 #include "kernels/reduction/reduction.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
@@ -54,6 +55,12 @@ const OpDef& softmax_op() {
                       kernel.in_place = {{0, 0}};
                       return kernel;
                     }}};
+    d.express = [](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) {
+      using kernels::ExprOp;
+      if (normalize_axis(node.integer("axis"), node.input(0).rank(), "softmax") != node.input(0).rank() - 1) return -1;
+      const auto p = e.apply(ExprOp::exp, e.apply(ExprOp::sub, in[0], e.apply(ExprOp::row_max, in[0])));
+      return e.apply(ExprOp::mul, p, e.apply(ExprOp::reciprocal, e.apply(ExprOp::row_sum, p)));
+    };
     d.cost = [](const NodeView& node) { return default_cost(node, 16); };
     d.samples = [] {
       const auto sample = [](Extents extents, int64_t axis, uint32_t stream) {

@@ -1,5 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
+#include "kernels/expression/expression_kernel.hpp"
 #include "kernels/reduction/reduction.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
@@ -21,6 +22,12 @@ const OpDef& softmax_gradient_op() {
       check_same_type(node, 0, 1);
       normalize_axis(node.integer("axis"), node.input(0).rank(), "softmax_gradient");
       return std::vector<Type>{node.input(0)};
+    };
+    d.express = [](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) {
+      using kernels::ExprOp;
+      if (normalize_axis(node.integer("axis"), node.input(0).rank(), "softmax") != node.input(0).rank() - 1) return -1;
+      const auto dot = e.apply(ExprOp::row_sum, e.apply(ExprOp::mul, in[1], in[0]));
+      return e.apply(ExprOp::mul, in[0], e.apply(ExprOp::sub, in[1], dot));
     };
     d.reference = [](ReferenceContext& c) {
       const auto &y = c.inputs[0].real(), &d_y = c.inputs[1].real();

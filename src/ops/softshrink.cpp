@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 
@@ -40,6 +41,12 @@ const OpDef& softshrink_op() {
     };
     d.lowerings = {unary_lowering(kernels::UnaryOp::softshrink,
                                   [](const NodeView& node) { return static_cast<float>(node.real("lambda")); })};
+    d.express = [](kernels::Expression& e, const NodeView& node, const std::vector<int32_t>& in) {
+      using kernels::ExprOp;
+      // x minus what lies within the dead zone; NaN minus anything is NaN.
+      const auto lambda = e.constant(node.real("lambda")), minus = e.constant(-node.real("lambda"));
+      return e.apply(ExprOp::sub, in[0], e.apply(ExprOp::max, e.apply(ExprOp::min, in[0], lambda), minus));
+    };
     d.samples = [] {
       // The kinks lie at +-0.5 and at 0; 1/16 is clear of both.
       std::vector<Sample> samples;

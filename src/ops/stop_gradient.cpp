@@ -15,6 +15,7 @@ const OpDef& stop_gradient_op() {
     d.infer = [](const NodeView& node) { return std::vector<Type>{node.input(0)}; };
     d.reference = [](ReferenceContext& c) { c.outputs[0].values = c.inputs[0].values; };
     d.gradient = [](GradientContext&) {};
+    d.result_as_view = d.operand_as_view = [](const NodeView&, const StridedView& view) { return std::optional(view); };
     d.lowerings = {copy_lowering()};
     d.cost = [](const NodeView& node) { return default_cost(node, 0); };
     d.samples = [] {

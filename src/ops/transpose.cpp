@@ -61,6 +61,24 @@ const OpDef& transpose_op() {
         inverse[static_cast<size_t>(permutation[i])] = static_cast<int64_t>(i);
       c.set_d_input(0, transpose(c.graph(), c.d_output(), std::move(inverse)));
     };
+    d.result_as_view = [](const NodeView& node, const StridedView& x) -> std::optional<StridedView> {
+      StridedView y;
+      y.offset = x.offset;
+      for (const int64_t axis : permutation_of(node)) {
+        y.extents.push_back(x.extents[static_cast<size_t>(axis)]);
+        y.strides.push_back(x.strides[static_cast<size_t>(axis)]);
+      }
+      return y;
+    };
+    d.operand_as_view = [](const NodeView& node, const StridedView& y) -> std::optional<StridedView> {
+      StridedView x = y;
+      const auto permutation = permutation_of(node);
+      for (size_t i = 0; i < permutation.size(); ++i) {
+        x.extents[static_cast<size_t>(permutation[i])] = y.extents[i];
+        x.strides[static_cast<size_t>(permutation[i])] = y.strides[i];
+      }
+      return x;
+    };
     d.lowerings = {{"tiles", make}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;

@@ -22,4 +22,8 @@ Graph drop_dead_nodes(const Graph& graph);
 /// Replaces every node that no lowering takes by what it stands for, where its operator has an expansion.
 Graph expand_composites(const Graph& graph, const Target& target);
 
+/// Puts operators into groups that run as one tile program each (operator `fused`), where that is possible and saves
+/// bytes between cache and memory. Symbolic graphs are left as they are.
+Graph fuse(const Graph& graph, const Target& target);
+
 }  // namespace gregale::passes

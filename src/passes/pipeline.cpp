@@ -37,6 +37,7 @@ Executable compile(const Graph& source, const CompileOptions& options) {
     graph = checked("constant folding", passes::fold_constants(graph));
     graph = checked("common subexpressions", passes::merge_common_subexpressions(graph));
     graph = checked("dead nodes", passes::drop_dead_nodes(graph));
+    if (options.fuse) graph = checked("fusion", passes::fuse(graph, options.target));
   }
   auto plan = make_plan(std::move(graph), options.target);
   const int64_t budget = options.target.memory_budget;

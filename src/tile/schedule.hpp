@@ -36,8 +36,8 @@ struct LoopDim {
   bool reduction = false;
 };
 
-inline constexpr int kMaxLoops = 12;
-inline constexpr int kMaxDims = 6;
+inline constexpr int kMaxLoops = 16;
+inline constexpr int kMaxDims = 12;
 
 /// The part of the iteration space one call of the body gets: per dim, where it begins and how much it covers (the
 /// step, or what is left of the extent).

@@ -2,77 +2,196 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "gregale/error.hpp"
 #include "kernels/contraction/contraction_kernel.hpp"
+#include "kernels/expression/expression_kernel.hpp"
+#include "kernels/layout/tile_layout.hpp"
+#include "tile/schedule.hpp"
 
+/// What one fused group of operators becomes: loops over calls of tile primitives. It is plain data, free of function
+/// pointers, so that it prints, parses, can be costed in closed form (tile/ledger.hpp) and could be emitted as C.
+///
+/// A program runs its *phases* one after another. A phase is a loop nest whose tasks run in parallel
+/// (tile/schedule.hpp has the schedule strings); in each step of it, its *stages* run one after another, each with
+/// loops of its own over what the phase's loops leave open, and the stage's *calls* inside. So intermediate results of
+/// a step live in *panels*, memory of one thread that stays in its cache, and never travel.
+///
+///     program "mlp" {
+///       dim a "rows" 16200 step 64
+///       dim b "hidden" 3072 step 64
+///       argument x f32 12441600
+///       panel h f32 196608
+///       ...
+///       phase "A" {
+///         stage "b" {
+///           contract f32 m=a n=b k=768 (x a*768 /768, w1 b*768 /64, h b /3072, b1 b :row) {out0 = ...}
+///         }
+///       }
+///     }
 namespace gregale::tile {
 
-/// What one fused group becomes: a loop nest over tile primitives. It holds descriptors, never function pointers, so
-/// that it prints, parses, can be costed in closed form and can be emitted as C.
-
-/// An extent in the graph's symbolic dims: constant + sum of coefficient * product of symbols, e.g. 64 * n.
-struct Extent {
-  struct Term {
-    int64_t coefficient = 1;
-    std::vector<std::string> symbols;
-  };
-  int64_t constant = 0;
-  std::vector<Term> terms;
-  int64_t bound = 0;  ///< greatest value, for planning
-};
-
-/// A named loop dimension with its tile sizes, outermost first.
-struct LoopDim {
+/// A named loop dimension: its extent, and the steps of the loops over it, outermost first, each a multiple of the
+/// next.
+struct Dim {
   std::string name;
-  Extent extent;
-  std::vector<int64_t> tiles;
+  int64_t extent = 0;
+  std::vector<int64_t> steps;
+  bool reduction = false;  ///< summed over: never parallel, in ascending order
+  bool operator==(const Dim&) const = default;
 };
 
-/// Where a buffer lives: the level whose bytes it costs.
-enum class Scope : uint8_t { storage, memory, l2_panel, l1_tile, accumulator };
+/// Where a buffer lives, which says whose bytes it costs.
+enum class Scope : uint8_t {
+  argument,  ///< the caller's memory: operands and results, numbered in the order of their declaration
+  memory,    ///< scratch that all threads see, filled by one phase and read by later ones
+  panel,     ///< scratch of one thread, meant to stay in its cache
+};
+const char* to_string(Scope scope);
 
 struct Buffer {
   std::string name;
-  Scope scope = Scope::memory;
+  Scope scope = Scope::argument;
   DType dtype = DType::f32;
-  std::vector<Extent> extents;
-  /// Component of an encoded value ("hi", "scales"); empty for dense.
-  std::string component;
+  int64_t elements = 0;
+  bool operator==(const Buffer&) const = default;
 };
 
-/// The part of a buffer one call touches: per buffer axis, an affine function of the loop dims and a length.
-struct Subset {
+/// The part of a buffer that a call works on begins at offset + sum over dims of stride * where the loops stand, and
+/// has `leading` elements from row to row. In panels, loops count from where the phase's loops stand, so that a step of
+/// the phase finds its data at the panel's beginning.
+struct Operand {
   int32_t buffer = 0;
-  struct Axis {
-    int64_t offset = 0;
-    std::vector<std::pair<int32_t, int64_t>> loop_strides;  ///< (loop dim, elements a step)
-    int64_t length = 1;
-  };
-  std::vector<Axis> axes;
+  int64_t offset = 0;
+  std::vector<int64_t> strides;  ///< a dim each, elements; missing ones are 0
+  int64_t leading = 0;
+  kernels::Broadcast broadcast = kernels::Broadcast::none;  ///< of expressions and epilogues
+  int64_t stride(int dim) const {
+    return dim < static_cast<int>(strides.size()) ? strides[static_cast<size_t>(dim)] : 0;
+  }
+  bool operator==(const Operand&) const = default;
 };
 
-/// One call of a tile primitive, or an explicit copy between scopes, at a depth of the nest.
+/// An extent of a call: what the loops over a dim give, or a constant.
+struct Size {
+  int64_t constant = 0;
+  int32_t dim = -1;
+  static Size of(int64_t value) { return {value, -1}; }
+  static Size along(int dim) { return {0, dim}; }
+  bool operator==(const Size&) const = default;
+};
+
+/// A condition on where the loops stand.
+struct When {
+  enum class Kind : uint8_t { always, first, last } kind = Kind::always;
+  int32_t dim = -1;  ///< the first or last step of the stage's loops over it
+  bool operator==(const When&) const = default;
+};
+
+/// c[m, n] (+)= epilogue(a[m, k] b[k, n]). Operands: a, b, c, then the epilogue's inputs from 1 on.
+struct Contract {
+  Size m, n, k;
+  kernels::Compute compute = kernels::Compute::f32;
+  kernels::Packing packing = kernels::Packing::plain;
+  bool trans_a = false, trans_b = false;
+  int64_t batch = 1, a_stride = 0, b_stride = 0;  ///< products summed in one call
+  /// The dim whose steps are summed over calls (none: -1): the first step begins a sum, the others add to c.
+  int32_t sum = -1;
+  bool accumulate = false;  ///< add to c in the first step, too
+  bool own_chain = true;    ///< each step's products are summed before c is added
+  kernels::Expression epilogue;
+  bool operator==(const Contract&) const = default;
+};
+
+/// An elementwise or reducing expression. Operands: inputs, then outputs.
+struct Express {
+  Size m, n;
+  DType compute = DType::f32;
+  kernels::Expression expression;
+  bool operator==(const Express&) const = default;
+};
+
+/// A copy, transpose or packing. Operands: source, destination. For packings, m is the contraction's k.
+struct Move {
+  Size m, n;
+  kernels::LayoutOp op = kernels::LayoutOp::copy;
+  bool trans = false;
+  int64_t width = 0;    ///< column_panels
+  bool stream = false;  ///< the destination is larger than the caches
+  bool operator==(const Move&) const = default;
+};
+
 struct Call {
-  enum class Kind : uint8_t { primitive, copy } kind = Kind::primitive;
-  int32_t descriptor = 0;
-  std::vector<Subset> operands;
-  int32_t depth = 0;  ///< how many loops surround it
+  std::variant<Contract, Express, Move> what;
+  std::vector<Operand> operands;
+  When when;
+  bool operator==(const Call&) const = default;
 };
 
-/// `schedule` orders, blocks and parallelises the loops: a letter a dim in nesting order, upper case in parallel,
-/// repeated once per tiling level (Georganas et al., "Harnessing deep learning and HPC kernels via high-level loop and
-/// tensor abstractions on CPU architectures", IPDPS 2024).
+struct Stage {
+  std::string loops;  ///< letters of dims, outermost first; sequential
+  std::vector<Call> calls;
+  bool operator==(const Stage&) const = default;
+};
+
+struct Phase {
+  std::string schedule;
+  std::vector<Stage> stages;
+  bool operator==(const Phase&) const = default;
+};
+
+inline constexpr int kMaxBuffers = 64;
+inline constexpr int kMaxOperands = 24;  ///< of a call
+
 struct TileProgram {
   std::string name;
-  std::vector<LoopDim> dims;
-  std::string schedule;
-  std::vector<std::variant<kernels::ContractionDesc, kernels::ExpressionDesc>> descriptors;
+  std::vector<Dim> dims;
   std::vector<Buffer> buffers;
-  std::vector<Call> calls;
+  std::vector<Phase> phases;
+  bool operator==(const TileProgram&) const = default;
+
+  // Builders' helpers; each returns the number of what it adds.
+  int32_t add_dim(std::string dim_name, int64_t extent, std::vector<int64_t> steps, bool reduction = false);
+  int32_t add_buffer(std::string buffer_name, Scope scope, DType dtype, int64_t elements);
+  char letter(int32_t dim) const { return static_cast<char>('a' + dim); }
 };
+
+/// The text form above; parse_program reads exactly what print writes (and any white space).
+std::string print(const TileProgram& program);
+/// Throws ErrorCode::corrupt_data with the line of what is wrong; what it returns is verified.
+TileProgram parse_program(const std::string& text);
+/// Throws ErrorCode::invalid_argument for what cannot run: undeclared dims and buffers, loops without steps, accesses
+/// beyond a buffer, a shared buffer written by tasks of which another writes or reads the same place.
+void verify(const TileProgram& program);
+
+/// What a call reads or writes of an operand: rectangles of a buffer.
+struct Access {
+  int32_t buffer = 0;
+  int32_t operand = 0;            ///< of the call
+  int64_t begin = 0;              ///< element
+  int64_t rows = 1, columns = 1;  ///< elements of a row that follow each other
+  int64_t leading = 0;            ///< elements from row to row
+  bool write = false, read = true;
+};
+/// Every access of a call with these sizes at these positions, in the order of its operands.
+struct CallSizes {
+  int64_t m = 0, n = 0, k = 0;
+};
+void accesses_of(const Call& call, const CallSizes& sizes, bool first_step, std::vector<Access>& accesses);
+/// The call's extents where the loops give `size` (a dim each).
+CallSizes sizes_of(const Call& call, const int64_t* size);
+
+/// Runs the program as it is written: loops in order, one call after another with the reference kernels, every tile of
+/// any size by the same code. The oracle of the executor. `arguments` are the argument buffers in order.
+void interpret(const TileProgram& program, const std::vector<void*>& arguments);
+
+/// Visits every call in the order of a sequential run: f(phase, stage, call, at): `at` has where the loops stand and
+/// how far they reach (a dim each), `outer` those of the phase's loops.
+using Visit = std::function<void(const Phase&, const Stage&, const Call&, const LoopIndex& at, const LoopIndex& outer)>;
+void walk(const TileProgram& program, const Visit& visit);
 
 }  // namespace gregale::tile

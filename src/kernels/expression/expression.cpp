@@ -161,6 +161,7 @@ std::string Expression::to_string() const {
   for (Id id : outputs_) ++uses[static_cast<size_t>(id)];
   std::vector<std::string> text(nodes_.size());
   std::string result;
+  int names = 0;
   for (size_t i = 0; i < nodes_.size(); ++i) {
     const Node& node = nodes_[i];
     std::string own;
@@ -181,8 +182,8 @@ std::string Expression::to_string() const {
         if (node.c >= 0) own += ", " + text[static_cast<size_t>(node.c)];
         own += ")";
         if (uses[i] > 1) {
-          result += fmt::format("{}t{} = {}", result.empty() ? "" : "; ", i, own);
-          own = fmt::format("t{}", i);
+          result += fmt::format("{}t{} = {}", result.empty() ? "" : "; ", names, own);
+          own = fmt::format("t{}", names++);
         }
     }
     text[i] = std::move(own);

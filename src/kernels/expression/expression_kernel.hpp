@@ -100,8 +100,11 @@ class Expression {
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Id>& outputs() const { return outputs_; }
   bool operator==(const Expression&) const = default;
-  /// "out0 = add(in0, mul(in1, 0.5))", the form of logs and of tile programs.
+  /// "out0 = add(in0, mul(in1, 0.5))", the form of logs and of tile programs. Values used more than once are named t0,
+  /// t1, ... first, separated by "; ".
   std::string to_string() const;
+  /// Reads what to_string writes; the error says where it stopped.
+  static Result<Expression> parse(const std::string& text);
 
   // Common composites.
   Id gelu(Id x);       ///< x / 2 * (1 + erf(x / sqrt 2))

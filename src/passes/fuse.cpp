@@ -1,0 +1,415 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/log.hpp"
+#include "gregale/error.hpp"
+#include "gregale/op.hpp"
+#include "gregale/ops.hpp"
+#include "ir/core_ops.hpp"
+#include "ir/inference.hpp"
+#include "passes/passes.hpp"
+#include "tile/ledger.hpp"
+#include "tile/lower_region.hpp"
+
+// Groups grow as in DNNFusion (Niu et al., PLDI 2021): around operators whose results stay small, as long as the group
+// has a tile program, its quotient graph stays acyclic, and the bytes it moves fall. Products join products, which its
+// table forbids, where the prediction says so.
+namespace gregale::passes {
+namespace {
+
+using Group = std::set<int32_t>;
+
+constexpr int64_t kMostElements = int64_t{1} << 40;  // beyond any memory; the plan will say so
+
+class Fuser {
+ public:
+  Fuser(const Graph& graph, const Target& target) : g_(graph), target_(target) {
+    const size_t n = graph.nodes().size();
+    group_of_.assign(n, -1);
+    users_.resize(static_cast<size_t>(graph.value_count()));
+    for (size_t i = 0; i < n; ++i)
+      for (const Value v : graph.nodes()[i].inputs)
+        users_[static_cast<size_t>(v.id)].push_back(static_cast<int32_t>(i));
+    is_output_.assign(static_cast<size_t>(graph.value_count()), false);
+    for (const Value v : graph.outputs()) is_output_[static_cast<size_t>(v.id)] = true;
+  }
+
+  Graph run() {
+    grow_products();
+    grow_expressions();
+    join_chains();
+    absorb_moves();
+    return rebuild();
+  }
+
+ private:
+  const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
+  const std::vector<int32_t>& users(Value v) const { return users_[static_cast<size_t>(v.id)]; }
+  bool is_product(int32_t n) const { return node(n).op->name == "matmul"; }
+  bool moves(int32_t n) const { return static_cast<bool>(node(n).op->result_as_view); }
+  static bool is_small_float(DType d) { return d == DType::f32 || d == DType::bf16 || d == DType::f16; }
+
+  bool is_expression(int32_t n) const {
+    const Node& nd = node(n);
+    if (!nd.op->express || nd.outputs.size() != 1) return false;
+    const Type& t = g_.type(nd.outputs[0]);
+    if (!t.shape.is_constant() || t.shape.elements() == 0) return false;
+    for (const Value v : nd.inputs)
+      if (g_.type(v).shape.is_constant() && g_.type(v).shape.elements() > kMostElements) return false;
+    return is_small_float(t.dtype) || t.dtype == DType::boolean;
+  }
+
+  bool is_scalar_constant(Value v) const {
+    const int32_t p = g_.producer(v);
+    if (p < 0 || node(p).op->name != kConstantOp) return false;
+    const Tensor& t = std::get<Tensor>(node(p).attributes.at("value"));
+    return t.size() == 1 && is_real_float(t.dtype());
+  }
+
+  // --- what a group is as a graph of its own ---
+
+  struct Region {
+    Graph body{"group"};
+    std::vector<Value> inputs, outputs;  ///< of the outer graph
+    std::vector<bool> constant;
+  };
+
+  /// The group's body. Operators that only move elements of its operands are taken in where they can be strides.
+  Region region_of(const Group& group) const {
+    Region r;
+    std::map<int32_t, Value> inside;
+    r.body = Graph(name_of(group));
+    const auto add_input = [&](Value v) {
+      if (inside.count(v.id) > 0) return;
+      if (is_scalar_constant(v)) {
+        inside[v.id] = r.body.constant(std::get<Tensor>(node(g_.producer(v)).attributes.at("value")));
+        return;
+      }
+      inside[v.id] = r.body.add_input(fmt::format("x{}", r.inputs.size()), g_.type(v));
+      r.inputs.push_back(v);
+      const int32_t p = g_.producer(v);
+      r.constant.push_back(p >= 0 && node(p).op->name == kConstantOp);
+    };
+    for (const int32_t n : group)
+      for (const Value v : node(n).inputs) {
+        const int32_t p = g_.producer(v);
+        if (p < 0 || group.count(p) == 0) add_input(v);
+      }
+    for (const int32_t n : group) {
+      const Node& nd = node(n);
+      std::vector<Value> in;
+      for (const Value v : nd.inputs) in.push_back(inside.at(v.id));
+      const std::vector<Value> out = r.body.add(*nd.op, in, nd.attributes, nd.regions);
+      for (size_t i = 0; i < out.size(); ++i) inside[nd.outputs[i].id] = out[i];
+    }
+    std::vector<Value> outputs;
+    for (const int32_t n : group)
+      for (const Value v : node(n).outputs) {
+        bool outside = is_output_[static_cast<size_t>(v.id)];
+        for (const int32_t u : users(v)) outside |= group.count(u) == 0;
+        if (!outside) continue;
+        outputs.push_back(inside.at(v.id));
+        r.outputs.push_back(v);
+      }
+    r.body.set_outputs(outputs);
+    return r;
+  }
+
+  std::string name_of(const Group& group) const {
+    std::string name;
+    int more = 0;
+    for (const int32_t n : group) {
+      if (moves(n)) continue;
+      if (name.size() > 40) {
+        ++more;
+        continue;
+      }
+      name += (name.empty() ? "" : " ") + node(n).op->name;
+    }
+    return more == 0 ? name : fmt::format("{} and {} more", name, more);
+  }
+
+  /// Predicted bytes between memory and the cache, or nothing where the group has no tile program.
+  std::optional<double> bytes_of(const Group& group, std::string* why = nullptr) const {
+    const Region r = region_of(group);
+    auto lowered = tile::lower_region(r.body, target_, r.constant);
+    if (!lowered) {
+      if (why != nullptr) *why = lowered.error().what();
+      return {};
+    }
+    return tile::predict(lowered.value().program, target_).bytes;
+  }
+
+  /// No path leaves the group and comes back, groups taken as one node each.
+  bool is_acyclic(const Group& group) const {
+    const int32_t last = *group.rbegin();
+    std::set<int32_t> seen;
+    std::vector<int32_t> open;
+    const auto leave = [&](int32_t n, bool from_group) {
+      for (const Value v : node(n).outputs)
+        for (const int32_t u : users(v)) {
+          if (group.count(u) > 0) {
+            if (!from_group) return false;
+            continue;
+          }
+          if (seen.insert(u).second) open.push_back(u);
+          const int32_t other = group_of_[static_cast<size_t>(u)];
+          if (other >= 0)
+            for (const int32_t m : groups_[static_cast<size_t>(other)])
+              if (group.count(m) == 0 && seen.insert(m).second) open.push_back(m);
+        }
+      return true;
+    };
+    for (const int32_t n : group)
+      if (!leave(n, true)) return false;
+    while (!open.empty()) {
+      const int32_t n = open.back();
+      open.pop_back();
+      if (n > last && group_of_[static_cast<size_t>(n)] < 0) continue;  // what comes later leads nowhere back
+      if (!leave(n, false)) return false;
+    }
+    return true;
+  }
+
+  int32_t make_group(Group group) {
+    for (const int32_t n : group) {
+      const int32_t old = group_of_[static_cast<size_t>(n)];
+      if (old >= 0) groups_[static_cast<size_t>(old)].erase(n);
+      group_of_[static_cast<size_t>(n)] = static_cast<int32_t>(groups_.size());
+    }
+    groups_.push_back(std::move(group));
+    return static_cast<int32_t>(groups_.size()) - 1;
+  }
+
+  // --- growing ---
+
+  bool has_whole_rows(int32_t n) const {
+    const Node& nd = node(n);
+    return nd.op->name == "softmax" || nd.op->name == "softmax_gradient" || nd.op->name == "layer_norm" ||
+           nd.attributes.count("keep_dims") > 0;
+  }
+
+  /// A product takes the elementwise operators behind it as its epilogue, as long as nobody else wants the values
+  /// between.
+  void grow_products() {
+    for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+      if (!is_product(n) || !is_small_float(g_.type(node(n).outputs[0]).dtype)) continue;
+      Group group{n};
+      if (!bytes_of(group)) continue;
+      Value v = node(n).outputs[0];
+      const Shape shape = g_.type(v).shape;
+      for (;;) {
+        if (is_output_[static_cast<size_t>(v.id)] || users(v).size() != 1) break;
+        const int32_t u = users(v)[0];
+        if (!is_expression(u) || has_whole_rows(u) || group_of_[static_cast<size_t>(u)] >= 0) break;
+        if (g_.type(node(u).outputs[0]).shape != shape) break;
+        Group larger = group;
+        larger.insert(u);
+        if (!is_acyclic(larger) || !bytes_of(larger)) break;
+        group = std::move(larger);
+        v = node(u).outputs[0];
+      }
+      make_group(std::move(group));
+    }
+  }
+
+  /// Expressions join the expressions that make their operands.
+  void grow_expressions() {
+    for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+      if (!is_expression(n) || group_of_[static_cast<size_t>(n)] >= 0) continue;
+      Group group{n};
+      bool possible = bytes_of(group).has_value();
+      for (const Value v : node(n).inputs) {
+        const int32_t p = g_.producer(v);
+        if (p < 0 || !is_expression(p)) continue;
+        const int32_t other = group_of_[static_cast<size_t>(p)];
+        Group larger = group;
+        if (other >= 0) {
+          const Group& joined = groups_[static_cast<size_t>(other)];
+          if (std::any_of(joined.begin(), joined.end(), [&](int32_t m) { return is_product(m); })) continue;
+          larger.insert(joined.begin(), joined.end());
+        } else {
+          larger.insert(p);  // a comparison alone has no program, with its user it has
+        }
+        constexpr size_t kMostNodes = 48;
+        if (larger.size() > kMostNodes || !is_acyclic(larger) || !bytes_of(larger)) continue;
+        group = std::move(larger);
+        possible = true;
+      }
+      if (possible) make_group(std::move(group));
+    }
+  }
+
+  /// The groups whose results a group reads as rows: an expression in front of a product, a product in front of an
+  /// expression or of another product. They are joined where that saves bytes.
+  void join_chains() {
+    for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+      if (!is_product(n)) continue;
+      const int32_t mine = group_of_[static_cast<size_t>(n)];
+      if (mine < 0) continue;
+      // What makes a: an expression of whole rows, and the product before it.
+      const Group group = groups_[static_cast<size_t>(mine)];
+      const int32_t maker = g_.producer(node(n).inputs[0]);
+      if (maker < 0) continue;
+      const int32_t first = group_of_[static_cast<size_t>(maker)];
+      if (first < 0 || first == mine) continue;
+      Group chain = groups_[static_cast<size_t>(first)];
+      double apart = bytes_of(group).value_or(0) + bytes_of(chain).value_or(0);
+      const auto consider = [&] {
+        Group larger = group;
+        larger.insert(chain.begin(), chain.end());
+        if (!is_acyclic(larger)) return false;
+        std::string why;
+        const auto together = bytes_of(larger, &why);
+        if (log_enabled("passes"))
+          log_line("passes", fmt::format("chain '{}': {}", name_of(larger),
+                                         together ? fmt::format("{:.4g} bytes together, {:.4g} apart: {}", *together,
+                                                                apart, *together < apart ? "joined" : "left")
+                                                  : why));
+        if (!together || *together >= apart) return false;
+        make_group(std::move(larger));
+        return true;
+      };
+      // The longest chain first: through the expression to the product in front of it.
+      Group longer = chain;
+      double longer_apart = apart;
+      const bool expression = std::none_of(chain.begin(), chain.end(), [&](int32_t m) { return is_product(m); });
+      if (expression) {
+        for (const int32_t m : chain)
+          for (const Value v : node(m).inputs) {
+            const int32_t p = g_.producer(v);
+            if (p < 0 || chain.count(p) > 0) continue;
+            const int32_t other = group_of_[static_cast<size_t>(p)];
+            if (other < 0 || other == mine || other == first) continue;
+            const Group& before = groups_[static_cast<size_t>(other)];
+            if (before.empty() || longer.count(*before.begin()) > 0) continue;
+            if (std::none_of(before.begin(), before.end(), [&](int32_t k) { return is_product(k); })) continue;
+            longer.insert(before.begin(), before.end());
+            longer_apart += bytes_of(before).value_or(0);
+          }
+      }
+      if (longer.size() > chain.size()) {
+        std::swap(chain, longer);
+        std::swap(apart, longer_apart);
+        if (consider()) continue;
+        std::swap(chain, longer);
+        std::swap(apart, longer_apart);
+      }
+      consider();
+    }
+  }
+
+  /// Operators that move elements become strides: of what a group reads (each reader takes its own), or of what it
+  /// writes.
+  void absorb_moves() {
+    for (auto n = static_cast<int32_t>(g_.nodes().size()); n-- > 0;) {
+      if (!moves(n) || group_of_[static_cast<size_t>(n)] >= 0) continue;
+      const Value v = node(n).outputs[0];
+      if (is_output_[static_cast<size_t>(v.id)] || users(v).empty()) continue;
+      // All readers must take it, or it is done all the same.
+      const std::vector<int32_t> readers = users(v);
+      std::set<int32_t> into;
+      bool all = true;
+      for (const int32_t u : readers) {
+        const int32_t other = group_of_[static_cast<size_t>(u)];
+        all &= other >= 0;
+        if (other >= 0) into.insert(other);
+      }
+      if (!all || into.size() != 1) continue;
+      Group larger = groups_[static_cast<size_t>(*into.begin())];
+      larger.insert(n);
+      if (!is_acyclic(larger) || !bytes_of(larger)) continue;
+      groups_[static_cast<size_t>(*into.begin())] = larger;
+      group_of_[static_cast<size_t>(n)] = *into.begin();
+    }
+    for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+      if (!moves(n) || group_of_[static_cast<size_t>(n)] >= 0 || !node(n).op->operand_as_view) continue;
+      const Value v = node(n).inputs[0];
+      const int32_t maker = g_.producer(v);
+      if (maker < 0 || is_output_[static_cast<size_t>(v.id)] || users(v).size() != 1) continue;
+      const int32_t other = group_of_[static_cast<size_t>(maker)];
+      if (other < 0) continue;
+      Group larger = groups_[static_cast<size_t>(other)];
+      larger.insert(n);
+      if (!is_acyclic(larger) || !bytes_of(larger)) continue;
+      groups_[static_cast<size_t>(other)] = larger;
+      group_of_[static_cast<size_t>(n)] = other;
+    }
+  }
+
+  // --- the new graph ---
+
+  Graph rebuild() const {
+    // Units (groups, and nodes that are in none) in an order in which operands precede uses.
+    const auto count = static_cast<int32_t>(g_.nodes().size());
+    std::vector<int32_t> unit(static_cast<size_t>(count));
+    for (int32_t n = 0; n < count; ++n) {
+      const int32_t group = group_of_[static_cast<size_t>(n)];
+      unit[static_cast<size_t>(n)] = group >= 0 ? count + group : n;
+    }
+    std::map<int32_t, std::vector<int32_t>> members;
+    for (int32_t n = 0; n < count; ++n) members[unit[static_cast<size_t>(n)]].push_back(n);
+    std::vector<int32_t> order;
+    std::set<int32_t> done;
+    const std::function<void(int32_t)> visit = [&](int32_t u) {
+      if (!done.insert(u).second) return;
+      for (const int32_t n : members.at(u))
+        for (const Value v : node(n).inputs) {
+          const int32_t p = g_.producer(v);
+          if (p >= 0 && unit[static_cast<size_t>(p)] != u) visit(unit[static_cast<size_t>(p)]);
+        }
+      order.push_back(u);
+    };
+    // State must stay in order: nodes that are in no group are visited in theirs.
+    for (int32_t n = 0; n < count; ++n) visit(unit[static_cast<size_t>(n)]);
+
+    Graph out(g_.name());
+    std::vector<Value> copy(static_cast<size_t>(g_.value_count()));
+    for (const Value v : g_.inputs()) copy[static_cast<size_t>(v.id)] = out.add_input(g_.name_of(v), g_.type(v));
+    for (const Variable& v : g_.variables()) out.add_variable(v.name, v.type);
+    const OpDef& fused = ops::standard_ops().at("fused");
+    for (const int32_t u : order) {
+      const auto mapped = [&](const std::vector<Value>& values) {
+        std::vector<Value> to;
+        for (const Value v : values) to.push_back(copy[static_cast<size_t>(v.id)]);
+        return to;
+      };
+      if (u >= count) {
+        const Group group(members.at(u).begin(), members.at(u).end());
+        const Region r = region_of(group);
+        const std::vector<Value> results = out.add(fused, mapped(r.inputs), {}, {r.body});
+        for (size_t i = 0; i < results.size(); ++i) copy[static_cast<size_t>(r.outputs[i].id)] = results[i];
+        continue;
+      }
+      const Node& nd = node(u);
+      const std::vector<Value> results = out.add(*nd.op, mapped(nd.inputs), nd.attributes, nd.regions);
+      for (size_t i = 0; i < results.size(); ++i) copy[static_cast<size_t>(nd.outputs[i].id)] = results[i];
+    }
+    std::vector<Value> outputs;
+    for (const Value v : g_.outputs()) outputs.push_back(copy[static_cast<size_t>(v.id)]);
+    out.set_outputs(outputs, g_.output_names());
+    return out;
+  }
+
+  const Graph& g_;
+  const Target& target_;
+  std::vector<int32_t> group_of_;
+  std::vector<Group> groups_;
+  std::vector<std::vector<int32_t>> users_;
+  std::vector<bool> is_output_;
+};
+
+}  // namespace
+
+Graph fuse(const Graph& graph, const Target& target) {
+  for (const Value v : graph.inputs())
+    if (!graph.type(v).shape.is_constant()) return graph;
+  return Fuser(graph, target).run();
+}
+
+}  // namespace gregale::passes

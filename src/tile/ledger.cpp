@@ -1,0 +1,338 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tile/ledger.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <tuple>
+
+#include "tile/cut.hpp"
+
+namespace gregale::tile {
+namespace {
+
+/// One operand as the formula sees it: what a part of the program touches of it, and what that moves.
+struct Use {
+  const Operand* operand = nullptr;
+  bool panel = false;
+  bool read = false, write = false;
+  double touched = 0;  ///< distinct bytes
+  double moved = 0;    ///< bytes loaded, if everything else stayed out of the way no more than it does
+};
+
+/// Operands that walk a buffer in the same way are one.
+using Key = std::tuple<int32_t, int64_t, std::vector<int64_t>, int64_t, bool>;
+using Uses = std::map<Key, Use>;
+
+double sum_touched(const Uses& uses) {
+  double total = 0;
+  for (const auto& [key, use] : uses) total += use.touched;
+  return total;
+}
+
+class Prediction {
+ public:
+  Prediction(const TileProgram& program, const Target& target)
+      : p_(program), cache_(static_cast<double>(target.l2_bytes)), cores_(target.cores) {}
+
+  Traffic run() {
+    Traffic traffic;
+    double touched = 0;
+    std::map<int32_t, Use> by_buffer;  // of the whole program
+    std::vector<std::pair<double, Uses>> phases;
+    for (const Phase& phase : p_.phases) {
+      double threads = 1;
+      Uses uses = of_phase(phase, threads);
+      touched += sum_touched(uses);
+      phases.emplace_back(threads, std::move(uses));
+    }
+    // Where all of it fits, a buffer is loaded once whatever the phases do.
+    const bool fits = phases.size() > 1 && touched <= cache_;
+    for (const auto& [threads, uses] : phases)
+      for (const auto& [key, use] : uses) {
+        const double bytes = threads * ((use.read ? use.moved : 0) + (use.write ? use.moved : 0));
+        if (!fits) {
+          traffic.bytes += bytes;
+          continue;
+        }
+        Use& all = by_buffer[std::get<0>(key)];
+        all.read |= use.read;
+        all.write |= use.write;
+        all.moved = std::max(all.moved, threads * use.moved);
+      }
+    for (const auto& [buffer, use] : by_buffer) {
+      const bool made_here = p_.buffers[static_cast<size_t>(buffer)].scope != Scope::argument;
+      traffic.bytes += (use.write ? use.moved : 0) + (use.read && !(use.write && made_here) ? use.moved : 0);
+    }
+    traffic.least = least();
+    walk_flops(traffic);
+    return traffic;
+  }
+
+ private:
+  struct Loop {
+    int dim = 0;
+    double trips = 1;
+  };
+
+  /// Loops of a schedule with their (fractional) trip counts, given how many loops of each dim stand outside.
+  std::vector<Loop> loops_of(const std::string& text, std::vector<size_t>& used) const {
+    std::vector<Loop> loops;
+    for (const char c : text) {
+      if (std::isalpha(static_cast<unsigned char>(c)) == 0) continue;
+      const int d = std::tolower(static_cast<unsigned char>(c)) - 'a';
+      const Dim& dim = p_.dims[static_cast<size_t>(d)];
+      const size_t level = used[static_cast<size_t>(d)]++;
+      const auto span = static_cast<double>(level == 0 ? dim.extent : std::min(dim.extent, dim.steps[level - 1]));
+      loops.push_back({d, std::max(1.0, span / static_cast<double>(dim.steps[level]))});
+    }
+    return loops;
+  }
+
+  /// Sizes of a whole (not a tail) call.
+  CallSizes whole_sizes(const Call& call, const std::vector<size_t>& used) const {
+    int64_t size[kMaxDims] = {};
+    for (size_t d = 0; d < p_.dims.size(); ++d)
+      size[d] = used[d] == 0 ? p_.dims[d].extent : std::min(p_.dims[d].extent, p_.dims[d].steps.back());
+    return sizes_of(call, size);
+  }
+
+  Uses of_call(const Call& call, const std::vector<size_t>& used) const {
+    std::vector<Access> accesses;
+    const auto* contract = std::get_if<Contract>(&call.what);
+    const bool sums =
+        contract != nullptr && contract->sum >= 0 &&
+        p_.dims[static_cast<size_t>(contract->sum)].extent > p_.dims[static_cast<size_t>(contract->sum)].steps.back();
+    accesses_of(call, whole_sizes(call, used), !sums, accesses);
+    Uses uses;
+    for (const Access& a : accesses) {
+      const Operand& o = call.operands[static_cast<size_t>(a.operand)];
+      const Buffer& b = p_.buffers[static_cast<size_t>(o.buffer)];
+      Key key{o.buffer, a.begin, o.strides, o.leading, o.broadcast != kernels::Broadcast::none};
+      std::get<2>(key).resize(p_.dims.size(), 0);
+      Use& use = uses[key];
+      use.operand = &o;
+      use.panel = b.scope == Scope::panel;
+      // The first step of a sum does not read, the others find c where they left it.
+      use.read |= a.read && !(sums && a.write);
+      use.write |= a.write;
+      use.touched = use.moved = static_cast<double>(a.rows * a.columns * size_of(b.dtype));
+    }
+    return uses;
+  }
+
+  /// What two parts touch that run one after another.
+  void join(Uses& all, const Uses& more) const {
+    const double both = sum_touched(all) + sum_touched(more);
+    for (const auto& [key, use] : more) {
+      const auto [found, fresh] = all.emplace(key, use);
+      if (fresh) continue;
+      Use& mine = found->second;
+      // Made by the first part and still there: the second does not load it.
+      const bool made = mine.write && !mine.read && both <= cache_;
+      mine.read |= use.read && !made;
+      mine.write |= use.write;
+      mine.touched = std::max(mine.touched, use.touched);
+      mine.moved = both <= cache_ ? std::max(mine.moved, use.moved) : mine.moved + use.moved;
+    }
+  }
+
+  void around(Uses& uses, const Loop& loop, bool phase) const {
+    const double once = sum_touched(uses);
+    for (auto& [key, use] : uses) {
+      const bool moves = use.operand->stride(loop.dim) != 0 && !(phase && use.panel);
+      if (moves) use.touched *= loop.trips;
+      if (moves || once > cache_) use.moved *= loop.trips;
+    }
+  }
+
+  Uses of_phase(const Phase& phase, double& threads) const {
+    std::vector<size_t> used(p_.dims.size(), 0);
+    std::vector<Loop> outer = loops_of(phase.schedule, used);
+    Uses all;
+    for (const Stage& stage : phase.stages) {
+      std::vector<size_t> inner_used = used;
+      const std::vector<Loop> inner = loops_of(stage.loops, inner_used);
+      Uses uses;
+      for (const Call& call : stage.calls) join(uses, of_call(call, inner_used));
+      for (auto loop = inner.rbegin(); loop != inner.rend(); ++loop) around(uses, *loop, false);
+      join(all, uses);
+    }
+    // Each thread has its share of the outermost loops and a cache of its own.
+    const bool parallel = std::any_of(phase.schedule.begin(), phase.schedule.end(),
+                                      [](char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; });
+    double left = parallel ? cores_ : 1;
+    for (Loop& loop : outer) {
+      const double share = std::min(left, loop.trips);
+      loop.trips /= share;
+      threads *= share;
+      left /= share;
+    }
+    for (auto loop = outer.rbegin(); loop != outer.rend(); ++loop) around(all, *loop, true);
+    return all;
+  }
+
+  /// Each argument once, by what its operands touch of it at most.
+  double least() const {
+    std::map<int32_t, std::pair<double, double>> buffers;  // read, written
+    for (const Phase& phase : p_.phases) {
+      std::vector<size_t> used(p_.dims.size(), 0);
+      const std::vector<Loop> outer = loops_of(phase.schedule, used);
+      for (const Stage& stage : phase.stages) {
+        std::vector<size_t> inner_used = used;
+        const std::vector<Loop> inner = loops_of(stage.loops, inner_used);
+        for (const Call& call : stage.calls)
+          for (const auto& [key, use] : of_call(call, inner_used)) {
+            const Buffer& b = p_.buffers[static_cast<size_t>(std::get<0>(key))];
+            if (b.scope != Scope::argument) continue;
+            double bytes = use.touched;
+            for (const auto& loops : {outer, inner})
+              for (const Loop& loop : loops)
+                if (use.operand->stride(loop.dim) != 0) bytes *= loop.trips;
+            bytes = std::min(bytes, static_cast<double>(b.elements * size_of(b.dtype)));
+            auto& [read, written] = buffers[std::get<0>(key)];
+            if (use.read) read = std::max(read, bytes);
+            if (use.write) written = std::max(written, bytes);
+          }
+      }
+    }
+    double total = 0;
+    // What the program itself writes it need not load.
+    for (const auto& [buffer, bytes] : buffers) total += bytes.second > 0 ? bytes.second : bytes.first;
+    return total;
+  }
+
+  void walk_flops(Traffic& traffic) const {
+    for (const Phase& phase : p_.phases) {
+      std::vector<size_t> used(p_.dims.size(), 0);
+      const std::vector<Loop> outer = loops_of(phase.schedule, used);
+      for (const Stage& stage : phase.stages) {
+        std::vector<size_t> inner_used = used;
+        const std::vector<Loop> inner = loops_of(stage.loops, inner_used);
+        double trips = 1;
+        for (const auto& loops : {outer, inner})
+          for (const Loop& loop : loops) trips *= loop.trips;
+        for (const Call& call : stage.calls) {
+          const CallSizes s = whole_sizes(call, inner_used);
+          traffic.calls += trips;
+          if (const auto* c = std::get_if<Contract>(&call.what))
+            traffic.flops += trips * 2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) *
+                             static_cast<double>(s.k) * static_cast<double>(c->batch);
+        }
+      }
+    }
+  }
+
+  const TileProgram& p_;
+  const double cache_;
+  const double cores_;
+};
+
+}  // namespace
+
+Traffic predict(const TileProgram& program, const Target& target) { return Prediction(program, target).run(); }
+
+// --- counting ---
+
+CacheSimulator::CacheSimulator(int64_t bytes, int ways)
+    : ways_(ways),
+      sets_(static_cast<uint64_t>(std::max<int64_t>(1, bytes / 64 / ways))),
+      table_(sets_ * static_cast<uint64_t>(ways)) {}
+
+void CacheSimulator::touch(uint64_t line, bool write, bool load) {
+  Way* set = &table_[line % sets_ * static_cast<uint64_t>(ways_)];
+  Way* oldest = set;
+  for (int i = 0; i < ways_; ++i) {
+    Way& way = set[i];
+    if (way.line == line) {
+      way.used = ++clock_;
+      way.dirty |= write;
+      return;
+    }
+    if (way.used < oldest->used) oldest = &way;
+  }
+  if (oldest->dirty) written_back_ += 64;
+  if (load) loaded_ += 64;
+  *oldest = {line, ++clock_, write};
+}
+
+void CacheSimulator::access(uint64_t address, int64_t bytes, bool write, bool read) {
+  if (bytes <= 0) return;
+  const uint64_t first = address / 64, last = (address + static_cast<uint64_t>(bytes) - 1) / 64;
+  for (uint64_t line = first; line <= last; ++line) touch(line, write, read);
+}
+
+void CacheSimulator::flush() {
+  for (Way& way : table_) {
+    if (way.dirty) written_back_ += 64;
+    way = {};
+  }
+}
+
+namespace {
+
+class Counter : public CallObserver {
+ public:
+  Counter(const TileProgram& program, int64_t cache_bytes, int threads) : program_(program) {
+    for (int i = 0; i < threads; ++i) caches_.emplace_back(cache_bytes);
+  }
+  void call(const Call& call, const CallSizes& sizes, const std::byte* const* operands, bool first_step,
+            int thread) override {
+    ++calls_;
+    if (const auto* c = std::get_if<Contract>(&call.what))
+      flops_ += 2.0 * static_cast<double>(sizes.m) * static_cast<double>(sizes.n) * static_cast<double>(sizes.k) *
+                static_cast<double>(c->batch);
+    accesses_.clear();
+    accesses_of(call, sizes, first_step, accesses_);
+    for (const Access& a : accesses_) {
+      const Operand& o = call.operands[static_cast<size_t>(a.operand)];
+      const int64_t size = size_of(program_.buffers[static_cast<size_t>(o.buffer)].dtype);
+      const auto base =
+          reinterpret_cast<uint64_t>(operands[a.operand]) + static_cast<uint64_t>((a.begin - o.offset) * size);
+      for (int64_t row = 0; row < a.rows; ++row)
+        caches_[static_cast<size_t>(thread)].access(base + static_cast<uint64_t>(row * a.leading * size),
+                                                    a.columns * size, a.write, a.read);
+    }
+  }
+  Traffic result() {
+    Traffic t;
+    for (CacheSimulator& cache : caches_) {
+      cache.flush();
+      t.bytes += static_cast<double>(cache.loaded() + cache.written_back());
+    }
+    t.calls = static_cast<double>(calls_);
+    t.flops = flops_;
+    return t;
+  }
+
+ private:
+  const TileProgram& program_;
+  std::vector<CacheSimulator> caches_;
+  std::vector<Access> accesses_;
+  int64_t calls_ = 0;
+  double flops_ = 0;
+};
+
+}  // namespace
+
+Traffic simulate(const CompiledProgram& program, const Target& target, int threads) {
+  Counter counter(program.program(), target.l2_bytes, threads);
+  // Addresses that nothing is at: observed programs touch no memory. An odd number of pages apart, as allocations are.
+  const auto fake = [](uint64_t address) { return reinterpret_cast<std::byte*>(address); };  // NOLINT
+  std::vector<const void*> arguments;
+  uint64_t address = uint64_t{1} << 32;
+  for (const Buffer& b : program.program().buffers) {
+    if (b.scope != Scope::argument) continue;
+    arguments.push_back(fake(address));
+    address += static_cast<uint64_t>(round_up(b.elements * size_of(b.dtype), 4096) + 4096 * 3 + 64);
+  }
+  const uint64_t memory = address;
+  address += static_cast<uint64_t>(round_up(program.memory_bytes(), 4096) + 4096);
+  program.observe(threads, arguments.data(), fake(memory), fake(address), counter);
+  Traffic traffic = counter.result();
+  traffic.least = predict(program.program(), target).least;
+  return traffic;
+}
+
+}  // namespace gregale::tile

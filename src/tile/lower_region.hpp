@@ -1,0 +1,36 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "gregale/graph.hpp"
+#include "gregale/op.hpp"
+#include "tile/tile_program.hpp"
+
+namespace gregale::tile {
+
+/// A fused group as a tile program.
+///
+/// The group's operators share the rows of their results: every axis but the last. So a block of rows goes through all
+/// of them, one after another, before the next block is begun: products take their rows of a from the block, whole rows
+/// can be normalised, and what one operator hands to the next stays in a panel of the thread's cache. Operators that
+/// only move elements become strides of operands and results. What is multiplied from the right (weights, keys and
+/// values of attention) comes from outside the group; it is packed by an earlier phase, or beforehand where it is
+/// constant.
+struct LoweredRegion {
+  TileProgram program;  ///< arguments: the region's inputs, then its outputs
+  /// Inputs that the program wants packed: a program from the dense input to what the argument holds.
+  struct Packed {
+    int32_t input = 0;
+    TileProgram pack;
+  };
+  std::vector<Packed> packed;
+  double flops = 0;
+};
+
+/// The tile program of a region whose extents are constant; refuses with a reason where there is none. `constant` tells
+/// which inputs never change, so that they may be packed beforehand (empty: none).
+Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant = {});
+
+}  // namespace gregale::tile

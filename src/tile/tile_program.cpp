@@ -1,0 +1,312 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tile/tile_program.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "kernels/expression/expression_analysis.hpp"
+#include "tile/cut.hpp"
+#include "tile/program_walk.hpp"
+
+namespace gregale::tile {
+
+using kernels::Broadcast;
+using kernels::LayoutOp;
+using kernels::Packing;
+
+const char* to_string(Scope scope) {
+  static constexpr const char* kNames[] = {"argument", "memory", "panel"};
+  return kNames[static_cast<size_t>(scope)];
+}
+
+int32_t TileProgram::add_dim(std::string dim_name, int64_t extent, std::vector<int64_t> steps, bool reduction) {
+  dims.push_back({std::move(dim_name), extent, std::move(steps), reduction});
+  return static_cast<int32_t>(dims.size()) - 1;
+}
+
+int32_t TileProgram::add_buffer(std::string buffer_name, Scope scope, DType dtype, int64_t elements) {
+  buffers.push_back({std::move(buffer_name), scope, dtype, elements});
+  return static_cast<int32_t>(buffers.size()) - 1;
+}
+
+CallSizes sizes_of(const Call& call, const int64_t* size) {
+  const auto value = [&](const Size& s) { return s.dim < 0 ? s.constant : size[s.dim]; };
+  if (const auto* c = std::get_if<Contract>(&call.what)) return {value(c->m), value(c->n), value(c->k)};
+  if (const auto* e = std::get_if<Express>(&call.what)) return {value(e->m), value(e->n), 0};
+  const auto& move = std::get<Move>(call.what);
+  return {value(move.m), value(move.n), 0};
+}
+
+namespace {
+
+Access tile_of(const std::vector<Operand>& operands, size_t which, int64_t rows, int64_t columns) {
+  const Operand& o = operands[which];
+  Access access;
+  access.operand = static_cast<int32_t>(which);
+  access.buffer = o.buffer;
+  access.begin = o.offset;
+  access.leading = o.leading;
+  access.rows = rows;
+  access.columns = columns;
+  if (o.broadcast == Broadcast::row) access.rows = 1;
+  if (o.broadcast == Broadcast::scalar) access.rows = access.columns = 1;
+  if (o.broadcast == Broadcast::column) {
+    access.columns = rows;  // consecutive elements, one a row
+    access.rows = 1;
+  }
+  return access;
+}
+
+Access written(Access access, bool read) {
+  access.write = true;
+  access.read = read;
+  return access;
+}
+
+void accesses_of(const Contract& c, const std::vector<Operand>& operands, const CallSizes& s, bool first_step,
+                 std::vector<Access>& all) {
+  for (int64_t i = 0; i < c.batch; ++i) {
+    Access a = c.trans_a ? tile_of(operands, 0, s.k, s.m) : tile_of(operands, 0, s.m, s.k);
+    a.begin += i * c.a_stride;
+    all.push_back(a);
+    Access b = c.packing == Packing::panels16 ? tile_of(operands, 1, ceil_div(s.n, 16), round_up(s.k, 2) * 16)
+               : c.trans_b                    ? tile_of(operands, 1, s.n, s.k)
+                                              : tile_of(operands, 1, s.k, s.n);
+    b.begin += i * c.b_stride;
+    all.push_back(b);
+  }
+  all.push_back(written(tile_of(operands, 2, s.m, s.n), c.accumulate || !first_step));
+  for (size_t i = 3; i < operands.size(); ++i) all.push_back(tile_of(operands, i, s.m, s.n));
+}
+
+void accesses_of(const Move& move, const std::vector<Operand>& operands, const CallSizes& s, std::vector<Access>& all) {
+  if (move.op != LayoutOp::zero) {
+    const bool turned = move.trans && move.op != LayoutOp::copy;
+    all.push_back(turned ? tile_of(operands, 0, s.n, s.m) : tile_of(operands, 0, s.m, s.n));
+  }
+  const size_t to = operands.size() - 1;
+  switch (move.op) {
+    case LayoutOp::transpose:
+      all.push_back(written(tile_of(operands, to, s.n, s.m), false));
+      break;
+    case LayoutOp::panels16:
+      all.push_back(written(tile_of(operands, to, ceil_div(s.n, 16), round_up(s.m, 32) * 16), false));
+      break;
+    case LayoutOp::column_panels:
+      all.push_back(written(tile_of(operands, to, ceil_div(s.n, move.width), s.m * move.width), false));
+      break;
+    default:
+      all.push_back(written(tile_of(operands, to, s.m, s.n), false));
+  }
+}
+
+}  // namespace
+
+void accesses_of(const Call& call, const CallSizes& s, bool first_step, std::vector<Access>& all) {
+  if (const auto* c = std::get_if<Contract>(&call.what)) {
+    accesses_of(*c, call.operands, s, first_step, all);
+  } else if (const auto* e = std::get_if<Express>(&call.what)) {
+    const size_t inputs = call.operands.size() - e->expression.outputs().size();
+    for (size_t i = 0; i < call.operands.size(); ++i) {
+      const Access access = tile_of(call.operands, i, s.m, s.n);
+      all.push_back(i < inputs ? access : written(access, false));
+    }
+  } else {
+    accesses_of(std::get<Move>(call.what), call.operands, s, all);
+  }
+}
+
+// --- verification ---
+
+namespace {
+
+class Verifier {
+ public:
+  explicit Verifier(const TileProgram& program) : p_(program) {}
+
+  void run() {
+    check(!p_.dims.empty() && p_.dims.size() <= kMaxDims,
+          fmt::format("it has {} dims, not 1 to {}", p_.dims.size(), kMaxDims));
+    check(p_.buffers.size() <= kMaxBuffers, fmt::format("more than {} buffers", kMaxBuffers));
+    for (const Dim& d : p_.dims) {
+      check(d.extent >= 0, fmt::format("dim '{}' has the extent {}", d.name, d.extent));
+      for (size_t i = 0; i < d.steps.size(); ++i)
+        check(d.steps[i] >= 1 && (i == 0 || d.steps[i - 1] % d.steps[i] == 0),
+              fmt::format("dim '{}': each step is a multiple of the next", d.name));
+    }
+    for (const Buffer& b : p_.buffers)
+      check(b.elements >= 0 && b.elements < (int64_t{1} << 48),
+            fmt::format("buffer '{}' of {} elements", b.name, b.elements));
+    for (size_t i = 0; i < p_.phases.size(); ++i) {
+      phase_ = static_cast<int>(i);
+      phase(p_.phases[i]);
+    }
+  }
+
+ private:
+  void check(bool holds, const std::string& what) const {
+    GREGALE_CHECK(holds, invalid_argument, "[tile program] '{}'{}: {}", p_.name,
+                  phase_ < 0 ? "" : fmt::format(", phase {}", phase_), what);
+  }
+
+  void phase(const Phase& phase) {
+    const std::vector<int> outer = letters(phase.schedule, true);
+    for (const Stage& stage : phase.stages) {
+      std::vector<int> loops = outer;
+      const std::vector<int> inner = letters(stage.loops, false);
+      loops.insert(loops.end(), inner.begin(), inner.end());
+      for (size_t d = 0; d < p_.dims.size(); ++d) {
+        const auto times = static_cast<size_t>(std::count(loops.begin(), loops.end(), static_cast<int>(d)));
+        check(times == 0 || times == p_.dims[d].steps.size(),
+              fmt::format("dim '{}' has {} steps and {} loops", p_.dims[d].name, p_.dims[d].steps.size(), times));
+      }
+      for (const Call& c : stage.calls) call(c, phase.schedule, loops);
+    }
+  }
+
+  std::vector<int> letters(const std::string& text, bool schedule) const {
+    std::vector<int> found;
+    for (const char c : text) {
+      if (schedule && (c == '<' || c == '>' || c == '{' || c == '}' || std::isdigit(static_cast<unsigned char>(c))))
+        continue;
+      check(std::isalpha(static_cast<unsigned char>(c)) != 0, fmt::format("'{}' in the loops \"{}\"", c, text));
+      check(schedule || std::islower(static_cast<unsigned char>(c)) != 0,
+            "the loops of a stage are sequential: small letters");
+      const int dim = std::tolower(static_cast<unsigned char>(c)) - 'a';
+      check(dim < static_cast<int>(p_.dims.size()), fmt::format("no dim '{}'", c));
+      found.push_back(dim);
+    }
+    return found;
+  }
+
+  void size(const Size& s) const {
+    check(s.dim < static_cast<int>(p_.dims.size()) && (s.dim >= 0 || s.constant >= 0), "a call's extent names no dim");
+  }
+
+  void call(const Call& c, const std::string& schedule, const std::vector<int>& loops) const {
+    size_t operands = 0;
+    if (const auto* t = std::get_if<Contract>(&c.what)) {
+      size(t->m);
+      size(t->n);
+      size(t->k);
+      operands = 3;
+      for (const auto& n : t->epilogue.nodes())
+        if (n.op == kernels::ExprOp::input) operands = std::max(operands, static_cast<size_t>(n.index) + 3);
+      check(t->packing == Packing::plain || t->packing == Packing::panels16,
+            "a contraction's b is plain or in panels16");
+      check(t->batch >= 1, "a contraction sums one product or more");
+      check(t->sum < static_cast<int>(p_.dims.size()), "a sum over no dim");
+      if (t->sum >= 0 && !t->epilogue.empty()) {
+        const Dim& d = p_.dims[static_cast<size_t>(t->sum)];
+        check(d.steps.empty() || d.extent <= d.steps.back(), "an epilogue after a part of a sum");
+      }
+    } else if (const auto* e = std::get_if<Express>(&c.what)) {
+      size(e->m);
+      size(e->n);
+      size_t inputs = 0;
+      for (const auto& n : e->expression.nodes())
+        if (n.op == kernels::ExprOp::input) inputs = std::max(inputs, static_cast<size_t>(n.index) + 1);
+      operands = inputs + e->expression.outputs().size();
+    } else {
+      const auto& move = std::get<Move>(c.what);
+      size(move.m);
+      size(move.n);
+      using Op = LayoutOp;
+      check(move.op == Op::copy || move.op == Op::zero || move.op == Op::transpose || move.op == Op::panels16 ||
+                (move.op == Op::column_panels && move.width >= 1 && move.width <= 64),
+            "programs copy, zero, transpose and pack into panels16 and column_panels");
+      operands = move.op == Op::zero ? 1 : 2;
+    }
+    check(operands <= kMaxOperands, fmt::format("a call with {} operands, above {}", operands, kMaxOperands));
+    check(c.operands.size() == operands, fmt::format("a call with {} operands needs {}", c.operands.size(), operands));
+    check(c.when.kind == When::Kind::always || (c.when.dim >= 0 && c.when.dim < static_cast<int>(p_.dims.size())),
+          "a condition on no dim");
+    for (const Operand& o : c.operands) {
+      check(o.buffer >= 0 && o.buffer < static_cast<int32_t>(p_.buffers.size()), "an operand in no buffer");
+      check(o.offset >= 0 && o.leading >= 0 && o.strides.size() <= p_.dims.size(), "an operand's offset or strides");
+      for (const int64_t s : o.strides)
+        check(s >= 0 && s < (int64_t{1} << 48), "an operand's stride is negative or absurd");
+    }
+    // At the corners of the iteration space every access must be inside its buffer; being affine, all others are too.
+    LoopIndex at, outer;
+    for (size_t d = 0; d < p_.dims.size(); ++d) at.size[d] = outer.size[d] = p_.dims[d].extent;
+    corners(c, schedule, loops, 0, at, outer);
+    races(c, schedule);
+  }
+
+  void corners(const Call& c, const std::string& schedule, const std::vector<int>& loops, size_t dim, LoopIndex& at,
+               LoopIndex& outer) const {
+    if (dim == p_.dims.size()) {
+      bounds(c, at, outer);
+      return;
+    }
+    const Dim& d = p_.dims[dim];
+    const auto times = std::count(loops.begin(), loops.end(), static_cast<int>(dim));
+    if (times == 0 || d.extent == 0) {
+      corners(c, schedule, loops, dim + 1, at, outer);
+      return;
+    }
+    const int64_t step = d.steps.back();
+    const int64_t whole = d.extent / step, tail = d.extent % step;
+    int64_t outer_times = 0;
+    for (const char l : schedule)
+      outer_times += std::tolower(static_cast<unsigned char>(l)) - 'a' == static_cast<int>(dim);
+    const int64_t block = outer_times > 0 ? d.steps[static_cast<size_t>(outer_times) - 1] : d.extent;
+    const auto visit = [&](int64_t begin, int64_t size) {
+      at.begin[dim] = begin;
+      at.size[dim] = size;
+      outer.begin[dim] = begin / block * block;
+      outer.size[dim] = std::min(block, d.extent - outer.begin[dim]);
+      corners(c, schedule, loops, dim + 1, at, outer);
+    };
+    if (whole > 0) visit((whole - 1) * step, step);
+    if (tail > 0) visit(whole * step, tail);
+    // The last step of a whole block reaches furthest into a panel.
+    if (outer_times > 0 && d.extent > block && block > step) visit(block - step, step);
+  }
+
+  void bounds(const Call& c, const LoopIndex& at, const LoopIndex& outer) const {
+    std::vector<Access> all;
+    tile::accesses_of(c, sizes_of(c, at.size), true, all);
+    for (const Access& a : all) {
+      const Buffer& b = p_.buffers[static_cast<size_t>(a.buffer)];
+      const int64_t begin = a.begin + relative_offset(p_, c.operands[static_cast<size_t>(a.operand)], at, outer);
+      if (a.rows <= 0 || a.columns <= 0) continue;
+      const int64_t end = begin + (a.rows - 1) * a.leading + a.columns;
+      check(begin >= 0 && end <= b.elements,
+            fmt::format("a call reaches element {} of buffer '{}', which has {}", end, b.name, b.elements));
+    }
+  }
+
+  /// Tasks of one parallel region must not write the same place: what is written moves with every parallel dim.
+  void races(const Call& c, const std::string& schedule) const {
+    const auto* contract = std::get_if<Contract>(&c.what);
+    const auto* express = std::get_if<Express>(&c.what);
+    for (size_t i = 0; i < c.operands.size(); ++i) {
+      const bool writes = contract != nullptr  ? i == 2
+                          : express != nullptr ? i + express->expression.outputs().size() >= c.operands.size()
+                                               : i + 1 == c.operands.size();
+      if (!writes || p_.buffers[static_cast<size_t>(c.operands[i].buffer)].scope == Scope::panel) continue;
+      for (const char l : schedule) {
+        if (std::isupper(static_cast<unsigned char>(l)) == 0) continue;
+        const int dim = l - 'A';
+        const Dim& d = p_.dims[static_cast<size_t>(dim)];
+        check(d.extent <= d.steps.front() || c.operands[i].stride(dim) != 0,
+              fmt::format("all tasks along '{}' write the same part of '{}'", d.name,
+                          p_.buffers[static_cast<size_t>(c.operands[i].buffer)].name));
+      }
+    }
+  }
+
+  const TileProgram& p_;
+  int phase_ = -1;
+};
+
+}  // namespace
+
+void verify(const TileProgram& program) { Verifier(program).run(); }
+
+}  // namespace gregale::tile
