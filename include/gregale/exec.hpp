@@ -66,6 +66,11 @@ class Executable {
   std::unique_ptr<Plan> plan_;
 };
 
+/// The graph with the variables that it never writes, and that have a value here, replaced by constants: a trained
+/// model as it is served, free to fold and repack its weights when it is compiled. The constants share the values'
+/// memory, which must not change afterwards. Throws ErrorCode::shape where a value is not of its variable's type.
+Graph freeze(const Graph& graph, const VariableValues& values);
+
 /// The whole way from a graph to something that runs: verify, simplify, expand, plan (src/passes/pipeline.cpp).
 /// Symbolic dims must be bound first. Throws ErrorCode::out_of_memory where the plan exceeds the target's memory
 /// budget.

@@ -12,6 +12,9 @@
 namespace gregale {
 namespace {
 
+/// Where a variable went that the copy leaves out.
+constexpr int64_t kDropped = -1;
+
 Type bind_type(Type type, const std::map<std::string, int64_t>& extents) {
   for (Dim& d : type.shape.dims()) {
     if (d.is_constant()) continue;
@@ -28,7 +31,7 @@ Type bind_type(Type type, const std::map<std::string, int64_t>& extents) {
 void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where, const std::vector<int64_t>& variable_at,
                 const NodeRewrite& change) {
   std::vector<int64_t> first_version;  // what the source calls version 0
-  for (int64_t variable : variable_at) first_version.push_back(target.version(variable));
+  for (int64_t variable : variable_at) first_version.push_back(variable == kDropped ? 0 : target.version(variable));
   for (const Node& node : source.nodes()) {
     std::vector<Value> inputs;
     for (Value v : node.inputs) inputs.push_back(where[static_cast<size_t>(v.id)]);
@@ -40,6 +43,7 @@ void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where, c
     }
     std::optional<std::vector<Value>> outputs;
     if (change) outputs = change(target, node, inputs);
+    // Where it names a dropped variable, the index there is none of is refused.
     if (!outputs) outputs = target.add(*node.op, std::move(inputs), std::move(attributes), node.regions);
     GREGALE_ASSERT(outputs->size() == node.outputs.size());
     for (size_t i = 0; i < outputs->size(); ++i) {
@@ -51,14 +55,18 @@ void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where, c
   }
 }
 
-Graph copy_graph(const Graph& graph, const std::map<std::string, int64_t>& extents, const NodeRewrite& change) {
+Graph copy_graph(const Graph& graph, const std::map<std::string, int64_t>& extents, const NodeRewrite& change,
+                 const std::vector<bool>& dropped = {}) {
   Graph copy(graph.name());
   std::vector<Value> where(static_cast<size_t>(graph.value_count()));
   for (Value v : graph.inputs())
     where[static_cast<size_t>(v.id)] = copy.add_input(graph.name_of(v), bind_type(graph.type(v), extents));
   std::vector<int64_t> variable_at;
-  for (const Variable& v : graph.variables())
-    variable_at.push_back(copy.add_variable(v.name, bind_type(v.type, extents)));
+  for (size_t i = 0; i < graph.variables().size(); ++i) {
+    const Variable& v = graph.variables()[i];
+    const bool drop = i < dropped.size() && dropped[i];
+    variable_at.push_back(drop ? kDropped : copy.add_variable(v.name, bind_type(v.type, extents)));
+  }
   copy_nodes(copy, graph, where, variable_at, change);
   std::vector<Value> outputs;
   for (Value v : graph.outputs()) outputs.push_back(where[static_cast<size_t>(v.id)]);
@@ -79,15 +87,16 @@ Graph bind_symbols(const Graph& graph, const std::map<std::string, int64_t>& ext
   });
 }
 
-Graph rewrite(const Graph& graph, const NodeRewrite& change) {
-  return copy_graph(graph, {}, [&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
+Graph rewrite(const Graph& graph, const NodeRewrite& change, const std::vector<bool>& dropped) {
+  const auto checked = [&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
     std::optional<std::vector<Value>> outputs = change(target, node, inputs);
     for (size_t i = 0; outputs && i < std::min(outputs->size(), node.outputs.size()); ++i)
       GREGALE_CHECK(!(*outputs)[i].valid() || target.type((*outputs)[i]) == graph.type(node.outputs[i]), internal,
                     "[{}] result {} is {} and became {}", node.op->name, i, to_string(graph.type(node.outputs[i])),
                     to_string(target.type((*outputs)[i])));
     return outputs;
-  });
+  };
+  return copy_graph(graph, {}, checked, dropped);
 }
 
 std::vector<Value> inline_graph(Graph& target, const Graph& source, const std::vector<Value>& arguments) {

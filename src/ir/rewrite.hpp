@@ -14,7 +14,8 @@ namespace gregale {
 using NodeRewrite =
     std::function<std::optional<std::vector<Value>>(Graph& target, const Node& node, const std::vector<Value>& inputs)>;
 
-/// The frame of every pass: a copy of `graph`, node by node in order, with `change` applied.
-Graph rewrite(const Graph& graph, const NodeRewrite& change);
+/// The frame of every pass: a copy of `graph`, node by node in order, with `change` applied. Variables whose entry in
+/// `dropped` is true are left out, and `change` must replace every node that names one.
+Graph rewrite(const Graph& graph, const NodeRewrite& change, const std::vector<bool>& dropped = {});
 
 }  // namespace gregale

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gregale/context.hpp"
+#include "gregale/exec.hpp"
 #include "gregale/graph.hpp"
 
 /// The passes, each a function from graph to graph in a file of its own. pipeline.cpp is the order they run in.
@@ -18,6 +19,9 @@ Graph merge_common_subexpressions(const Graph& graph);
 
 /// Drops nodes nothing needs. Writes are always needed.
 Graph drop_dead_nodes(const Graph& graph);
+
+/// Replaces variables that are never written by constants (gregale/exec.hpp: it is the caller who has their values).
+using gregale::freeze;
 
 /// Replaces every node that no lowering takes by what it stands for, where its operator has an expansion.
 Graph expand_composites(const Graph& graph, const Target& target);

@@ -90,6 +90,25 @@ TEST_F(RandomPrograms, KeepTheirResultsExpanded) {
   keeps_results(false, [&](const Graph& g) { return expand_composites(g, target); });
 }
 
+/// All variables at once; of those that are written, every version stays.
+TEST_F(RandomPrograms, KeepTheirResultsFrozen) {
+  int64_t frozen_variables = 0, kept_variables = 0;
+  for (uint32_t seed = 0; seed < kGraphs && !HasFailure(); ++seed) {
+    const RandomGraph random(seed);
+    SCOPED_TRACE(print(random.graph()));
+    const Graph frozen = freeze(random.graph(), random.state());
+    verify(frozen);
+    VariableValues expected_state = random.state(), state = random.state();
+    const auto expected = interpret(random.graph(), random.inputs(0), &expected_state);
+    expect_identical(interpret(frozen, random.inputs(0), &state), expected);
+    for (const auto& [name, tensor] : expected_state) EXPECT_TRUE(state.at(name).identical(tensor)) << name;
+    kept_variables += static_cast<int64_t>(frozen.variables().size());
+    frozen_variables += static_cast<int64_t>(random.graph().variables().size() - frozen.variables().size());
+  }
+  EXPECT_GT(frozen_variables, 0);
+  EXPECT_GT(kept_variables, 0);
+}
+
 /// Three runs on one context, with memory that holds NaN where nothing was written.
 void compiled_agrees(const RandomGraph& random, const CompileOptions& options, ExecutionContext& context) {
   const Executable executable = compile(random.graph(), options);
@@ -201,6 +220,38 @@ TEST(MergeCommonSubexpressions, KeepsNames) {
   g.set_outputs({second});
   const Graph merged = merge_common_subexpressions(g);
   EXPECT_EQ(merged.name_of(merged.outputs()[0]), "minus");
+}
+
+TEST(Freeze, LeavesWhatIsWrittenOrHasNoValue) {
+  const Type type(DType::f32, Shape{2});
+  Graph g;
+  const Value x = g.add_input("x", type);
+  for (const char* name : {"weights", "counter", "unknown", "bias"}) g.add_variable(name, type);
+  const Value before = g.read(1);
+  g.write(1, x);
+  Value sum = ops::add(g, before, g.read(1));
+  for (const int64_t variable : {0, 2, 3, 0}) sum = ops::add(g, sum, g.read(variable));
+  g.set_outputs({sum});
+  VariableValues values;
+  for (const char* name : {"weights", "counter", "bias", "elsewhere"}) values[name] = Tensor::full(DType::f32, {2}, 1);
+  const Graph frozen = freeze(g, values);
+  verify(frozen);
+  ASSERT_EQ(frozen.variables().size(), 2u);
+  EXPECT_EQ(frozen.variables()[0].name, "counter");
+  EXPECT_EQ(frozen.variables()[1].name, "unknown");
+  EXPECT_EQ(count(frozen, "constant"), 2) << "one a variable, however often it is read";
+  VariableValues state{{"counter", Tensor::full(DType::f32, {2}, 10)}, {"unknown", Tensor::full(DType::f32, {2}, 100)}};
+  EXPECT_EQ(interpret(frozen, {Tensor::full(DType::f32, {2}, 1000)}, &state)[0].as<float>()[0], 1113);
+  EXPECT_EQ(state.at("counter").as<float>()[0], 1000);
+
+  values["bias"] = Tensor::full(DType::f32, {3}, 1);
+  try {
+    freeze(g, values);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::shape);
+    EXPECT_STREQ(e.what(), "[freeze] variable 'bias' is f32[2], got f32[3]");
+  }
 }
 
 TEST(FoldConstants, LeavesLargeOnesAlone) {
