@@ -1,0 +1,230 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "gregale/error.hpp"
+#include "kernels/common.hpp"
+#include "ops/common.hpp"
+#include "ops/list.hpp"
+#include "ops/shapes.hpp"
+
+namespace gregale::ops {
+namespace {
+
+/// No attribute or extent is sensibly above this; below it no sum of the geometry overflows.
+constexpr int64_t kLargest = int64_t{1} << 30;
+
+/// Windows of r x s elements over a plane of h x w.
+struct Pooling {
+  int64_t h = 0, w = 0, r = 0, s = 0;
+  int64_t stride_h = 1, stride_w = 1, top = 0, left = 0, bottom = 0, right = 0;
+  int64_t out_h() const { return (h + top + bottom - r) / stride_h + 1; }
+  int64_t out_w() const { return (w + left + right - s) / stride_w + 1; }
+};
+
+const std::vector<int64_t>& entries(const NodeView& node, std::string_view name, size_t count, int64_t least) {
+  const auto& values = node.integers(name);
+  GREGALE_CHECK(values.size() == count, invalid_argument, "[max_pool2d] {} has {} entries, not {}", name, values.size(),
+                count);
+  for (int64_t v : values)
+    GREGALE_CHECK(v >= least && v <= kLargest, invalid_argument, "[max_pool2d] {} holds {}, outside [{}, {}]", name, v,
+                  least, kLargest);
+  return values;
+}
+
+Pooling pooling_of(const NodeView& node) {
+  const Shape& x = node.input(0).shape;
+  for (const int64_t axis : {2, 3}) {
+    GREGALE_CHECK(x[axis].is_constant(), unsupported, "[max_pool2d] only batch and channels may be symbolic, not {}",
+                  x[axis].to_string());
+    GREGALE_CHECK(x[axis].value() >= 1 && x[axis].value() <= kLargest, shape,
+                  "[max_pool2d] axis {} has extent {}, outside [1, {}]", axis, x[axis].value(), kLargest);
+  }
+  const auto &kernel = entries(node, "kernel", 2, 1), &strides = entries(node, "strides", 2, 1),
+             &pads = entries(node, "pads", 4, 0);
+  const Pooling p{x[2].value(), x[3].value(), kernel[0], kernel[1], strides[0],
+                  strides[1],   pads[0],      pads[1],   pads[2],   pads[3]};
+  GREGALE_CHECK(std::max(p.top, p.bottom) < p.r && std::max(p.left, p.right) < p.s, invalid_argument,
+                "[max_pool2d] pads must be below the kernel's {}x{}: a window would hold no element", p.r, p.s);
+  const int64_t h = p.h + p.top + p.bottom, w = p.w + p.left + p.right;
+  GREGALE_CHECK(p.r <= h && p.s <= w, shape, "[max_pool2d] the kernel {}x{} exceeds the padded plane {}x{}", p.r, p.s,
+                h, w);
+  return p;
+}
+
+/// Calls body(index in the plane) for the elements of window (i, j).
+template <class Body>
+void for_each_in_window(const Pooling& p, int64_t i, int64_t j, Body&& body) {
+  const int64_t y = i * p.stride_h - p.top, x = j * p.stride_w - p.left;
+  for (int64_t a = std::max<int64_t>(y, 0); a < std::min(y + p.r, p.h); ++a)
+    for (int64_t b = std::max<int64_t>(x, 0); b < std::min(x + p.s, p.w); ++b) body(a * p.w + b);
+}
+
+std::vector<Type> infer(const NodeView& node) {
+  check_real_float(node, 0);
+  check_rank(node, 0, 4);
+  const Pooling p = pooling_of(node);
+  const Shape& x = node.input(0).shape;
+  return {Type(node.input(0).dtype, Shape{x[0], x[1], p.out_h(), p.out_w()})};
+}
+
+void reference(ReferenceContext& c) {
+  const Pooling p = pooling_of(c.node);
+  const auto& x = c.inputs[0].real();
+  auto& y = c.outputs[0].real();
+  const int64_t planes = c.inputs[0].extents[0] * c.inputs[0].extents[1];
+  size_t o = 0;
+  for (int64_t plane = 0; plane < planes; ++plane)
+    for (int64_t i = 0; i < p.out_h(); ++i)
+      for (int64_t j = 0; j < p.out_w(); ++j, ++o) {
+        y[o] = -std::numeric_limits<double>::infinity();
+        for_each_in_window(p, i, j, [&](int64_t at) {
+          const double v = x[static_cast<size_t>(plane * p.h * p.w + at)];
+          if (v > y[o] || std::isnan(v)) y[o] = v;
+        });
+      }
+}
+
+/// The windows gathered side by side, a share for each element that ties, and back to where they came from.
+void gradient(GradientContext& c) {
+  Graph& g = c.graph();
+  const Pooling p = pooling_of(c.view());
+  const Value x = c.input(0);
+  const Shape shape = g.type(x).shape;
+  const DType dtype = g.type(x).dtype;
+  const int64_t windows = p.out_h() * p.out_w(), size = p.r * p.s;
+  Tensor indices(DType::i64, {windows, size}), inside(DType::boolean, {windows, size});
+  std::fill_n(inside.as<bool>().data(), windows * size, false);
+  for (int64_t i = 0; i < p.out_h(); ++i)
+    for (int64_t j = 0; j < p.out_w(); ++j) {
+      auto at = static_cast<size_t>((i * p.out_w() + j) * size);
+      for_each_in_window(p, i, j, [&](int64_t element) {
+        indices.as<int64_t>()[at] = element;
+        inside.as<bool>()[at++] = true;
+      });
+    }
+  const Value where = g.constant(indices);
+  const Shape flat{shape[0], shape[1], p.h * p.w}, column{shape[0], shape[1], windows, 1};
+  const Value rows = reshape(g, x, flat);
+  const Value ties =
+      logical_and(g, equal(g, gather(g, rows, where, 2), reshape(g, c.output(), column)), g.constant(inside));
+  const Value shares = cast(g, ties, dtype);
+  const Value d = mul(g, shares, div(g, reshape(g, c.d_output(), column), sum(g, shares, {3}, true)));
+  const Value zeros = broadcast_like(g, scalar(g, dtype, 0), rows);
+  c.set_d_input(0, reshape(g, scatter_add(g, zeros, where, d, 2), shape));
+}
+
+/// The greater, or NaN where there is one. One select without a branch, so that it runs on vectors.
+inline float greater_of(float m, float v) { return static_cast<int>(v > m) | static_cast<int>(v != v) ? v : m; }
+
+/// dst[j] = the greatest of row[j stride .. j stride + s). A constant stride becomes shuffles of vectors.
+template <class Stride>
+void pool_row(Stride stride, int64_t s, const float* row, int64_t n, float* dst) {
+  for (int64_t j = 0; j < n; ++j) dst[j] = row[j * stride];
+  for (int64_t k = 1; k < s; ++k)
+    for (int64_t j = 0; j < n; ++j) dst[j] = greater_of(dst[j], row[j * stride + k]);
+}
+
+/// Down the columns first, whole rows at a time, into a row that has the padding as -inf at its ends; then along it.
+void pool_plane(const Pooling& p, const float* x, float* y, float* row) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  std::fill_n(row, p.left, kNone);
+  std::fill_n(row + p.left + p.w, p.right, kNone);
+  float* middle = row + p.left;
+  const int64_t out_w = p.out_w();
+  for (int64_t i = 0; i < p.out_h(); ++i, y += out_w) {
+    const int64_t begin = std::max<int64_t>(i * p.stride_h - p.top, 0);
+    const int64_t end = std::min(i * p.stride_h - p.top + p.r, p.h);
+    std::copy_n(x + begin * p.w, p.w, middle);
+    for (int64_t a = begin + 1; a < end; ++a) {
+      const float* from = x + a * p.w;
+      for (int64_t b = 0; b < p.w; ++b) middle[b] = greater_of(middle[b], from[b]);
+    }
+    if (p.stride_w == 1) {
+      pool_row(std::integral_constant<int64_t, 1>{}, p.s, row, out_w, y);
+    } else if (p.stride_w == 2) {
+      pool_row(std::integral_constant<int64_t, 2>{}, p.s, row, out_w, y);
+    } else {
+      pool_row(p.stride_w, p.s, row, out_w, y);
+    }
+  }
+}
+
+Result<Kernel> make(const NodeView& node, const Target&) {
+  if (!is_static(node)) return refuse(node, "shape is symbolic");
+  const DType dtype = node.input(0).dtype;
+  if (dtype != DType::f32) return refuse(node, fmt::format("f32 needed, not {}", name_of(dtype)));
+  const Pooling p = pooling_of(node);
+  const Extents extents = node.input(0).shape.extents();
+  const int64_t row_bytes = kernels::align_bytes((p.left + p.w + p.right) * int64_t{sizeof(float)});
+  Kernel k;
+  k.thread_scratch_bytes = row_bytes;
+  k.run = [p, row_bytes, planes = extents[0] * extents[1]](const Launch& l) {
+    const auto* x = static_cast<const float*>(l.inputs[0]);
+    auto* y = static_cast<float*>(l.outputs[0]);
+    const int64_t from = p.h * p.w, to = p.out_h() * p.out_w();
+    const int64_t grain = std::max<int64_t>(1, kernels::kElementGrain / std::max(from, to));
+    parallel_for(l.team, planes, grain, [&](int64_t begin, int64_t end, int thread) {
+      auto* row = reinterpret_cast<float*>(l.thread_scratch + thread * row_bytes);
+      for (int64_t i = begin; i < end; ++i) pool_plane(p, x + i * from, y + i * to, row);
+    });
+  };
+  return k;
+}
+
+Attributes to_attributes(const MaxPool2dOptions& o) {
+  return {{"kernel", o.kernel}, {"strides", o.strides}, {"pads", o.pads}};
+}
+
+}  // namespace
+
+const OpDef& max_pool2d_op() {
+  static const OpDef op = [] {
+    OpDef d;
+    d.name = "max_pool2d";
+    d.doc =
+        "The greatest element of every window, as ONNX MaxPool without dilation; NaN where there is one. What lies in "
+        "the padding is never chosen. The cotangent is shared equally among the elements of a window that tie, as that "
+        "of max. Batch and channels may be symbolic.";
+    d.inputs = {{"x", "[n, c, h, w], real floats"}};
+    d.outputs = {{"y", "[n, c, oh, ow], oh = floor((h + top + bottom - kernel) / stride) + 1"}};
+    using Integers = std::vector<int64_t>;
+    d.attributes = {
+        {"kernel", AttributeKind::integers, "rows and columns of a window", {}},
+        {"strides", AttributeKind::integers, "vertical, horizontal", Integers{1, 1}},
+        {"pads", AttributeKind::integers, "top, left, bottom, right; below the kernel's extent", Integers{0, 0, 0, 0}}};
+    d.infer = infer;
+    d.reference = reference;
+    d.gradient = gradient;
+    d.lowerings = {{"planes", make}};
+    d.cost = [](const NodeView& node) {
+      const auto& kernel = node.integers("kernel");
+      return default_cost(node, static_cast<double>(kernel[0]) * static_cast<double>(kernel[1]));
+    };
+    d.samples = [] {
+      const auto sample = [](Tensor x, const MaxPool2dOptions& options, bool check_gradient = true) {
+        return Sample{.inputs = {std::move(x)}, .attributes = to_attributes(options), .check_gradient = check_gradient};
+      };
+      return std::vector<Sample>{
+          sample(sample_distinct({1, 1, 3, 3}, 1), {.kernel = {2, 2}}),
+          sample(sample_distinct({1, 2, 6, 5}, 2), {.kernel = {3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}}),
+          sample(sample_distinct({2, 1, 5, 7}, 3), {.kernel = {1, 3}, .strides = {2, 3}, .pads = {0, 2, 0, 1}}),
+          sample(sample_distinct({1, 1, 4, 3}, 4), {.kernel = {4, 3}}),
+          sample(sample_distinct({1, 1, 1, 1}, 5), {.kernel = {2, 2}, .strides = {1, 1}, .pads = {1, 1, 0, 0}}),
+          sample(sample_uniform({3, 5, 37, 41}, 6), {.kernel = {3, 2}, .strides = {1, 2}, .pads = {2, 0, 1, 1}}, false),
+          sample(sample_ties({2, 3, 5, 5}, 7), {.kernel = {3, 3}, .strides = {2, 1}, .pads = {1, 0, 0, 2}}, false)};
+    };
+    return d;
+  }();
+  return op;
+}
+
+Value max_pool2d(Graph& g, Value x, const MaxPool2dOptions& options) {
+  return g.add1(max_pool2d_op(), {x}, to_attributes(options));
+}
+
+}  // namespace gregale::ops
