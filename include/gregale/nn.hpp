@@ -113,6 +113,26 @@ struct AfnoOptions {
 /// learnt position embedding, blocks (norm, filter, skip, norm, feed-forward, skip), linear head, patches put back.
 Value afno(Scope& scope, const std::string& name, Value x, const AfnoOptions& options);
 
+struct BertLayerOptions {
+  int64_t heads = 12;
+  int64_t hidden = 3072;  ///< of the feed-forward part
+  double dropout = 0;
+};
+/// One encoder layer of BERT (Devlin et al., "BERT", NAACL 2019; after Vaswani et al. 2017): x [b, l, width] -> the
+/// same. Self-attention over all l positions with softmax(q k^T / sqrt(width / heads)), and a GELU feed-forward part,
+/// each added to its operand and then normalised.
+Value bert_layer(Scope& scope, const std::string& name, Value x, const BertLayerOptions& options);
+
+struct ResnetOptions {
+  int64_t depth = 50;  ///< 50, 101 or 152
+  int64_t classes = 1000;
+  int64_t width = 64;  ///< channels of the stem; the published networks have 64
+};
+/// The residual network of He et al. (CVPR 2016) as it is served: x [b, c, h, w] -> [b, classes], the normalisations
+/// folded into weights and biases of the convolutions before them. Bottlenecks have the stride on the 3x3 convolution
+/// ("v1.5").
+Value resnet(Scope& scope, const std::string& name, Value x, const ResnetOptions& options);
+
 // --- the sphere ---
 /// How fields [b, c, lat, lon] are continued beyond their edges.
 struct SpherePadding {

@@ -146,5 +146,54 @@ TEST(Afno, TakesASymbolicBatchAndMayStartAtZero) {
   for (float v : out.as<float>()) EXPECT_EQ(v, 0);
 }
 
+TEST(BertLayer, HasTheSizeOfTheBaseModel) {
+  Graph g;
+  const Type type(DType::f32, {2, 5, 768});
+  const Value x = g.add_input("x", type);
+  Scope scope(g);
+  const Value y = bert_layer(scope, "l", x, {});
+  EXPECT_EQ(g.type(y), type);
+  EXPECT_EQ(scope.parameter_count(), 7087872);  // of 12 layers of the published model, each
+}
+
+TEST(BertLayer, ChecksItsOptions) {
+  Graph g;
+  const Value x = g.add_input("x", Type(DType::f32, {2, 5, 8}));
+  Scope scope(g);
+  EXPECT_EQ(message_of([&] { bert_layer(scope, "l", x, {}); }), "[bert_layer] width 8 is not a multiple of heads 12");
+  EXPECT_EQ(message_of([&] { bert_layer(scope, "l", x, {.heads = 0}); }), "[bert_layer] heads 0 must be positive");
+  EXPECT_EQ(message_of([&] { bert_layer(scope, "l", x, {.heads = 2, .hidden = 0}); }),
+            "[bert_layer] hidden 0 must be positive");
+  EXPECT_THROW(bert_layer(scope, "l", g.add_input("y", Type(DType::f32, {5, 8})), {.heads = 2}), Error);
+}
+
+TEST(Resnet, HasTheSizeOfThePublishedModel) {
+  Graph g;
+  const Value x = g.add_input("x", Type(DType::f32, {Dim::symbol("b"), 3, 224, 224}));
+  Scope scope(g);
+  const Value y = resnet(scope, "r", x, {});
+  g.set_outputs({y});
+  EXPECT_EQ(g.type(y), Type(DType::f32, {Dim::symbol("b"), 1000}));
+  // 25 557 032 with the scales and shifts of 53 normalisations, 26 560 channels in all; folded, a bias for the two.
+  EXPECT_EQ(scope.parameter_count(), 25557032 - 26560);
+  std::vector<int64_t> rows;  // 7x7 before the mean
+  for (const Node& node : g.nodes())
+    if (node.op->name == "conv2d" || node.op->name == "max_pool2d")
+      rows.push_back(g.type(node.outputs[0]).shape[2].value());
+  EXPECT_EQ(rows.size(), 54u);
+  EXPECT_EQ(rows.front(), 112);
+  EXPECT_EQ(rows[1], 56);
+  EXPECT_EQ(rows.back(), 7);
+}
+
+TEST(Resnet, ChecksItsOptions) {
+  Graph g;
+  const Value x = g.add_input("x", Type(DType::f32, {2, 3, 32, 32}));
+  Scope scope(g);
+  EXPECT_EQ(message_of([&] { resnet(scope, "r", x, {.depth = 18}); }), "[resnet] depth 18 is none of 50, 101, 152");
+  EXPECT_NE(message_of([&] { resnet(scope, "r", x, {.width = 0}); }).find("width 0"), std::string::npos);
+  EXPECT_THROW(resnet(scope, "r", g.add_input("y", Type(DType::f32, {2, 3, 32})), {}), Error);
+}
+
 }  // namespace
 }  // namespace gregale::nn
