@@ -69,6 +69,27 @@ TEST_F(BadUsage, Bench) {
   expect_refusal(gemm("4", "4", "4", "int8"), 1, {"gregale: bench: --dtype: int8 contraction is not there yet"});
 }
 
+TEST_F(BadUsage, BenchModel) {
+  const auto model = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"bench", "model"});
+    return in_folder(arguments);
+  };
+  expect_refusal(model({}), 2, {"gregale: bench: ", "name"});
+  expect_refusal(model({"alexnet"}), 2,
+                 {"gregale: bench: model 'alexnet' is none of fourcastnet, bert-base-layer, resnet50, mlp"});
+  expect_refusal(model({"mlp", "--precision", "fp8"}), 2,
+                 {"gregale: bench: --precision: expected fp32 or bf16, got 'fp8'"});
+  expect_refusal(model({"mlp", "--precision", "bf16"}), 2, {"gregale: bench: --precision: bf16 is not available yet"});
+  expect_refusal(model({"mlp", "--mode", "serve"}), 2, {"gregale: bench: --mode: expected infer or train"});
+  expect_refusal(model({"mlp", "--mode", "train"}), 2, {"gregale: bench: --mode: train is not available yet"});
+  expect_refusal(model({"mlp", "--batch", "0"}), 2, {"gregale: bench: --batch: expected an integer in [1, ", "got 0"});
+  expect_refusal(model({"mlp", "--batch", "x"}), 2, {"gregale: bench: ", "--batch"});
+  expect_refusal(model({"mlp", "--depth", "5000"}), 2, {"gregale: bench: --depth: ", "[1, 4096]"});
+  expect_refusal(model({"mlp", "--length", "8"}), 2, {"gregale: bench: --length: mlp has none"});
+  expect_refusal(model({"resnet50", "--width", "8"}), 2, {"gregale: bench: --width: resnet50 has none"});
+  expect_refusal(model({"mlp", "--width", "1000000"}), 2, {"gregale: bench: ", "too large", "this machine has"});
+}
+
 TEST_F(BadUsage, TheConfigurationFile) {
   expect_refusal(in_folder({"train", "absent.yaml"}), 1, {"gregale: train: ", "no such file: absent.yaml"});
   expect_refusal(in_folder({"train", "."}), 1, {"gregale: train: ", "folder"});

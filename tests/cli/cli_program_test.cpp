@@ -139,6 +139,44 @@ TEST_F(Program, BenchGemm) {
   EXPECT_THAT(text.err, HasSubstr("run "));
 }
 
+TEST_F(Program, BenchModel) {
+  const Outcome help = in_folder({"bench", "model", "--help"});
+  for (const char* text : {"Example:\n  gregale bench model", "--precision", "--mode", "--batch", "--length", "--width",
+                           "--depth", "--json", "--quiet", "--threads", "--seed", "--trace"})
+    EXPECT_THAT(help.out, HasSubstr(text));
+  const auto check = [&](const std::vector<std::string>& arguments, const std::vector<int64_t>& input, double flops) {
+    std::vector<std::string> all{"bench", "model"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const json document = json_of(all);
+    expect_keys(document, {"median_seconds", "min_seconds", "gflops", "fraction_of_peak", "compile_seconds",
+                           "peak_rss_bytes", "runs"});
+    EXPECT_EQ(document["model"], arguments[0]);
+    EXPECT_EQ(document["precision"], "fp32");
+    EXPECT_EQ(document["mode"], "infer");
+    EXPECT_EQ(document["input"], input);
+    EXPECT_GE(document["runs"], 3);
+    EXPECT_GE(document["median_seconds"], document["min_seconds"]);
+    EXPECT_GT(document["min_seconds"], 0);
+    EXPECT_GT(document["compile_seconds"], 0);
+    EXPECT_GT(document["peak_rss_bytes"], 1 << 20);
+    EXPECT_GT(document["fraction_of_peak"], 0);
+    // Of the products; the rest adds little.
+    EXPECT_GT(document["flops"], flops);
+    EXPECT_LT(document["flops"], 1.2 * flops);
+    const double rate = 1e-9 * document["flops"].get<double>() / document["median_seconds"].get<double>();
+    EXPECT_NEAR(document["gflops"], rate, 1e-6 * rate);
+  };
+  check({"mlp", "--width", "96", "--depth", "2", "--batch", "33", "--seed", "4", "--threads", "2"}, {33, 96},
+        2.0 * 33 * 3 * 96 * 96);
+  check({"bert-base-layer", "--batch", "2", "--length", "9"}, {2, 9, 768},
+        2.0 * 18 * (4 * 768 * 768 + 2 * 768 * 3072 + 2 * 9 * 768));
+  check({"resnet50"}, {1, 3, 224, 224}, 2 * 4.089e9);
+  const Outcome text = in_folder({"bench", "model", "mlp"});
+  EXPECT_EQ(text.status, 0);
+  EXPECT_THAT(text.out, HasSubstr("Gflop/s"));
+  EXPECT_THAT(text.err, HasSubstr("run "));
+}
+
 TEST_F(Program, QuietSaysNothingOnStandardError) {
   EXPECT_EQ(in_folder({"init", "winds.nc", "-o", "new.yaml", "--quiet"}).err, "");
   const Outcome trained = in_folder({"train", "run.yaml"});
