@@ -1,10 +1,12 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
-#include "ir/core_ops.hpp"
+#include <algorithm>
+
 #include "ir/inference.hpp"
 #include "ir/interpret.hpp"
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
+#include "passes/simplify.hpp"
 
 namespace gregale::passes {
 namespace {
@@ -12,25 +14,25 @@ namespace {
 // Larger results cost more memory than computing them again; larger operands take the slow references too long.
 constexpr int64_t kMaxElements = 1 << 16;
 
-const Tensor* constant_of(const Graph& graph, Value v) {
-  const int32_t producer = graph.producer(v);
-  if (producer < 0) return nullptr;
-  const Node& node = graph.nodes()[static_cast<size_t>(producer)];
-  return node.op->name == kConstantOp ? &std::get<Tensor>(node.attributes.at("value")) : nullptr;
-}
+bool is_small(const Type& type) { return type.shape.is_constant() && type.shape.elements() <= kMaxElements; }
 
 }  // namespace
+
+bool is_foldable(const Graph& graph, const Node& node) {
+  if (node.inputs.empty() || node.op->has_side_effect || !node.op->reference || !node.regions.empty()) return false;
+  const auto fits = [&](Value v) { return is_small(graph.type(v)); };
+  return std::all_of(node.outputs.begin(), node.outputs.end(), fits) &&
+         std::all_of(node.inputs.begin(), node.inputs.end(), fits);
+}
 
 Graph fold_constants(const Graph& graph) {
   return rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
     std::optional<std::vector<Value>> outputs;
-    if (node.inputs.empty() || node.op->has_side_effect || !node.op->reference || !node.regions.empty()) return outputs;
-    for (Value v : node.outputs)
-      if (!graph.type(v).shape.is_constant() || graph.type(v).shape.elements() > kMaxElements) return outputs;
+    if (!is_foldable(graph, node)) return outputs;
     std::vector<RefArray> operands;
     for (Value v : inputs) {
       const Tensor* constant = constant_of(target, v);
-      if (constant == nullptr || constant->size() > kMaxElements) return outputs;
+      if (constant == nullptr) return outputs;
       operands.push_back(RefArray::from(*constant));
     }
     outputs.emplace();

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "gregale/context.hpp"
-#include "gregale/exec.hpp"
 #include "gregale/graph.hpp"
 
 /// The passes, each a function from graph to graph in a file of its own. pipeline.cpp is the order they run in.
@@ -20,14 +19,13 @@ Graph merge_common_subexpressions(const Graph& graph);
 /// Drops nodes nothing needs. Writes are always needed.
 Graph drop_dead_nodes(const Graph& graph);
 
-/// Replaces variables that are never written by constants (gregale/exec.hpp: it is the caller who has their values).
-using gregale::freeze;
-
 /// Replaces every node that no lowering takes by what it stands for, where its operator has an expansion.
 Graph expand_composites(const Graph& graph, const Target& target);
 
-/// Puts operators into groups that run as one tile program each (operator `fused`), where that is possible and saves
-/// bytes between cache and memory. Symbolic graphs are left as they are.
-Graph fuse(const Graph& graph, const Target& target);
+/// Rewrites by algebra and layout what then reads and writes fewer bytes, or as many with fewer flops: for graphs that
+/// are run, not differentiated. Results change within rounding; a NaN or an infinity may become a number only where the
+/// intermediate value that made it is gone, and no number becomes one. GREGALE_LOG=passes counts the rules that
+/// applied.
+Graph simplify(const Graph& graph);
 
 }  // namespace gregale::passes

@@ -35,6 +35,7 @@ Executable compile(const Graph& source, const CompileOptions& options) {
   graph = checked("expansion", passes::expand_composites(graph, options.target));
   if (options.optimize) {
     graph = checked("constant folding", passes::fold_constants(graph));
+    graph = checked("simplification", passes::simplify(graph));
     graph = checked("common subexpressions", passes::merge_common_subexpressions(graph));
     graph = checked("dead nodes", passes::drop_dead_nodes(graph));
     if (options.fuse) graph = checked("fusion", passes::fuse(graph, options.target));

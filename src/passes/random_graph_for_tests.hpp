@@ -8,17 +8,20 @@
 #include "gregale/ops.hpp"
 #include "gregale/random.hpp"
 #include "ir/core_ops.hpp"
+#include "passes/random_patterns_for_tests.hpp"
 
 /// Small random programs: what every pass and the planner are held to the interpreter on.
 namespace gregale::passes {
 
 class RandomGraph {
  public:
-  explicit RandomGraph(uint32_t seed) : seed_(seed), graph_(fmt::format("random{}", seed)) {
+  /// `dtype`, f32 or f64, is that of all that is not an index.
+  explicit RandomGraph(uint32_t seed, DType dtype = DType::f32)
+      : seed_(seed), dtype_(dtype), graph_(fmt::format("random{}", seed)) {
     for (const Extents& e : {Extents{2, 3}, Extents{3, 2}, Extents{6}, Extents{1, 3}, Extents{}}) add_input(e);
     key_ = graph_.add_input("key", Type(DType::i64, Shape{2}));
-    for (const char* name : {"a", "b"}) graph_.add_variable(name, Type(DType::f32, Shape{2, 3}));
-    graph_.add_variable("c", Type(DType::f32, Shape{6}));
+    for (const char* name : {"a", "b"}) graph_.add_variable(name, Type(dtype_, Shape{2, 3}));
+    graph_.add_variable("c", Type(dtype_, Shape{6}));
     const uint64_t count = 4 + below(20);
     for (uint64_t i = 0; i < count; ++i) try_step();
     finish();
@@ -41,23 +44,27 @@ class RandomGraph {
 
  private:
   uint64_t below(uint64_t n) { return random_below({seed_, 1, 0}, draws_++, n); }
-  Value any() { return pool_[below(pool_.size())]; }
+  /// One time in two a recent one, so that what belongs together meets.
+  Value any() {
+    const uint64_t n = pool_.size();
+    return pool_[below(2) ? below(n) : n - 1 - below(std::min<uint64_t>(n, 3))];
+  }
   const Shape& shape(Value v) const { return graph_.type(v).shape; }
 
   Tensor values(const Extents& extents, uint32_t stream) const {
     Tensor t(DType::f32, extents);
     for (uint64_t i = 0; float& x : t.as<float>()) x = 2 * random_uniform(RandomKey{seed_, 2, stream}, i++) - 1;
-    return t;
+    return t.cast(dtype_);
   }
 
   void add_input(const Extents& extents) {
-    pool_.push_back(graph_.add_input(fmt::format("x{}", pool_.size()), Type(DType::f32, Shape(extents))));
+    pool_.push_back(graph_.add_input(fmt::format("x{}", pool_.size()), Type(dtype_, Shape(extents))));
   }
 
   void try_step() {
     try {
       const Value v = step();
-      if (v.valid() && shape(v).elements() <= 200) pool_.push_back(v);
+      if (v.valid() && shape(v).elements() > 0 && shape(v).elements() <= 200) pool_.push_back(v);
     } catch (const Error& e) {  // what does not fit together is refused: no step
       if (e.code() == ErrorCode::internal) throw;
     }
@@ -69,7 +76,12 @@ class RandomGraph {
     const Value x = any(), y = any();
     const int64_t rank = shape(x).rank();
     const auto axis = static_cast<int64_t>(below(static_cast<uint64_t>(std::max<int64_t>(rank, 1))));
-    const uint64_t kind = below(32);
+    const uint64_t kind = below(48);
+    if (kind >= 32)
+      return RandomPatterns(
+                 g, [this](uint64_t n) { return below(n); },
+                 [this](const Extents& e) { return values(e, 60 + static_cast<uint32_t>(below(4))); })
+          .draw(x, y);
     if (rank == 0 && kind >= 15 && kind <= 20) return {};  // these need an axis
     switch (kind) {
       case 0:
@@ -229,6 +241,7 @@ class RandomGraph {
       default:
         break;
     }
+    outputs_.push_back(pool_.back());
     const uint64_t count = 1 + below(4);
     for (uint64_t i = 0; i < count; ++i) outputs_.push_back(any());
     if (below(2)) {  // a view
@@ -242,6 +255,7 @@ class RandomGraph {
   }
 
   uint32_t seed_;
+  DType dtype_;
   uint64_t draws_ = 0;
   Graph graph_;
   Value key_;
