@@ -44,6 +44,7 @@ Runner add_score(CLI::App& app);
 Runner add_info(CLI::App& app);
 Runner add_machine(CLI::App& app);
 Runner add_bench(CLI::App& app);
+Runner add_inspect(CLI::App& app);
 
 /// Progress on standard error: a bar with rate and time left on a terminal, a line every few seconds otherwise.
 class Progress {

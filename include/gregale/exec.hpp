@@ -15,10 +15,18 @@ namespace tile {
 class CompiledProgram;
 }
 
+/// What products multiply and what is kept between groups of operators. Sums, statistics and elementwise arithmetic are
+/// fp32 either way.
+enum class Precision : uint8_t {
+  fp32,  ///< fp32 accuracy throughout
+  bf16,  ///< operands of matrix products, and values that several operators read, are rounded to bf16
+};
+
 struct CompileOptions {
   Target target = Target::detect();
   bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
-  bool fuse = true;      ///< run groups of operators as tile programs
+  Precision precision = Precision::fp32;
+  bool fuse = true;  ///< run groups of operators as tile programs
 };
 
 /// A graph compiled for one target: steps over buffers in one planned arena. Immutable, so that several threads may
@@ -40,6 +48,10 @@ class Executable {
   /// The same with fresh outputs.
   std::vector<Tensor> run(ExecutionContext& context, const std::vector<Tensor>& inputs,
                           VariableValues* state = nullptr) const;
+
+  /// Runs once and adds to `seconds` (one for each of groups(), 0 at first) what each step took.
+  void profile(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+               VariableValues* state, std::vector<double>& seconds) const;
 
   const Graph& graph() const;  ///< what is really run, after all passes
   /// Memory of intermediate results and scratch; each thread of the team adds a panel of its own, which all steps use.
@@ -63,6 +75,8 @@ class Executable {
   explicit Executable(std::unique_ptr<Plan> plan);
 
  private:
+  void execute(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+               VariableValues* state, double* seconds) const;
   std::unique_ptr<Plan> plan_;
 };
 

@@ -71,8 +71,8 @@ Value mul(Graph& g, Value a, double b);
 
 // --- contraction ---
 /// [..., m, k] x [..., k, n] -> [..., m, n]; leading dims broadcast; the transposes apply to the last two dims. Also
-/// complex.
-Value matmul(Graph& g, Value a, Value b, bool transpose_a = false, bool transpose_b = false);
+/// complex. `f32_result`: the product of bf16 operands in f32, not rounded to bf16.
+Value matmul(Graph& g, Value a, Value b, bool transpose_a = false, bool transpose_b = false, bool f32_result = false);
 struct Conv2dOptions {
   std::vector<int64_t> strides{1, 1};
   std::vector<int64_t> pads{0, 0, 0, 0};  // top, left, bottom, right (ONNX order)

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "exec/plan.hpp"
 #include "gregale/error.hpp"
 #include "ir/inference.hpp"
@@ -43,6 +45,17 @@ void check_fits(const Tensor& t, const Type& type, const char* kind, const std::
 
 void Executable::run(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
                      VariableValues* state) const {
+  execute(context, inputs, outputs, state, nullptr);
+}
+
+void Executable::profile(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+                         VariableValues* state, std::vector<double>& seconds) const {
+  seconds.resize(plan_->steps.size(), 0);
+  execute(context, inputs, outputs, state, seconds.data());
+}
+
+void Executable::execute(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+                         VariableValues* state, double* seconds) const {
   const Plan& plan = *plan_;
   const Graph& g = plan.graph;
   GREGALE_CHECK(inputs.size() == g.inputs().size() && outputs.size() == g.outputs().size(), invalid_argument,
@@ -94,9 +107,12 @@ void Executable::run(ExecutionContext& context, const std::vector<Tensor>& input
     for (size_t i = 0; i < step.inputs.size(); ++i) in[i] = storage[step.inputs[i]];
     for (size_t i = 0; i < step.outputs.size(); ++i) out[i] = storage[step.outputs[i]];
     TraceSpan span(context.trace(), "step", step.op);
+    const auto begin = seconds != nullptr ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     step.kernel.run({const_cast<const void* const*>(in), out,
                      step.scratch < 0 ? nullptr : static_cast<std::byte*>(storage[step.scratch]), context.team(),
                      base + table + pointers});
+    if (seconds != nullptr)
+      *seconds++ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
 }
 

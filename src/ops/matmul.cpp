@@ -45,7 +45,10 @@ std::vector<Type> infer(const NodeView& node) {
   Shape shape = d.batch;
   shape.dims().push_back(d.m);
   shape.dims().push_back(d.n);
-  return {Type(node.input(0).dtype, std::move(shape))};
+  const DType dtype = node.input(0).dtype;
+  GREGALE_CHECK(!node.boolean("f32_result") || dtype == DType::bf16, dtype,
+                "[matmul] f32_result is for operands of bf16, not {}", name_of(dtype));
+  return {Type(node.boolean("f32_result") ? DType::f32 : dtype, std::move(shape))};
 }
 
 void reference(ReferenceContext& c) {
@@ -105,7 +108,9 @@ Value flatten_rows(Graph& g, Value x) {
 void gradient(GradientContext& c) {
   Graph& g = c.graph();
   const bool ta = c.view().boolean("transpose_a"), tb = c.view().boolean("transpose_b");
-  const Value d = c.d_output();
+  const Value d = c.type(c.d_output()).dtype == c.type(c.input(0)).dtype
+                      ? c.d_output()
+                      : cast(g, c.d_output(), c.type(c.input(0)).dtype);
   const Value a = conj_if_complex(g, c.input(0)), b = conj_if_complex(g, c.input(1));
   c.set_d_input(0, reduce_like(g, ta ? matmul(g, b, d, tb, true) : matmul(g, d, b, false, !tb), c.input(0)));
   if (is_flat(c.view())) {
@@ -153,7 +158,8 @@ template <DType dtype, kernels::Compute compute>
 Result<Kernel> lower(const NodeView& node, const Target& target) {
   if (auto error = refusal(node, dtype)) return *error;
   tile::MatmulProblem problem = problem_of(node);
-  problem.a = problem.b = problem.c = dtype;
+  problem.a = problem.b = dtype;
+  problem.c = node.outputs()[0].dtype;
   problem.compute = compute;
   return kernel_of(std::make_shared<const tile::Matmul>(*kernel_cache(target), problem));
 }
@@ -237,7 +243,9 @@ const OpDef& matmul_op() {
                 {"b", "[..., k, n], or [..., n, k] where transpose_b is set; of a's dtype"}};
     d.outputs = {{"y", "[..., m, n]"}};
     d.attributes = {{"transpose_a", AttributeKind::boolean, "exchange the last two axes of a", false},
-                    {"transpose_b", AttributeKind::boolean, "exchange the last two axes of b", false}};
+                    {"transpose_b", AttributeKind::boolean, "exchange the last two axes of b", false},
+                    {"f32_result", AttributeKind::boolean,
+                     "of bf16 operands: the sums as they are, in f32, instead of rounded to bf16", false}};
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
@@ -256,8 +264,9 @@ const OpDef& matmul_op() {
   return op;
 }
 
-Value matmul(Graph& g, Value a, Value b, bool transpose_a, bool transpose_b) {
-  return g.add1(matmul_op(), {a, b}, {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}});
+Value matmul(Graph& g, Value a, Value b, bool transpose_a, bool transpose_b, bool f32_result) {
+  return g.add1(matmul_op(), {a, b},
+                {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}, {"f32_result", f32_result}});
 }
 
 }  // namespace gregale::ops

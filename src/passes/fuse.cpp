@@ -194,6 +194,16 @@ class Fuser {
            nd.attributes.count("keep_dims") > 0;
   }
 
+  /// Other operands that are only widened for this reader are read as they are kept.
+  void take_widenings(int32_t reader, Group& group) const {
+    for (const Value v : node(reader).inputs) {
+      const int32_t p = g_.producer(v);
+      if (p >= 0 && group.count(p) == 0 && node(p).op->name == "cast" && is_expression(p) && users(v).size() == 1 &&
+          group_of_[static_cast<size_t>(p)] < 0)
+        group.insert(p);
+    }
+  }
+
   /// A product takes the elementwise operators behind it as its epilogue, as long as nobody else wants the values
   /// between.
   void grow_products() {
@@ -210,6 +220,7 @@ class Fuser {
         if (g_.type(node(u).outputs[0]).shape != shape) break;
         Group larger = group;
         larger.insert(u);
+        take_widenings(u, larger);
         if (!is_acyclic(larger) || !bytes_of(larger)) break;
         group = std::move(larger);
         v = node(u).outputs[0];

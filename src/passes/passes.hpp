@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gregale/context.hpp"
+#include "gregale/exec.hpp"
 #include "gregale/graph.hpp"
 
 /// The passes, each a function from graph to graph in a file of its own. pipeline.cpp is the order they run in.
@@ -19,6 +20,9 @@ Graph merge_common_subexpressions(const Graph& graph);
 /// Drops nodes nothing needs. Writes are always needed.
 Graph drop_dead_nodes(const Graph& graph);
 
+/// Replaces variables that are never written by constants (gregale/exec.hpp: it is the caller who has their values).
+using gregale::freeze;
+
 /// Replaces every node that no lowering takes by what it stands for, where its operator has an expansion.
 Graph expand_composites(const Graph& graph, const Target& target);
 
@@ -27,5 +31,18 @@ Graph expand_composites(const Graph& graph, const Target& target);
 /// intermediate value that made it is gone, and no number becomes one. GREGALE_LOG=passes counts the rules that
 /// applied.
 Graph simplify(const Graph& graph);
+
+/// The bf16 policy (Precision::bf16): operands of f32 products are rounded to bf16 and multiplied so, sums stay f32;
+/// values that several operators read are rounded once and widened by each reader, so that what travels through memory
+/// is bf16. Runs after common subexpressions are merged, which would undo the latter.
+Graph lower_precision(const Graph& graph);
+
+/// Moves reshapes that only regroup rows (the last extent stays) behind the operators that act on each row alone, where
+/// they meet the reshape that groups them back, and vanish.
+Graph sink_reshapes(const Graph& graph);
+
+/// Puts operators into groups that run as one tile program each (operator `fused`), where that is possible and saves
+/// bytes between cache and memory. Symbolic graphs are left as they are.
+Graph fuse(const Graph& graph, const Target& target);
 
 }  // namespace gregale::passes

@@ -85,6 +85,9 @@ TEST_F(RandomPrograms, KeepTheirResultsWithSubexpressionsMerged) {
 TEST_F(RandomPrograms, KeepTheirResultsWithConstantsFolded) {
   keeps_results(true, [](const Graph& g) { return drop_dead_nodes(fold_constants(g)); });
 }
+TEST_F(RandomPrograms, KeepTheirResultsWithReshapesSunk) {
+  keeps_results(true, [](const Graph& g) { return drop_dead_nodes(sink_reshapes(g)); });
+}
 TEST_F(RandomPrograms, KeepTheirResultsExpanded) {
   const Target target;  // no instruction set: little is lowered
   keeps_results(false, [&](const Graph& g) { return expand_composites(g, target); });

@@ -23,8 +23,8 @@ Graph checked(const char* pass, Graph graph) {
 
 }  // namespace
 
-// The story of compilation. Sharding, precision, keep-or-recompute, fusion and layouts will stand between the
-// expansion and the plan (docs/design.md).
+// The story of compilation, told with printed programs in docs/compiler.md. Sharding and keep-or-recompute will stand
+// between the expansion and precision (docs/design.md).
 Executable compile(const Graph& source, const CompileOptions& options) {
   verify(source);
   Graph graph = source;
@@ -38,8 +38,11 @@ Executable compile(const Graph& source, const CompileOptions& options) {
     graph = checked("simplification", passes::simplify(graph));
     graph = checked("common subexpressions", passes::merge_common_subexpressions(graph));
     graph = checked("dead nodes", passes::drop_dead_nodes(graph));
-    if (options.fuse) graph = checked("fusion", passes::fuse(graph, options.target));
+    graph = checked("reshapes", passes::drop_dead_nodes(passes::sink_reshapes(graph)));
   }
+  if (options.precision == Precision::bf16)
+    graph = checked("precision", passes::drop_dead_nodes(passes::lower_precision(graph)));
+  if (options.optimize && options.fuse) graph = checked("fusion", passes::fuse(graph, options.target));
   auto plan = make_plan(std::move(graph), options.target);
   const int64_t budget = options.target.memory_budget;
   GREGALE_CHECK(budget == 0 || plan->arena_bytes <= budget, out_of_memory,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <map>
 #include <tuple>
 
@@ -40,18 +41,16 @@ class Prediction {
     Traffic traffic;
     double touched = 0;
     std::map<int32_t, Use> by_buffer;  // of the whole program
-    std::vector<std::pair<double, Uses>> phases;
+    std::vector<Uses> phases;
     for (const Phase& phase : p_.phases) {
-      double threads = 1;
-      Uses uses = of_phase(phase, threads);
-      touched += sum_touched(uses);
-      phases.emplace_back(threads, std::move(uses));
+      phases.push_back(of_phase(phase));
+      touched += sum_touched(phases.back());
     }
     // Where all of it fits, a buffer is loaded once whatever the phases do.
     const bool fits = phases.size() > 1 && touched <= cache_;
-    for (const auto& [threads, uses] : phases)
+    for (const Uses& uses : phases)
       for (const auto& [key, use] : uses) {
-        const double bytes = threads * ((use.read ? use.moved : 0) + (use.write ? use.moved : 0));
+        const double bytes = (use.read ? use.moved : 0) + (use.write ? use.moved : 0);
         if (!fits) {
           traffic.bytes += bytes;
           continue;
@@ -59,7 +58,7 @@ class Prediction {
         Use& all = by_buffer[std::get<0>(key)];
         all.read |= use.read;
         all.write |= use.write;
-        all.moved = std::max(all.moved, threads * use.moved);
+        all.moved = std::max(all.moved, use.moved);
       }
     for (const auto& [buffer, use] : by_buffer) {
       const bool made_here = p_.buffers[static_cast<size_t>(buffer)].scope != Scope::argument;
@@ -138,16 +137,45 @@ class Prediction {
     }
   }
 
+  /// The share of what a step touches that the next finds gone. Sets of lines fill unevenly, so the cache begins to
+  /// lose lines before it is full, and keeps some a little beyond.
+  double lost(double touched) const {
+    constexpr double kBegin = 0.8, kEnd = 1.1;
+    return std::clamp((touched / cache_ - kBegin) / (kEnd - kBegin), 0.0, 1.0);
+  }
+
   void around(Uses& uses, const Loop& loop, bool phase) const {
     const double once = sum_touched(uses);
     for (auto& [key, use] : uses) {
       const bool moves = use.operand->stride(loop.dim) != 0 && !(phase && use.panel);
       if (moves) use.touched *= loop.trips;
-      if (moves || once > cache_) use.moved *= loop.trips;
+      if (moves) {
+        use.moved *= loop.trips;
+      } else {
+        use.moved *= 1 + lost(once) * (std::ceil(loop.trips) - 1);
+      }
     }
   }
 
-  Uses of_phase(const Phase& phase, double& threads) const {
+  /// The loop whose steps are shared by `threads`, each with a cache of its own; `inner`: steps of the loops inside it.
+  void across(Uses& uses, const Loop& loop, double threads, double inner, const std::vector<Loop>& inside) const {
+    const double once = sum_touched(uses), trips = std::ceil(loop.trips), share = trips * inner / threads;
+    const bool cut = std::fmod(share, inner) != 0;  // a share ends within a step of this loop
+    for (auto& [key, use] : uses) {
+      const double body = use.moved;
+      if (use.operand->stride(loop.dim) != 0 && !use.panel) {
+        use.touched *= loop.trips / threads;
+        use.moved *= loop.trips;
+        bool inside_moves = false;
+        for (const Loop& l : inside) inside_moves |= use.operand->stride(l.dim) != 0;
+        if (cut && !inside_moves) use.moved += (threads - 1) * body;  // both neighbours load it
+      } else {
+        use.moved *= threads + lost(once) * (trips - threads);
+      }
+    }
+  }
+
+  Uses of_phase(const Phase& phase) const {
     std::vector<size_t> used(p_.dims.size(), 0);
     std::vector<Loop> outer = loops_of(phase.schedule, used);
     Uses all;
@@ -162,14 +190,20 @@ class Prediction {
     // Each thread has its share of the outermost loops and a cache of its own.
     const bool parallel = std::any_of(phase.schedule.begin(), phase.schedule.end(),
                                       [](char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; });
-    double left = parallel ? cores_ : 1;
-    for (Loop& loop : outer) {
-      const double share = std::min(left, loop.trips);
-      loop.trips /= share;
-      threads *= share;
-      left /= share;
+    // The steps of all loops together are cut into shares; that is felt in the outermost loop with enough of them.
+    size_t shared = 0;
+    double threads = parallel ? cores_ : 1;
+    while (shared + 1 < outer.size() && std::ceil(outer[shared].trips) < threads) ++shared;
+    double inner = 1;
+    for (size_t i = outer.size(); i-- > 0;) {
+      if (i == shared && parallel) {
+        threads = std::min(threads, std::ceil(outer[i].trips));
+        across(all, outer[i], threads, inner, {outer.begin() + static_cast<std::ptrdiff_t>(i) + 1, outer.end()});
+      } else {
+        around(all, outer[i], true);
+      }
+      inner *= std::ceil(outer[i].trips);
     }
-    for (auto loop = outer.rbegin(); loop != outer.rend(); ++loop) around(all, *loop, true);
     return all;
   }
 

@@ -12,6 +12,7 @@
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
 #include "tile/cut.hpp"
+#include "tile/ledger.hpp"
 #include "tile/matmul.hpp"
 
 namespace gregale::tile {
@@ -383,7 +384,8 @@ class Lowering {
     choose_row_step();
   }
 
-  /// Rows of a block: panels of all stages should take half of L2 at most, and every core should have several blocks.
+  /// Rows of a block: panels of all stages should take a quarter of L2 at most, and every core should have several
+  /// blocks.
   void choose_row_step() {
     int64_t row_bytes = 0;
     for (const Work& w : work_) {
@@ -398,7 +400,7 @@ class Lowering {
     if (alone_) {
       row_step_ = blocks_of(node(work_[0].node)).m;
     } else if (has_product_) {
-      const int64_t most = std::clamp<int64_t>(target_.l2_bytes / 2 / std::max<int64_t>(1, row_bytes), 12, 192);
+      const int64_t most = std::clamp<int64_t>(target_.l2_bytes / 4 / std::max<int64_t>(1, row_bytes), 12, 192);
       row_step_ = balanced_block(rows_, most, 12);
       int64_t batches = total_rows() / std::max<int64_t>(1, rows_);
       constexpr int64_t kCellsPerCore = 4, kLeast = 24;
@@ -729,7 +731,7 @@ class Lowering {
     Operand target = store(results[0], Broadcast::none, problem.n);
     target.strides.resize(dims, 0);
     if (n_dim >= 0) target.strides[static_cast<size_t>(n_dim)] = 1;
-    const bool finishes = k_dim >= 0 && (epilogue != nullptr || c_dtype != DType::f32);
+    const bool finishes = k_dim >= 0 && c_dtype != DType::f32;
     Stage stage;
     // Alone, a product's columns are cut among tasks as its rows are, and a block of a stays in the cache for all
     // columns of the task; in a chain, the sums of a few columns are completed before the next.
@@ -910,12 +912,16 @@ class Lowering {
     if (columns_dim_ >= 0) schedule += p.letter(columns_dim_);
     if (parallel)
       for (char& c : schedule) c = static_cast<char>(c - 'a' + 'A');
-    // Neighbouring tasks share rows of a or columns of b.
-    if (alone_ && !axes_.empty() && columns_dim_ >= 0)
-      schedule = fmt::format("{}<{}>", schedule.substr(0, schedule.size() - 2), schedule.substr(schedule.size() - 2));
     if (p.dims.empty()) p.add_dim("one", 1, {1});
     p.name = g_.name();
     p.phases.push_back({schedule, std::move(stages)});
+    // Tasks that follow each other share rows of a or columns of b, whichever moves less.
+    if (alone_ && !axes_.empty() && columns_dim_ >= 0) {
+      TileProgram turned = p;
+      std::string& other = turned.phases.back().schedule;
+      std::swap(other[other.size() - 1], other[other.size() - 2]);
+      if (predict(turned, target_).bytes < predict(p, target_).bytes) p = std::move(turned);
+    }
   }
 
   const Graph& g_;

@@ -127,6 +127,7 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
   if (const auto* c = std::get_if<Contract>(&call.what)) {
     bound.kind = BoundCall::Kind::contract;
     bound.sum = c->sum;
+    if (c->sum >= 0) bound.sum_extent = program_.dims[static_cast<size_t>(c->sum)].extent;
     bind_contract(cache, *c, bound, pieces(c->m), pieces(c->n), pieces(c->k));
   } else if (const auto* e = std::get_if<Express>(&call.what)) {
     bound.kind = BoundCall::Kind::express;
@@ -180,15 +181,16 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
   for (const size_t tm : {0, 1})
     for (const size_t tn : {0, 1})
       for (const size_t tk : {0, 1})
-        for (const size_t continues : {0, 1}) {
+        for (const size_t step : {0, 1, 2}) {
           kernels::ContractionDesc d;
           d.m = m[tm];
           d.n = n[tn];
           d.k = k[tk];
           const bool empty_sum = k[0] == 0 && k[1] == 0;
-          if (d.m == 0 || d.n == 0 || (d.k == 0 && !(empty_sum && tk == 0 && continues == 0))) continue;
-          if (continues == 1 && !several) continue;
-          if (continues == 0 && several && tk == 1 && c.k.dim == c.sum) continue;  // a tail never begins
+          if (d.m == 0 || d.n == 0 || (d.k == 0 && !(empty_sum && tk == 0 && step == 0))) continue;
+          if (step > 0 && !several) continue;
+          if (step < 2 && several && tk == 1 && c.k.dim == c.sum) continue;  // a tail is the last
+          if (step == 1 && c.epilogue.empty()) continue;                     // as the last
           d.a = dtype(operands[0]);
           d.b = dtype(operands[1]);
           d.c = dtype(operands[2]);
@@ -199,7 +201,7 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
           d.b_packing = c.packing;
           d.trans_a = c.trans_a;
           d.trans_b = c.trans_b;
-          d.accumulate = c.accumulate || continues == 1;
+          d.accumulate = c.accumulate || step > 0;
           d.own_chain = d.accumulate && c.own_chain;
           if (c.batch > 1) {
             d.addressing = kernels::ContractionDesc::Batch::stride;
@@ -207,10 +209,11 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
             d.a_stride = c.a_stride;
             d.b_stride = c.b_stride;
           }
-          d.epilogue = c.epilogue;
-          for (size_t i = 3; i < operands.size(); ++i)
+          const bool complete = !several || step == 2;
+          if (complete) d.epilogue = c.epilogue;
+          for (size_t i = 3; complete && i < operands.size(); ++i)
             d.epilogue_inputs.push_back({dtype(operands[i]), operands[i].broadcast, operands[i].leading});
-          auto& kernel = bound.contract[tm][tn][tk][continues];
+          auto& kernel = bound.contract[tm][tn][tk][step];
           kernel = cache.get(d);
           kernel_scratch_ = std::max(kernel_scratch_, align_bytes(kernel->scratch_bytes()));
         }
@@ -244,7 +247,10 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
       kernels::ContractionCall given;
       given.epilogue_inputs = const_cast<const void* const*>(reinterpret_cast<void**>(pointers + 3));
       given.scratch = frame.scratch;
-      const auto& kernel = call.contract[s.m != call.m_full][s.n != call.n_full][s.k != call.k_full][continues];
+      int step = continues ? 2 : 0;
+      const auto& kernels = call.contract[s.m != call.m_full][s.n != call.n_full][s.k != call.k_full];
+      if (continues && kernels[1] != nullptr && at.begin[call.sum] + at.size[call.sum] < call.sum_extent) step = 1;
+      const auto& kernel = kernels[step];
       (*kernel)(pointers[0], pointers[1], pointers[2], &given);
       break;
     }

@@ -58,11 +58,13 @@ class CompiledProgram {
     enum class Kind : uint8_t { contract, express, move } kind = Kind::contract;
     When when;
     int32_t sum = -1;
+    int64_t sum_extent = 0;
     std::vector<BoundOperand> operands;
     size_t inputs = 0;  ///< of an expression
     int64_t m_full = -1, n_full = -1, k_full = -1;
-    /// By whether the tile is a tail in m, n, k, and whether it continues a sum.
-    std::shared_ptr<const kernels::ContractionKernel> contract[2][2][2][2];
+    /// By whether the tile is a tail in m, n, k; and by the step of its sum: the only one or the first, one between,
+    /// the last of several.
+    std::shared_ptr<const kernels::ContractionKernel> contract[2][2][2][3];
     std::shared_ptr<const kernels::ExpressionKernel> express[2][2];
     std::shared_ptr<const kernels::LayoutKernel> move;
     int64_t src_leading = 0, dst_leading = 0;

@@ -94,7 +94,8 @@ class Interpreter {
         pointers_.push_back(base_[static_cast<size_t>(o.buffer)] + element * size_of(dtype(o)));
       }
       const CallSizes s = sizes_of(call, at.size);
-      if (const auto* c = std::get_if<Contract>(&call.what)) contract(*c, call, s, c->sum >= 0 && at.begin[c->sum] > 0);
+      if (const auto* c = std::get_if<Contract>(&call.what))
+        contract(*c, call, s, c->sum >= 0 && at.begin[c->sum] > 0, is_complete(program_, *c, at));
       if (const auto* e = std::get_if<Express>(&call.what)) express(*e, call, s);
       if (const auto* m = std::get_if<Move>(&call.what)) move(*m, call, s);
     });
@@ -107,7 +108,7 @@ class Interpreter {
     return scratch_.data();
   }
 
-  void contract(const Contract& c, const Call& call, const CallSizes& s, bool continues) {
+  void contract(const Contract& c, const Call& call, const CallSizes& s, bool continues, bool complete) {
     kernels::ContractionDesc d;
     d.m = s.m;
     d.n = s.n;
@@ -130,8 +131,8 @@ class Interpreter {
       d.a_stride = c.a_stride;
       d.b_stride = c.b_stride;
     }
-    d.epilogue = c.epilogue;
-    for (size_t i = 3; i < call.operands.size(); ++i)
+    if (complete) d.epilogue = c.epilogue;
+    for (size_t i = 3; complete && i < call.operands.size(); ++i)
       d.epilogue_inputs.push_back({dtype(call.operands[i]), call.operands[i].broadcast, call.operands[i].leading});
     const auto kernel = kernels::ContractionKernel::compile(target_, d);
     kernels::ContractionCall given;

@@ -16,6 +16,11 @@ inline int64_t relative_offset(const TileProgram& program, const Operand& operan
   return offset;
 }
 
+/// Whether a contraction's sums are complete after this step.
+inline bool is_complete(const TileProgram& program, const Contract& c, const LoopIndex& at) {
+  return c.sum < 0 || at.begin[c.sum] + at.size[c.sum] >= program.dims[static_cast<size_t>(c.sum)].extent;
+}
+
 inline bool holds(const When& when, const LoopIndex& at, const LoopIndex& outer) {
   if (when.kind == When::Kind::always) return true;
   const int d = when.dim;

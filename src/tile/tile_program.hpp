@@ -101,9 +101,9 @@ struct Contract {
   int64_t batch = 1, a_stride = 0, b_stride = 0;  ///< products summed in one call
   /// The dim whose steps are summed over calls (none: -1): the first step begins a sum, the others add to c.
   int32_t sum = -1;
-  bool accumulate = false;  ///< add to c in the first step, too
-  bool own_chain = true;    ///< each step's products are summed before c is added
-  kernels::Expression epilogue;
+  bool accumulate = false;       ///< add to c in the first step, too
+  bool own_chain = true;         ///< each step's products are summed before c is added
+  kernels::Expression epilogue;  ///< of complete sums: where there are several steps, in the last, and c is f32
   bool operator==(const Contract&) const = default;
 };
 

@@ -1,0 +1,88 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "gregale/op.hpp"
+#include "gregale/ops.hpp"
+#include "ir/core_ops.hpp"
+#include "ir/rewrite.hpp"
+#include "passes/passes.hpp"
+
+namespace gregale::passes {
+namespace {
+
+class Policy {
+ public:
+  explicit Policy(const Graph& graph) : g_(graph), users_(static_cast<size_t>(graph.value_count())) {
+    for (const Node& n : graph.nodes())
+      for (const Value v : n.inputs) users_[static_cast<size_t>(v.id)].push_back(&n);
+  }
+
+  static bool is_product(const Node& n) { return n.op->name == "matmul"; }
+  bool in_f32(Value v) const { return g_.type(v).dtype == DType::f32; }
+  bool multiplies_f32(const Node& n) const { return is_product(n) && in_f32(n.inputs[0]); }
+
+  /// A computed value that several operators read, all of which widen it for nothing inside their expressions.
+  bool is_kept_rounded(Value v) const {
+    const auto& users = users_[static_cast<size_t>(v.id)];
+    const int32_t p = g_.producer(v);
+    if (!in_f32(v) || p < 0 || users.size() < 2) return false;
+    const Node& maker = g_.nodes()[static_cast<size_t>(p)];
+    if (!maker.op->express && !is_product(maker)) return false;
+    const auto outputs = g_.outputs();
+    if (std::find(outputs.begin(), outputs.end(), v) != outputs.end()) return false;
+    return std::all_of(users.begin(), users.end(), [](const Node* n) { return n->op->express || is_product(*n); });
+  }
+
+ private:
+  const Graph& g_;
+  std::vector<std::vector<const Node*>> users_;
+};
+
+}  // namespace
+
+Graph lower_precision(const Graph& graph) {
+  const Policy policy(graph);
+  std::map<int32_t, Value> rounded;  // of the new graph: value -> its bf16 form
+  const std::function<Value(Graph&, Value)> round = [&](Graph& out, Value v) -> Value {
+    if (const auto found = rounded.find(v.id); found != rounded.end()) return found->second;
+    const int32_t p = out.producer(v);
+    // Operators that move elements move the rounded ones, so that the rounding joins what computes them.
+    if (p >= 0 && out.nodes()[static_cast<size_t>(p)].op->result_as_view) {
+      const Node mover = out.nodes()[static_cast<size_t>(p)];
+      std::vector<Value> operands = mover.inputs;
+      operands[0] = round(out, operands[0]);
+      return rounded[v.id] = out.add(*mover.op, operands, mover.attributes)[0];
+    }
+    const bool constant = p >= 0 && out.nodes()[static_cast<size_t>(p)].op->name == kConstantOp;
+    const Value low =
+        constant ? out.constant(
+                       std::get<Tensor>(out.nodes()[static_cast<size_t>(p)].attributes.at("value")).cast(DType::bf16))
+                 : ops::cast(out, v, DType::bf16);
+    rounded[v.id] = low;
+    return low;
+  };
+  return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> results;
+    std::vector<Value> operands = inputs;
+    bool changed = false;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (policy.multiplies_f32(node)) {
+        operands[i] = round(out, inputs[i]);
+        changed = true;
+      } else if (policy.is_kept_rounded(node.inputs[i])) {
+        operands[i] = ops::cast(out, round(out, inputs[i]), DType::f32);
+        changed = true;
+      }
+    }
+    if (!changed) return results;
+    Attributes attributes = node.attributes;
+    if (policy.multiplies_f32(node)) attributes["f32_result"] = true;
+    results = out.add(*node.op, operands, attributes, node.regions);
+    return results;
+  });
+}
+
+}  // namespace gregale::passes

@@ -1,0 +1,87 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "gregale/op.hpp"
+#include "gregale/ops.hpp"
+#include "ir/inference.hpp"
+#include "ir/rewrite.hpp"
+#include "passes/passes.hpp"
+
+namespace gregale::passes {
+namespace {
+
+/// What a reshape that only regroups rows (it keeps the last extent) was made from; invalid for everything else.
+Value regrouped(const Graph& g, Value v) {
+  const int32_t p = g.producer(v);
+  if (p < 0 || g.nodes()[static_cast<size_t>(p)].op->name != "reshape") return {};
+  const Value from = g.nodes()[static_cast<size_t>(p)].inputs[0];
+  const Shape &a = g.type(from).shape, &b = g.type(v).shape;
+  if (!a.is_constant() || !b.is_constant() || a.rank() < 1 || b.rank() < 1) return {};
+  return a[a.rank() - 1] == b[b.rank() - 1] && a.elements() > 0 ? from : Value{};
+}
+
+/// An elementwise operator, or one along the last axis that keeps it.
+bool keeps_rows(const Node& node, const Graph& graph) {
+  if (!node.op->express || node.outputs.size() != 1) return false;
+  const Shape& result = graph.type(node.outputs[0]).shape;
+  if (!result.is_constant() || result.rank() < 1) return false;
+  if (node.attributes.count("keep_dims") > 0) return false;
+  if (node.attributes.count("axis") == 0) return true;
+  const int64_t axis = std::get<int64_t>(node.attributes.at("axis"));
+  return axis == -1 || axis == result.rank() - 1;
+}
+
+}  // namespace
+
+Graph sink_reshapes(const Graph& graph) {
+  return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> results;
+    const auto shape = [&](Value v) { return out.type(v).shape; };
+    if (node.op->name == "reshape" && graph.type(node.outputs[0]).shape.is_constant()) {
+      const int32_t p = out.producer(inputs[0]);
+      if (p < 0 || out.nodes()[static_cast<size_t>(p)].op->name != "reshape") return results;
+      const Value from = out.nodes()[static_cast<size_t>(p)].inputs[0];
+      const Shape wanted = graph.type(node.outputs[0]).shape;
+      results = {shape(from) == wanted ? from : ops::reshape(out, from, wanted)};
+      return results;
+    }
+    if (node.op->name == "matmul" && shape(inputs[1]).rank() == 2 &&
+        !std::get<bool>(node.attributes.at("transpose_a"))) {
+      const Value from = regrouped(out, inputs[0]);
+      if (!from.valid() || shape(from).rank() < 2) return results;
+      const Value product = out.add(*node.op, {from, inputs[1]}, node.attributes)[0];
+      results = {ops::reshape(out, product, graph.type(node.outputs[0]).shape)};
+      return results;
+    }
+    if (!keeps_rows(node, graph)) return results;
+    const Shape result = graph.type(node.outputs[0]).shape;
+    Value source;
+    for (const Value v : inputs)
+      if (shape(v) == result && regrouped(out, v).valid()) source = regrouped(out, v);
+    if (!source.valid()) return results;
+    std::vector<Value> operands;
+    for (const Value v : inputs) {
+      if (node.op->name == "layer_norm" && !operands.empty()) {
+        operands.push_back(v);  // scale and shift belong to the last axis
+        continue;
+      }
+      const Shape s = shape(v);
+      const Value from = regrouped(out, v);
+      if (s == result) {
+        operands.push_back(from.valid() && shape(from) == shape(source) ? from : ops::reshape(out, v, shape(source)));
+      } else if (s.is_constant() && (s.rank() == 0 || (s.rank() == 1 && shape(source).rank() >= 1))) {
+        operands.push_back(v);  // one value, or a row for all rows
+      } else {
+        return results;
+      }
+    }
+    Attributes attributes = node.attributes;
+    if (attributes.count("axis") > 0) attributes["axis"] = int64_t{-1};
+    const Value moved = out.add(*node.op, operands, attributes, node.regions)[0];
+    results = {ops::reshape(out, moved, result)};
+    return results;
+  });
+}
+
+}  // namespace gregale::passes

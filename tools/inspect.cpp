@@ -1,0 +1,203 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "gregale/error.hpp"
+#include "kernels/machine/machine.hpp"
+#include "tile/ledger.hpp"
+#include "tools/networks.hpp"
+
+namespace gregale::tools {
+namespace {
+
+struct InspectOptions {
+  Common common;
+  NetworkOptions network;
+  bool programs = false, graph = false, no_run = false;
+};
+
+/// Joules, as a model, not a measurement: 45 nm figures of Horowitz, "Computing's energy problem", ISSCC 2014 (an fp32
+/// multiply-add 4.6 pJ, 8 bytes from a 1 MB cache 100 pJ, 8 bytes from DRAM 1.3 nJ). They rank programs; today's chips
+/// take less of each.
+constexpr double kJoulesAFlop = 2.3e-12, kJoulesACacheByte = 12.5e-12, kJoulesAMemoryByte = 160e-12;
+
+struct Ceilings {
+  double flops = 0, bytes = 0;  ///< a second, all threads
+};
+
+Ceilings ceilings_of(const CompileOptions& options, ThreadTeam& team) {
+  const Target& target = options.target;
+  auto machine = kernels::load_machine(kernels::machine_cache_path(), target, team.size());
+  if (!machine) {
+    kernels::MachineOptions quick;
+    quick.budget_seconds = 2;
+    quick.rounds = 5;
+    machine = kernels::measure_machine(target, team, quick);
+  }
+  const bool low = options.precision == Precision::bf16 && machine->bf16;
+  return {1e9 * (low ? machine->bf16->all_threads : machine->fp32.all_threads), 1e9 * machine->read_memory.all_threads};
+}
+
+std::string operators_of(const Executable::Group& group) {
+  if (group.body == nullptr) return group.op;
+  return group.body->name();
+}
+
+double cache_bytes(const tile::TileProgram& program) {
+  double bytes = 0;
+  std::vector<tile::Access> accesses;
+  tile::walk(program, [&](const tile::Phase&, const tile::Stage&, const tile::Call& call, const tile::LoopIndex& at,
+                          const tile::LoopIndex&) {
+    accesses.clear();
+    tile::accesses_of(call, tile::sizes_of(call, at.size), true, accesses);
+    for (const tile::Access& a : accesses)
+      bytes += static_cast<double>(a.rows * a.columns * size_of(program.buffers[static_cast<size_t>(a.buffer)].dtype));
+  });
+  return bytes;
+}
+
+int run_inspect(const InspectOptions& o) {
+  check_network(o.network);
+  auto context = o.common.make_context();
+  ThreadTeam& team = context->team();
+  const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
+  const CompileOptions options = compile_options(o.network, team.size());
+  const Graph graph = build_network(o.network, seed);
+  const Executable program = compile(graph, options);
+  const std::vector<Executable::Group> groups = program.groups();
+
+  std::vector<double> seconds(groups.size(), 0);
+  int runs = 0;
+  if (!o.no_run) {
+    const std::vector<Tensor> inputs{draw_input(team, graph.type(graph.inputs()[0]), seed)};
+    std::vector<Tensor> outputs = program.make_outputs();
+    program.run(*context, inputs, outputs);
+    constexpr int kRuns = 5;
+    Progress progress("run", kRuns, o.common.quiet);
+    for (; runs < kRuns; ++runs) {
+      program.profile(*context, inputs, outputs, nullptr, seconds);
+      progress.update(runs + 1);
+    }
+    progress.done();
+  }
+  const Ceilings ceilings = ceilings_of(options, team);
+
+  struct Row {
+    double predicted = 0, counted = 0, least = 0, flops = 0, time = 0, expected = 0, joules = 0;
+  };
+  const auto add = [](Row& to, const Row& r) {
+    to.predicted += r.predicted;
+    to.counted += r.counted;
+    to.least += r.least;
+    to.flops += r.flops;
+    to.time += r.time;
+    to.expected += r.expected;
+    to.joules += r.joules;
+  };
+  std::vector<Row> rows;
+  Row total;
+  std::map<std::string, Row> known;  // repeated blocks are simulated once
+  Progress counting("count", static_cast<int64_t>(groups.size()), o.common.quiet);
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const Executable::Group& group = groups[i];
+    Row row;
+    if (group.program != nullptr) {
+      const std::string text = tile::print(group.program->program());
+      if (const auto found = known.find(text); found != known.end()) {
+        row = found->second;
+      } else {
+        const tile::Traffic predicted = tile::predict(group.program->program(), options.target);
+        row.predicted = predicted.bytes;
+        row.least = predicted.least;
+        row.counted = tile::simulate(*group.program, options.target, team.size()).bytes;
+        row.joules = kJoulesACacheByte * cache_bytes(group.program->program());
+        known[text] = row;
+      }
+    } else {
+      row.predicted = row.counted = row.least = static_cast<double>(group.operand_bytes);
+      row.joules = kJoulesACacheByte * row.predicted;
+    }
+    row.flops = group.flops;
+    row.time = runs > 0 ? seconds[i] / runs : 0;
+    row.expected = std::max(row.flops / ceilings.flops, row.predicted / ceilings.bytes);
+    row.joules += kJoulesAFlop * row.flops + kJoulesAMemoryByte * row.counted;
+    add(total, row);
+    rows.push_back(row);
+    counting.update(static_cast<int64_t>(i) + 1);
+  }
+  counting.done();
+  o.common.finish(*context);
+
+  if (o.common.json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (size_t i = 0; i < groups.size(); ++i) {
+      nlohmann::json g = {
+          {"ops", operators_of(groups[i])},
+          {"lowering", groups[i].lowering},
+          {"flops", rows[i].flops},
+          {"bytes", {{"predicted", rows[i].predicted}, {"counted", rows[i].counted}, {"lower_bound", rows[i].least}}},
+          {"seconds", rows[i].time},
+          {"predicted_seconds", rows[i].expected},
+          {"modelled_joules", rows[i].joules}};
+      if (groups[i].program != nullptr) g["program"] = tile::print(groups[i].program->program());
+      list.push_back(std::move(g));
+    }
+    const nlohmann::json document = {
+        {"model", o.network.name},
+        {"precision", o.network.precision},
+        {"isa", to_string(options.target.isa)},
+        {"threads", team.size()},
+        {"arena_bytes", program.arena_bytes()},
+        {"groups", list},
+        {"ledger",
+         {{"predicted_bytes", total.predicted}, {"counted_bytes", total.counted}, {"lower_bound_bytes", total.least}}}};
+    std::printf("%s\n", document.dump(2).c_str());
+    return 0;
+  }
+  fmt::print("{} {} for {}, {} thread{}: {} steps, {:.4g} Gflop, {} for intermediate results\n", o.network.name,
+             o.network.precision, to_string(options.target.isa), team.size(), team.size() == 1 ? "" : "s",
+             groups.size(), program.flops() * 1e-9, format_bytes(static_cast<double>(program.arena_bytes())));
+  if (o.graph) fmt::print("\n{}", print(program.graph()));
+  fmt::print(
+      "\nBytes between memory and L2: predicted by the formula, counted by a simulated cache, at least needed.\n"
+      "Ceiling: the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s. Energy: a model, see --help.\n\n",
+      ceilings.flops * 1e-9, ceilings.bytes * 1e-9);
+  fmt::print("{:>4}  {:>9} {:>8}  {:>9} {:>9} {:>9}  {:>8}  {}\n", "step", "ms", "ceiling", "predicted", "counted",
+             "least", "mJ", "operators");
+  const auto line = [&](const std::string& number, const Row& r, const std::string& what) {
+    const std::string share = r.time > 0 ? fmt::format("{:.0f} %", 100 * r.expected / r.time) : "-";
+    fmt::print("{:>4}  {:>9.4g} {:>8}  {:>9} {:>9} {:>9}  {:>8.3g}  {}\n", number, r.time * 1e3, share,
+               format_bytes(r.predicted), format_bytes(r.counted), format_bytes(r.least), r.joules * 1e3, what);
+  };
+  for (size_t i = 0; i < groups.size(); ++i)
+    line(fmt::format("{}", i), rows[i],
+         operators_of(groups[i]) + (groups[i].program == nullptr ? fmt::format(" ({})", groups[i].lowering) : ""));
+  line("", total, "all");
+  if (o.programs)
+    for (size_t i = 0; i < groups.size(); ++i)
+      if (groups[i].program != nullptr) fmt::print("\nstep {}\n{}", i, tile::print(groups[i].program->program()));
+  return 0;
+}
+
+}  // namespace
+
+Runner add_inspect(CLI::App& app) {
+  auto o = std::make_shared<InspectOptions>();
+  CLI::App* inspect =
+      add_command(app, "inspect", "Show a compiled model: groups of operators, tile programs, bytes and time",
+                  "gregale inspect bert-base-layer --batch 8 --length 128 --programs", o->common);
+  inspect->add_option("model", o->network.name, "fourcastnet, bert-base-layer, resnet50 or mlp")
+      ->required()
+      ->type_name("NAME");
+  add_network_options(*inspect, o->network);
+  inspect->add_flag("--programs", o->programs, "Print every group's tile program");
+  inspect->add_flag("--graph", o->graph, "Print the graph as it is run");
+  inspect->add_flag("--no-run", o->no_run, "Do not measure times");
+  return [o] { return run_inspect(*o); };
+}
+
+}  // namespace gregale::tools

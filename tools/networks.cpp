@@ -1,0 +1,128 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/networks.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "gregale/nn.hpp"
+#include "gregale/random.hpp"
+#include "train/trainer.hpp"
+
+namespace gregale::tools {
+namespace {
+
+/// A network of `bench model`: which options it takes, and how it is built from them.
+struct Network {
+  const char* name;
+  bool length, width_and_depth;
+  int64_t batch;  ///< where none is given
+  Shape (*input)(const NetworkOptions& o, int64_t batch);
+  Value (*build)(nn::Scope& scope, Value x, const NetworkOptions& o);
+};
+
+constexpr int64_t kLength = 128, kWidth = 64, kDepth = 4;
+
+const Network kNetworks[] = {
+    {"fourcastnet", false, false, 1,
+     [](const NetworkOptions&, int64_t batch) {
+       return Shape{batch, 20, 720, 1440};
+     },
+     [](nn::Scope& scope, Value x, const NetworkOptions&) {
+       return nn::afno(scope, "fourcastnet", x, {.patch = 8, .width = 768, .depth = 12, .blocks = 8, .out = 20});
+     }},
+    {"bert-base-layer", true, false, 8,
+     [](const NetworkOptions& o, int64_t batch) {
+       return Shape{batch, o.length.value_or(kLength), 768};
+     },
+     [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::bert_layer(scope, "bert", x, {}); }},
+    {"resnet50", false, false, 1,
+     [](const NetworkOptions&, int64_t batch) {
+       return Shape{batch, 3, 224, 224};
+     },
+     [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::resnet(scope, "resnet", x, {}); }},
+    {"mlp", false, true, 1024,
+     [](const NetworkOptions& o, int64_t batch) {
+       return Shape{batch, o.width.value_or(kWidth)};
+     },
+     [](nn::Scope& scope, Value x, const NetworkOptions& o) {
+       const int64_t width = o.width.value_or(kWidth);
+       return nn::mlp(scope, "mlp", x, {.width = width, .depth = o.depth.value_or(kDepth), .out = width});
+     }}};
+
+/// Everything that can be wrong, before any work.
+const Network& check(const NetworkOptions& o) {
+  std::string known;
+  const Network* network = nullptr;
+  for (const Network& n : kNetworks) {
+    known += (known.empty() ? "" : ", ") + std::string(n.name);
+    if (o.name == n.name) network = &n;
+  }
+  GREGALE_CHECK(network != nullptr, usage, "model '{}' is none of {}", o.name, known);
+  GREGALE_CHECK(o.precision == "fp32" || o.precision == "bf16", usage, "--precision: expected fp32 or bf16, got '{}'",
+                o.precision);
+  GREGALE_CHECK(o.mode == "infer" || o.mode == "train", usage, "--mode: expected infer or train, got '{}'", o.mode);
+  const struct {
+    const char* name;
+    std::optional<int64_t> value;
+    bool taken;
+    int64_t largest = 1 << 20;  // products of two do not overflow
+  } extents[] = {{"--batch", o.batch, true},
+                 {"--length", o.length, network->length},
+                 {"--width", o.width, network->width_and_depth},
+                 {"--depth", o.depth, network->width_and_depth, 4096}};
+  for (const auto& e : extents) {
+    GREGALE_CHECK(e.taken || !e.value, usage, "{}: {} has none", e.name, o.name);
+    GREGALE_CHECK(!e.value || (*e.value >= 1 && *e.value <= e.largest), usage,
+                  "{}: expected an integer in [1, {}], got {}", e.name, e.largest, *e.value);
+  }
+  GREGALE_CHECK(o.mode == "infer", usage, "--mode: train is not available yet");
+  return *network;
+}
+
+}  // namespace
+
+void check_network(const NetworkOptions& o) { check(o); }
+
+Graph build_network(const NetworkOptions& o, uint64_t seed) {
+  const Network& network = check(o);
+  Graph graph(o.name);
+  const Value x = graph.add_input("x", Type(DType::f32, network.input(o, o.batch.value_or(network.batch))));
+  nn::Scope scope(graph);
+  graph.set_outputs({network.build(scope, x, o)}, {"y"});
+  double bytes = static_cast<double>(graph.type(x).bytes() + graph.type(graph.outputs()[0]).bytes());
+  bytes += static_cast<double>(scope.parameter_count() * size_of(DType::f32));
+  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  GREGALE_CHECK(bytes <= 0.9 * memory, usage, "too large: input, output and weights take {}, this machine has {}",
+                format_bytes(bytes), format_bytes(memory));
+  return freeze(graph, scope.initial_values(seed));
+}
+
+Tensor draw_input(ThreadTeam& team, const Type& type, uint64_t seed) {
+  constexpr uint32_t kStream = 0;  // the parameters' streams come from their names
+  constexpr int64_t kGrain = 65536;
+  Tensor x(type.dtype, type.shape.extents());
+  parallel_for(team, x.size(), kGrain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      x.as<float>()[static_cast<size_t>(i)] = random_normal({seed, 0, kStream}, static_cast<uint64_t>(i));
+  });
+  return x;
+}
+
+CompileOptions compile_options(const NetworkOptions& o, int threads) {
+  CompileOptions options;
+  options.precision = o.precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  options.target.cores = threads;
+  return options;
+}
+
+void add_network_options(CLI::App& command, NetworkOptions& o) {
+  command.add_option("--precision", o.precision, "fp32 or bf16 (default: fp32)")->type_name("P");
+  command.add_option("--mode", o.mode, "infer or train (default: infer)")->type_name("M");
+  command.add_option("--batch", o.batch, "Samples a run (default: 1; bert-base-layer 8, mlp 1024)")->type_name("N");
+  command.add_option("--length", o.length, "bert-base-layer: positions of a sequence (default: 128)")->type_name("N");
+  command.add_option("--width", o.width, "mlp: of input, hidden layers and output (default: 64)")->type_name("N");
+  command.add_option("--depth", o.depth, "mlp: hidden layers (default: 4)")->type_name("N");
+}
+
+}  // namespace gregale::tools
