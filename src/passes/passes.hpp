@@ -27,9 +27,10 @@ using gregale::freeze;
 Graph expand_composites(const Graph& graph, const Target& target);
 
 /// Rewrites by algebra and layout what then reads and writes fewer bytes, or as many with fewer flops: for graphs that
-/// are run, not differentiated. Results change within rounding; a NaN or an infinity may become a number only where the
-/// intermediate value that made it is gone, and no number becomes one. GREGALE_LOG=passes counts the rules that
-/// applied.
+/// are run, not differentiated. Results change within rounding. Two things differ beyond: sums and products are taken
+/// in another order, so that what overflows or underflows on the way may be something else; and an infinite c makes a c
+/// + b c NaN where a and b differ in sign, but (a + b) c infinite. x + 0 keeps the sign of a zero x. What the rules
+/// leave alone is in simplify_*.cpp; GREGALE_LOG=passes counts those that applied.
 Graph simplify(const Graph& graph);
 
 /// The bf16 policy (Precision::bf16): operands of f32 products are rounded to bf16 and multiplied so, sums stay f32;

@@ -116,6 +116,10 @@ TEST(SimplifyIdentities, SignsAndModuli) {
 TEST(SimplifyIdentities, SymbolsAndState) {
   const Type symbolic(DType::f64, Shape{Dim::symbol("n", 100), 3});
   becomes("", {symbolic}, RETURN(neg(g, neg(g, mul(g, x[0], 1.0)))));
+  for (const char* name : {"broadcast_like", "sum_to_like"})
+    becomes("", {symbolic, symbolic}, [&](Graph& g, const Operands& x) {
+      return Operands{g.add1(standard_ops().at(name), {x[0], x[1]})};
+    });
   becomes("", {symbolic}, RETURN(transpose(g, transpose(g, x[0], {1, 0}), {1, 0})));
   becomes("", {symbolic},
           RETURN(reshape(g, reshape(g, x[0], Shape{3, Dim::symbol("n", 100)}), Shape{Dim::symbol("n", 100), 3})));

@@ -69,10 +69,14 @@ TEST(SimplifyMatmul, ScalesTheSmallestTensor) {
   EXPECT_EQ(scaled_shape({kA, kWide}, RETURN(mul(g, matmul(g, x[0], x[1]), 0.3))), row);
   EXPECT_EQ(scaled_shape({kWide, kA}, RETURN(neg(g, matmul(g, x[1], x[0])))), row);
   EXPECT_EQ(scaled_shape({kA, kWide}, RETURN(matmul(g, x[0], div(g, x[1], scalar(g, DType::f64, 4))))), row);
+  // The left or the right operand is the only one smaller than the product.
+  const Type a(DType::f64, Shape{3, 4}), b(DType::f64, Shape{4, 6});
+  EXPECT_EQ(scaled_shape({a, b}, RETURN(mul(g, matmul(g, x[0], x[1]), 0.3))), (Shape{3, 4}));
+  EXPECT_EQ(scaled_shape({a, b}, RETURN(mul(g, matmul(g, x[1], x[0], true, true), 0.3))), (Shape{3, 4}));
   EXPECT_EQ(scaled_shape({kTall, kB}, RETURN(matmul(g, mul(g, x[0], 0.3), x[1]))), (Shape{4, 3}));
-  const Type a(DType::f64, Shape{2, 50}), b(DType::f64, Shape{50, 2});
-  EXPECT_EQ(scaled_shape({a, b}, RETURN(matmul(g, mul(g, x[0], 0.3), x[1]))), (Shape{2, 2}));
-  EXPECT_EQ(scaled_shape({a, b}, RETURN(matmul(g, mul(g, x[0], 0.3), neg(g, x[1])))), (Shape{2, 2}));
+  const Type c(DType::f64, Shape{2, 50}), d(DType::f64, Shape{50, 2});
+  EXPECT_EQ(scaled_shape({c, d}, RETURN(matmul(g, mul(g, x[0], 0.3), x[1]))), (Shape{2, 2}));
+  EXPECT_EQ(scaled_shape({c, d}, RETURN(matmul(g, mul(g, x[0], 0.3), neg(g, x[1])))), (Shape{2, 2}));
   // Constant weights take it in.
   becomes("matmul", {kA}, RETURN(mul(g, matmul(g, x[0], g.constant(Tensor::full(DType::f64, {4, 50}, 0.7))), 0.3)));
   becomes("matmul", {kA}, RETURN(matmul(g, mul(g, x[0], 0.3), g.constant(Tensor::full(DType::f64, {4, 50}, 0.7)))));
