@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 
 #include "gregale/exec.hpp"
 #include "kernels/machine/machine.hpp"
+#include "tile/ledger.hpp"
 #include "tools/bench.hpp"
 #include "tools/networks.hpp"
 #include "train/trainer.hpp"
@@ -60,6 +62,27 @@ std::vector<double> repeat(const ModelOptions& o, ExecutionContext& context, con
   return seconds;
 }
 
+/// Bytes past L2 of one run; groups that are no tile programs count their operands once.
+nlohmann::json ledger_of(const Executable& program, const Target& target, int threads) {
+  double predicted = 0, counted = 0, least = 0;
+  std::map<std::string, std::pair<tile::Traffic, tile::Traffic>> known;  // repeated blocks are simulated once
+  for (const Executable::Group& group : program.groups()) {
+    if (group.program == nullptr) {
+      predicted += static_cast<double>(group.operand_bytes);
+      counted += static_cast<double>(group.operand_bytes);
+      least += static_cast<double>(group.operand_bytes);
+      continue;
+    }
+    const tile::TileProgram& p = group.program->program();
+    auto [at, fresh] = known.try_emplace(tile::print(p));
+    if (fresh) at->second = {tile::predict(p, target), tile::simulate(*group.program, target, threads)};
+    predicted += at->second.first.bytes;
+    counted += at->second.second.bytes;
+    least += at->second.first.least;
+  }
+  return {{"predicted_bytes", predicted}, {"counted_bytes", counted}, {"lower_bound_bytes", least}};
+}
+
 int run_model(const ModelOptions& o) {
   check_network(o.network);
   auto context = o.common.make_context();
@@ -91,6 +114,7 @@ int run_model(const ModelOptions& o) {
                                      {"peak_gflops", peak},
                                      {"fraction_of_peak", gflops / peak},
                                      {"compile_seconds", compile_seconds},
+                                     {"ledger", ledger_of(program, options.target, context->team().size())},
                                      {"arena_bytes", program.arena_bytes()},
                                      {"peak_rss_bytes", peak_rss}};
     std::printf("%s\n", document.dump(2).c_str());

@@ -161,7 +161,8 @@ int run_inspect(const InspectOptions& o) {
   fmt::print("{} {} for {}, {} thread{}: {} steps, {:.4g} Gflop, {} for intermediate results\n", o.network.name,
              o.network.precision, to_string(options.target.isa), team.size(), team.size() == 1 ? "" : "s",
              groups.size(), program.flops() * 1e-9, format_bytes(static_cast<double>(program.arena_bytes())));
-  if (o.graph) fmt::print("\n{}", print(program.graph()));
+  Blobs large;  // named, not printed
+  if (o.graph) fmt::print("\n{}", print(program.graph(), &large));
   fmt::print(
       "\nBytes between memory and L2: predicted by the formula, counted by a simulated cache, at least needed.\n"
       "Ceiling: the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s. Energy: a model, see --help.\n\n",

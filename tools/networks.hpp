@@ -14,6 +14,7 @@ namespace gregale::tools {
 struct NetworkOptions {
   std::string name, precision = "fp32", mode = "infer";
   std::optional<int64_t> batch, length, width, depth;
+  bool no_fusion = false;
 };
 
 void add_network_options(CLI::App& command, NetworkOptions& options);

@@ -11,18 +11,27 @@
 namespace gregale::passes {
 namespace {
 
-// Larger results cost more memory than computing them again; larger operands take the slow references too long.
-constexpr int64_t kMaxElements = 1 << 16;
+// Larger operands take the slow references too long.
+constexpr int64_t kMaxElements = 1 << 20;
+// Results above this that are larger than their operands cost more memory than computing them again.
+constexpr int64_t kMaxGrown = 1 << 16;
 
-bool is_small(const Type& type) { return type.shape.is_constant() && type.shape.elements() <= kMaxElements; }
+int64_t elements_of(const Graph& graph, const std::vector<Value>& values) {
+  int64_t total = 0;
+  for (const Value v : values) {
+    const Shape& shape = graph.type(v).shape;
+    if (!shape.is_constant() || shape.elements() > kMaxElements) return -1;
+    total += shape.elements();
+  }
+  return total;
+}
 
 }  // namespace
 
 bool is_foldable(const Graph& graph, const Node& node) {
   if (node.inputs.empty() || node.op->has_side_effect || !node.op->reference || !node.regions.empty()) return false;
-  const auto fits = [&](Value v) { return is_small(graph.type(v)); };
-  return std::all_of(node.outputs.begin(), node.outputs.end(), fits) &&
-         std::all_of(node.inputs.begin(), node.inputs.end(), fits);
+  const int64_t in = elements_of(graph, node.inputs), out = elements_of(graph, node.outputs);
+  return in >= 0 && out >= 0 && (out <= kMaxGrown || out <= in);
 }
 
 Graph fold_constants(const Graph& graph) {

@@ -7,6 +7,7 @@
 #include "gregale/ops.hpp"
 #include "gregale/type.hpp"
 #include "grid/calendar.hpp"
+#include "tile/tile_program.hpp"
 #include "train/config.hpp"
 
 namespace gregale::fuzz {
@@ -25,6 +26,58 @@ TEST(FuzzReplay, Types) {
   replay(mutator, 20000, seeds.size(), [](const std::string& text) {
     const Type type = parse_type(text);
     EXPECT_EQ(parse_type(to_string(type)), type) << text;  // whatever is accepted can be printed and read again
+  });
+}
+
+TEST(FuzzReplay, TilePrograms) {
+  const std::vector<std::string> seeds = {
+      R"(program "a" {
+  dim a "rows" 50 step 16
+  dim b "k" 96 step 32 summed
+  argument x f32 4800
+  argument w bf16 1920
+  argument y f32 1000
+  panel h f32 1536
+  phase "A" {
+    stage "b" {
+      contract f32 m=a n=20 k=b sum=b (x a*96 b /96, x b*20 /20, y a*20 /20) {out0 = relu(in0)}
+    }
+    stage "" {
+      express f32 m=a n=20 (y a*20 /20, y a*20 /20) {t0 = exp(sub(in0, row_max(in0))); out0 = div(t0, row_sum(t0))}
+    }
+  }
+})",
+      R"(program "b" {
+  dim a "n" 100 step 64 step 16
+  memory p f32 12800
+  argument x f32 6400
+  phase "a" { stage "a" { move column_panels m=64 n=a width=16 (x a /100, p a*64 /1024) first a } }
+})"};
+  const Mutator mutator(7, seeds, {"dim",
+                                   "step",
+                                   "panel",
+                                   "memory",
+                                   "phase \"AB\" {",
+                                   "stage \"b\" {",
+                                   "}",
+                                   "(",
+                                   ")",
+                                   ",",
+                                   "m=a",
+                                   "k=0",
+                                   "99999999999999",
+                                   "-1",
+                                   "row_sum(",
+                                   "in9",
+                                   ":row",
+                                   "/0",
+                                   "+7",
+                                   "trans_b",
+                                   "panels16",
+                                   "batch=3"});
+  replay(mutator, 30000, seeds.size(), [](const std::string& text) {
+    const tile::TileProgram program = tile::parse_program(text);
+    EXPECT_EQ(tile::print(tile::parse_program(tile::print(program))), tile::print(program)) << text;
   });
 }
 

@@ -1,0 +1,216 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tile/tile_program.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "gregale/random.hpp"
+#include "gregale/tensor.hpp"
+#include "tile/ledger.hpp"
+#include "tile/program_executor.hpp"
+
+namespace gregale::tile {
+namespace {
+
+/// Two products with a gelu between, 50 rows in blocks of 16: the hidden layer never leaves its panel.
+constexpr const char* kMlp = R"(program "mlp" {
+  dim a "rows" 50 step 16
+  dim b "hidden" 96 step 64
+  dim c "k" 96 step 32 summed
+  argument x f32 2000
+  argument w1 f32 5120
+  argument bias f32 96
+  argument w2 f32 1920
+  argument y f32 1000
+  panel h f32 1536
+  phase "A" {
+    stage "b" {
+      contract f32 m=a n=b k=40 (x a*40 /40, w1 b*40 /64, h b /96, bias b :row) {t0 = add(in0, in1); out0 = mul(t0, sigmoid(t0))}
+    }
+    stage "c" {
+      contract f32 m=a n=20 k=c sum=c (h c /96, w2 c*20 /20, y a*20 /20) {out0 = relu(in0)}
+    }
+  }
+}
+)";
+
+struct Memory {
+  explicit Memory(const TileProgram& program) {
+    for (const Buffer& b : program.buffers) {
+      if (b.scope != Scope::argument) continue;
+      Tensor t(DType::f32, {b.elements});
+      for (uint64_t i = 0; float& x : t.as<float>())
+        x = random_uniform(RandomKey{1, 2, static_cast<uint32_t>(tensors.size())}, i++) - 0.5f;
+      tensors.push_back(t);
+    }
+  }
+  std::vector<void*> pointers() {
+    std::vector<void*> all;
+    for (Tensor& t : tensors) all.push_back(t.data());
+    return all;
+  }
+  std::vector<Tensor> tensors;
+};
+
+std::vector<Tensor> run(const TileProgram& program, int threads) {
+  Target target = Target::detect();
+  kernels::KernelCache cache(target);
+  const CompiledProgram compiled(cache, program);
+  Memory memory(program);
+  Tensor scratch(DType::u8, {compiled.memory_bytes() + 64}), own(DType::u8, {compiled.thread_bytes() * threads + 64});
+  const auto pointers = memory.pointers();
+  const auto team = make_thread_team(threads);
+  compiled.run(*team, pointers.data(), static_cast<std::byte*>(scratch.data()), static_cast<std::byte*>(own.data()));
+  return memory.tensors;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(TileProgram, PrintsWhatItParses) {
+  const TileProgram program = parse_program(kMlp);
+  EXPECT_EQ(print(program), kMlp);
+  EXPECT_EQ(parse_program(print(program)), program);
+}
+
+TEST(TileProgram, RunsAsItIsInterpreted) {
+  const TileProgram program = parse_program(kMlp);
+  Memory memory(program);
+  interpret(program, memory.pointers());
+  const std::vector<Tensor> got = run(program, 2);
+  double written = 0;
+  for (size_t i = 0; i < 1000; ++i) {
+    EXPECT_NEAR(got.back().as<float>()[i], memory.tensors.back().as<float>()[i], 2e-6);
+    written += got.back().as<float>()[i] != 0;
+  }
+  EXPECT_GT(written, 300);
+}
+
+/// Threads, order and the size of blocks of rows change nothing: not a bit.
+TEST(TileProgram, SchedulesNeverChangeBits) {
+  const std::vector<Tensor> expected = run(parse_program(kMlp), 1);
+  std::string small = replaced(kMlp, "50 step 16", "50 step 4");
+  for (const std::string& text : {std::string(kMlp), small, replaced(kMlp, "phase \"A\"", "phase \"a\"")})
+    for (const int threads : {1, 2, 3})
+      EXPECT_TRUE(run(parse_program(text), threads).back().identical(expected.back()));
+}
+
+TEST(TileProgram, RefusesTextWithItsLine) {
+  const struct {
+    std::string text, fact;
+  } cases[] = {
+      {"", "expected 'program'"},
+      {"program \"x", "does not end"},
+      {replaced(kMlp, "dim b", "dim d"), "line 3: dim 'd' is not the next letter"},
+      {replaced(kMlp, "argument w1 f32", "argument w1 c64"), "line 6: 'c64' is no dtype"},
+      {replaced(kMlp, "argument w1", "argument x"), "two buffers 'x'"},
+      {replaced(kMlp, "(h c", "(g c"), "line 16: no buffer 'g'"},
+      {replaced(kMlp, "sum=c", "sun=c"), "'sun=c' is no setting"},
+      {replaced(kMlp, "relu(in0)", "rely(in0)"), "'rely' is no operation"},
+      {replaced(kMlp, ":row", ":roe"), "no broadcast"},
+      {"program \"x\" {\n dim a \"r\" 99999999999999999999 step 1 }", "line 2"},
+      {std::string(kMlp) + "x", "after the program's end"},
+  };
+  for (const auto& c : cases) {
+    try {
+      parse_program(c.text);
+      ADD_FAILURE() << c.text;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::corrupt_data) << e.what();
+      EXPECT_THAT(e.what(), testing::HasSubstr(c.fact));
+    }
+  }
+}
+
+TEST(TileProgram, RefusesWhatCannotRun) {
+  const struct {
+    std::string text, fact;
+  } cases[] = {
+      {replaced(kMlp, "argument y f32 1000", "argument y f32 999"), "reaches element 1000 of buffer 'y'"},
+      {replaced(kMlp, "panel h f32 1536", "panel h f32 1535"), "of buffer 'h'"},
+      {replaced(kMlp, "w1 b*40", "w1 b*80"), "of buffer 'w1'"},
+      {replaced(kMlp, "y a*20 /20", "y /20"), "all tasks along 'rows' write the same part of 'y'"},
+      {replaced(kMlp, "stage \"c\"", "stage \"cc\""), "has 1 steps and 2 loops"},
+      {replaced(kMlp, "stage \"c\"", "stage \"C\""), "small letters"},
+      {replaced(kMlp, "50 step 16", "50 step 0"), "multiple of the next"},
+      {replaced(kMlp, "x a*40", "x a*-40"), "negative"},
+      {replaced(kMlp, ", bias b :row)", ")"), "operands needs 4"},
+  };
+  for (const auto& c : cases) {
+    try {
+      parse_program(c.text);
+      ADD_FAILURE() << c.text;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::invalid_argument) << e.what();
+      EXPECT_THAT(e.what(), testing::HasSubstr(c.fact));
+    }
+  }
+}
+
+TEST(Expression, ReadsWhatItWrites) {
+  using kernels::Expression;
+  for (const char* text : {"out0 = in0", "out0 = add(in0, -0.5); out1 = row_sum(in1)",
+                           "t0 = exp(sub(in0, row_max(in0))); out0 = div(t0, row_sum(t0))",
+                           "out0 = round_to(mul(in0, p1), bf16)", "out0 = select(greater(in0, -inf), in0, 1e-30)"}) {
+    const Result<Expression> parsed = Expression::parse(text);
+    ASSERT_TRUE(parsed) << parsed.error().what();
+    Result<Expression> copy = parsed;
+    EXPECT_EQ(std::move(copy).value().to_string(), text);
+  }
+  for (const char* text : {"", "out1 = in0", "out0 = foo(in0)", "out0 = add(in0)", "out0 = add(in0, in1", "out0 in0",
+                           "out0 = t3", "out0 = in99999", "out0 = 1..2", "x = in0"})
+    EXPECT_FALSE(Expression::parse(text)) << text;
+}
+
+// --- the ledger ---
+
+TEST(CacheSimulator, CountsLines) {
+  CacheSimulator cache(64 * 64, 4);  // 64 lines
+  cache.access(0, 32 * 64, false);
+  EXPECT_EQ(cache.loaded(), 32 * 64);
+  cache.access(10, 31 * 64, false);  // all there
+  EXPECT_EQ(cache.loaded(), 32 * 64);
+  cache.access(1 << 20, 64 * 64, true, false);  // writes whole lines: nothing is loaded, everything else leaves
+  EXPECT_EQ(cache.loaded(), 32 * 64);
+  EXPECT_EQ(cache.written_back(), 0);
+  cache.access(0, 64, false);
+  EXPECT_EQ(cache.loaded(), 33 * 64);
+  EXPECT_EQ(cache.written_back(), 64);
+  cache.flush();
+  EXPECT_EQ(cache.written_back(), 64 * 64);
+}
+
+/// A schedule that streams b again for every few rows moves more, by prediction and by count.
+TEST(Ledger, SeesAWorseSchedule) {
+  constexpr const char* kProduct = R"(program "product" {
+    dim a "rows" 1024 step 256
+    dim b "n" 1024 step 64
+    argument x f32 262144
+    argument w f32 262144
+    argument y f32 1048576
+    phase "AB" { stage "" { contract f32 m=a n=b k=256 (x a*256 /256, w b*256 /64, y a*1024 b /1024) } }
+  })";
+  Target target;
+  target.l2_bytes = 1 << 20;
+  target.cores = 2;
+  kernels::KernelCache cache(target);
+  const auto both = [&](const std::string& text) {
+    const TileProgram program = parse_program(text);
+    return std::pair{predict(program, target).bytes, simulate(CompiledProgram(cache, program), target, 2).bytes};
+  };
+  const auto [predicted, counted] = both(kProduct);
+  const auto [worse_predicted, worse_counted] = both(replaced(kProduct, "step 256", "step 32"));
+  EXPECT_NEAR(predicted / counted, 1, 0.1);
+  EXPECT_NEAR(worse_predicted / worse_counted, 1, 0.1);
+  EXPECT_GT(worse_predicted, 1.5 * predicted);
+  EXPECT_GT(worse_counted, 1.5 * counted);
+}
+
+}  // namespace
+}  // namespace gregale::tile
