@@ -22,16 +22,6 @@ using kernels::kAtCall;
 
 namespace {
 
-constexpr int kDimImage = 0, kDimGroup = 1, kDimRow = 2, kDimColumn = 3, kDimOutput = 4;
-constexpr size_t kMostEpilogueInputs = 15;  // beside the sums
-constexpr int64_t kTagBytes = 64;
-
-/// Which band lies in a thread's scratch; compared before another is copied.
-struct BandTag {
-  int64_t image = -1, group = -1, row = -1, column = -1;
-  bool operator==(const BandTag&) const = default;
-};
-
 bool has_padding(const Conv2d& s) { return (s.pad_top | s.pad_left | s.pad_bottom | s.pad_right) != 0; }
 bool one_tap(const Conv2d& s) { return s.r * s.s == 1; }
 
@@ -57,6 +47,7 @@ ConvChannelsLast::ConvChannelsLast(kernels::KernelCache& cache, const ConvChanne
   check(p.epilogue_inputs.size() <= kMostEpilogueInputs, "too many operands of the epilogue");
   check(!p.epilogue.empty() || p.epilogue_inputs.empty(), "operands of an epilogue that there is not");
   for (kernels::ExpressionOperand& o : p.epilogue_inputs) {
+    check(o.dtype != DType::boolean, "the epilogue takes no masks");
     check(o.broadcast != Broadcast::none || o.leading == kAtCall || o.leading == s.k,
           "full operands of the epilogue have y's shape");
     o.leading = s.k;
@@ -76,12 +67,16 @@ ConvChannelsLast::ConvChannelsLast(kernels::KernelCache& cache, const ConvChanne
   }
   choose_blocks(cache.target());
   place_taps();
-  compile(cache);
+  depthwise() ? compile_depthwise(cache) : compile(cache);
 }
 
 void ConvChannelsLast::choose_blocks(const Target& target) {
   const Conv2d& s = problem_.shape;
-  const int64_t channels = s.c / s.groups, outputs = s.k / s.groups, oh = s.out_h(), ow = s.out_w();
+  const bool depth = depthwise();             // blocks of channels are what groups are otherwise
+  constexpr int64_t kDepthwiseChannels = 64;  // three rows of 30 pixels are 23 KB of L1
+  const int64_t channels = depth ? std::min(s.c, kDepthwiseChannels) : s.c / s.groups;
+  const int64_t groups = depth ? ceil_div(s.c, channels) : s.groups;
+  const int64_t outputs = depth ? channels : s.k / s.groups, oh = s.out_h(), ow = s.out_w();
   const int64_t size = size_of(problem_.x), weight = size_of(weights_dtype_);
   const bool tiles = kernels::has_tiles(target) && problem_.compute == Compute::bf16;
   blocks_.outputs = interleaved() ? (tiles ? 32 : 64) : target.isa >= Isa::avx512 ? 64 : 16;
@@ -89,8 +84,9 @@ void ConvChannelsLast::choose_blocks(const Target& target) {
   constexpr int64_t kCallBytes = 160 << 10;
   const int64_t most = kCallBytes / (s.r * s.s * blocks_.outputs * weight);
   blocks_.channels = balanced_block(channels, std::max<int64_t>(most, 16), 16);
+  if (depth) blocks_.channels = blocks_.outputs = channels;
   blocks_.count = ceil_div(channels, blocks_.channels);
-  in_place_ = one_tap(s) && !has_padding(s) && channels % blocks_.channels == 0;
+  in_place_ = !depth && one_tap(s) && !has_padding(s) && channels % blocks_.channels == 0;
 
   constexpr int64_t kColumns = 128;
   blocks_.columns = balanced_block(ow, kColumns, 4);
@@ -109,9 +105,10 @@ void ConvChannelsLast::choose_blocks(const Target& target) {
   constexpr int64_t kCellsPerCore = 4, kTaskWork = 1 << 20;
   const int64_t weights_bytes = s.r * s.s * channels * outputs * weight;
   for (;;) {
-    const int64_t cells = std::max<int64_t>(s.n, 1) * s.groups * ceil_div(oh, blocks_.rows) *
+    const int64_t cells = std::max<int64_t>(s.n, 1) * groups * ceil_div(oh, blocks_.rows) *
                           ceil_div(ow, blocks_.columns) * ceil_div(outputs, blocks_.span);
-    const int64_t work = blocks_.rows * blocks_.columns * std::min(outputs, blocks_.span) * channels * s.r * s.s;
+    const int64_t work =
+        blocks_.rows * blocks_.columns * std::min(outputs, blocks_.span) * (depth ? 1 : channels) * s.r * s.s;
     if (target.cores <= 1 || cells >= kCellsPerCore * target.cores || work < 2 * kTaskWork) break;
     const bool can_span = blocks_.span > blocks_.outputs, can_rows = blocks_.rows > 1;
     if (can_span && (!can_rows || weights_bytes > copied(blocks_.rows))) {
@@ -129,7 +126,7 @@ void ConvChannelsLast::place_taps() {
   const Conv2d& s = problem_.shape;
   const int64_t c = blocks_.channels, channels = s.c / s.groups;
   constexpr int64_t kFewChannels = 32;  // neighbouring taps are neighbours in the copy
-  join_taps_ = !in_place_ && s.s > 1 && s.dilation_w == 1 && c < kFewChannels;
+  join_taps_ = !in_place_ && !depthwise() && s.s > 1 && s.dilation_w == 1 && c < kFewChannels;
   depth_ = join_taps_ ? s.s * c : c;
   band_h_ = (blocks_.rows - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1;
   band_w_ = (blocks_.columns - 1) * s.stride_w + (s.s - 1) * s.dilation_w + 1;
@@ -145,14 +142,16 @@ void ConvChannelsLast::place_taps() {
   packed_bytes_ = align_bytes(s.groups * ceil_div(s.k / s.groups, blocks_.outputs) * blocks_.count * block_elements_ *
                               size_of(weights_dtype_));
   if (!in_place_) image_bytes_ = align_bytes(band_h_ * band_w_ * c * blocks_.count * size_of(problem_.x));
-  direct_ = blocks_.count == 1 && problem_.epilogue.empty();
+  if (depthwise()) packed_bytes_ = align_bytes(s.r * s.s * s.c * 4);
+  direct_ = blocks_.count == 1 && problem_.epilogue.empty() && !depthwise();
   const int64_t rows = blocks_.count > 1 ? blocks_.rows : 1;
   if (!direct_) sums_bytes_ = align_bytes(rows * blocks_.columns * blocks_.outputs * 4);
+  const int64_t groups = depthwise() ? ceil_div(s.c, c) : s.groups, outputs = depthwise() ? c : s.k / s.groups;
   nest_.emplace(std::vector<LoopDim>{{.name = "image", .extent = s.n, .step = 1, .blocks = {}},
-                                     {.name = "group", .extent = s.groups, .step = 1, .blocks = {}},
+                                     {.name = "group", .extent = groups, .step = 1, .blocks = {}},
                                      {.name = "row", .extent = s.out_h(), .step = blocks_.rows, .blocks = {}},
                                      {.name = "column", .extent = s.out_w(), .step = blocks_.columns, .blocks = {}},
-                                     {.name = "output", .extent = s.k / s.groups, .step = blocks_.span, .blocks = {}}},
+                                     {.name = "output", .extent = outputs, .step = blocks_.span, .blocks = {}}},
                 "ABCDE");
   GREGALE_ASSERT(!in_place_ || channels == c * blocks_.count);
 }
@@ -185,17 +184,63 @@ void ConvChannelsLast::compile(kernels::KernelCache& cache) {
         kernel = cache.get(d);
         kernel_bytes = std::max(kernel_bytes, align_bytes(kernel->scratch_bytes()));
       }
-  if (!direct_) {
-    kernels::ExpressionDesc d;
-    d.inputs = {{.leading = blocks_.outputs}};
-    d.inputs.insert(d.inputs.end(), problem_.epilogue_inputs.begin(), problem_.epilogue_inputs.end());
-    d.outputs = {{.dtype = problem_.y, .leading = s.k}};
-    d.expression = problem_.epilogue;
-    if (d.expression.empty()) d.expression.output(d.expression.input(0));
-    finish_ = cache.get(d);
-    kernel_bytes = std::max(kernel_bytes, align_bytes(finish_->scratch_bytes(blocks_.outputs)));
-  }
   thread_bytes_ = kTagBytes + image_bytes_ + sums_bytes_ + kernel_bytes;
+  compile_finish(cache);
+}
+
+void ConvChannelsLast::compile_depthwise(kernels::KernelCache& cache) {
+  using kernels::ExprOp;
+  const Conv2d& s = problem_.shape;
+  int64_t kernel_bytes = 0;
+  for (const int tail : {0, 1})
+    for (int64_t first = 0; first < s.r * s.s; first += kTapsOfAKernel) {
+      const int count = static_cast<int>(std::min(kTapsOfAKernel, s.r * s.s - first));
+      kernels::ExpressionDesc d;
+      d.n = piece_size(s.c, blocks_.channels, tail);
+      if (d.n == 0) continue;
+      kernels::Expression& e = d.expression;
+      kernels::Expression::Id sum = first > 0 ? e.input(2 * count) : -1;
+      for (int t = 0; t < count; ++t) {
+        const auto x = e.input(t), w = e.input(count + t);
+        sum = sum < 0 ? e.apply(ExprOp::mul, x, w) : e.apply(ExprOp::multiply_add, x, w, sum);
+      }
+      e.output(sum);
+      const auto taps = static_cast<size_t>(count);
+      d.inputs.assign(taps, {.dtype = problem_.x, .leading = step_});
+      d.inputs.insert(d.inputs.end(), taps, {.broadcast = Broadcast::row});
+      if (first > 0) d.inputs.push_back({.leading = blocks_.channels});
+      d.outputs = {{.leading = blocks_.channels}};
+      taps_[tail].push_back(cache.get(d));
+      kernel_bytes = std::max(kernel_bytes, align_bytes(taps_[tail].back()->scratch_bytes(d.n)));
+    }
+  thread_bytes_ = kTagBytes + image_bytes_ + sums_bytes_ + kernel_bytes;
+  compile_finish(cache);
+}
+
+/// The epilogue's kernel, or the one that rounds; its scratch may be another kernel's.
+void ConvChannelsLast::compile_finish(kernels::KernelCache& cache) {
+  if (direct_) return;
+  kernels::ExpressionDesc d;
+  d.inputs = {{.leading = blocks_.outputs}};
+  d.inputs.insert(d.inputs.end(), problem_.epilogue_inputs.begin(), problem_.epilogue_inputs.end());
+  d.outputs = {{.dtype = problem_.y, .leading = problem_.shape.k}};
+  d.expression = problem_.epilogue;
+  if (d.expression.empty()) d.expression.output(d.expression.input(0));
+  finish_ = cache.get(d);
+  thread_bytes_ = std::max(
+      thread_bytes_, kTagBytes + image_bytes_ + sums_bytes_ + align_bytes(finish_->scratch_bytes(blocks_.outputs)));
+}
+
+/// [tap][channel], in f32: products of bf16 are exact there.
+void ConvChannelsLast::pack_depthwise(DType dtype, const void* weights, float* packed) const {
+  const Conv2d& s = problem_.shape;
+  const int64_t taps = s.r * s.s;
+  for (int64_t i = 0; i < s.c * taps; ++i) {
+    float w =
+        dtype == DType::f32 ? static_cast<const float*>(weights)[i] : to_f32(static_cast<const bf16*>(weights)[i]);
+    if (problem_.compute == Compute::bf16) w = to_f32(to_bf16(w));
+    packed[i % taps * s.c + i / taps] = w;
+  }
 }
 
 void ConvChannelsLast::pack_weights(ThreadTeam& team, DType dtype, const void* weights, std::byte* packed) const {
@@ -211,6 +256,7 @@ void ConvChannelsLast::pack_weights(ThreadTeam& team, DType dtype, const void* w
       reinterpret_cast<float*>(to)[i] = x;
     }
   };
+  if (depthwise()) return pack_depthwise(dtype, weights, reinterpret_cast<float*>(packed));
   if (product_) {
     if (dtype == weights_dtype_) return product_->pack_b(team, weights, packed);
     std::vector<std::byte> converted(static_cast<size_t>(s.k * s.c * size_of(weights_dtype_)));
@@ -238,147 +284,13 @@ void ConvChannelsLast::pack_weights(ThreadTeam& team, DType dtype, const void* w
   });
 }
 
-/// What a band of output pixels reads: [block of channels][band_h][band_w][channels], zeros where there is no image.
-void ConvChannelsLast::copy_band(const std::byte* x, const LoopIndex& index, std::byte* image) const {
-  const Conv2d& s = problem_.shape;
-  const int64_t size = size_of(problem_.x), depth = blocks_.channels, channels = s.c / s.groups;
-  const int64_t rows = (index.size[kDimRow] - 1) * s.stride_h + (s.r - 1) * s.dilation_h + 1;
-  const int64_t columns = (index.size[kDimColumn] - 1) * s.stride_w + (s.s - 1) * s.dilation_w + 1;
-  const int64_t y0 = index.begin[kDimRow] * s.stride_h - s.pad_top;
-  const int64_t x0 = index.begin[kDimColumn] * s.stride_w - s.pad_left;
-  const int64_t first = std::clamp<int64_t>(-x0, 0, columns), last = std::clamp<int64_t>(s.w - x0, first, columns);
-  const auto clear = [&](std::byte* to, int64_t elements) {
-    if (elements > 0) std::memset(to, 0, static_cast<size_t>(elements * size));
-  };
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t y = y0 + i;
-    for (int64_t block = 0; block < blocks_.count; ++block) {
-      std::byte* to = image + (block * band_h_ + i) * band_w_ * depth * size;
-      if (y < 0 || y >= s.h) {
-        clear(to, columns * depth);
-        continue;
-      }
-      const std::byte* from = x + (((index.begin[kDimImage] * s.h + y) * s.w + x0 + first) * s.c +
-                                   index.begin[kDimGroup] * channels + block * depth) *
-                                      size;
-      clear(to, first * depth);
-      clear(to + last * depth * size, (columns - last) * depth);
-      to += first * depth * size;
-      if (depth == s.c) {
-        std::memcpy(to, from, static_cast<size_t>((last - first) * depth * size));
-        continue;
-      }
-      const int64_t there = std::min(depth, channels - block * depth);
-      for (int64_t j = first; j < last; ++j, to += depth * size, from += s.c * size) {
-        std::memcpy(to, from, static_cast<size_t>(there * size));
-        clear(to + there * size, depth - there);
-      }
-    }
-  }
-}
-
-ConvChannelsLast::Source ConvChannelsLast::source_of(const std::byte* x, const LoopIndex& index,
-                                                     std::byte* scratch) const {
-  const Conv2d& s = problem_.shape;
-  if (in_place_) {
-    const int64_t pixel =
-        (index.begin[kDimImage] * s.h + index.begin[kDimRow] * s.stride_h) * s.w + index.begin[kDimColumn] * s.stride_w;
-    const int64_t channel = index.begin[kDimGroup] * (s.c / s.groups);
-    return {x + (pixel * s.c + channel) * size_of(problem_.x), s.stride_h * s.w * s.c, blocks_.channels};
-  }
-  auto* tag = reinterpret_cast<BandTag*>(scratch);
-  std::byte* image = scratch + kTagBytes;
-  const BandTag wanted{index.begin[kDimImage], index.begin[kDimGroup], index.begin[kDimRow], index.begin[kDimColumn]};
-  if (!(*tag == wanted)) copy_band(x, index, image);
-  *tag = wanted;
-  const int64_t row = band_w_ * blocks_.channels;
-  return {image, s.stride_h * row, band_h_ * row};
-}
-
-/// The epilogue of the sums of `pixels` pixels in a row, or their rounding.
-void ConvChannelsLast::finish(const ConvChannelsLastArguments& arguments, int64_t pixel, int64_t output, int64_t pixels,
-                              int64_t outputs, const std::byte* sums, std::byte* scratch) const {
-  const ConvChannelsLastProblem& p = problem_;
-  const void* inputs[kMostEpilogueInputs + 1] = {sums};
-  for (size_t i = 0; i < p.epilogue_inputs.size(); ++i) {
-    const kernels::ExpressionOperand& o = p.epilogue_inputs[i];
-    int64_t offset = 0;
-    if (o.broadcast == Broadcast::none) offset = pixel * p.shape.k + output;
-    if (o.broadcast == Broadcast::row) offset = output;
-    if (o.broadcast == Broadcast::column) offset = pixel;
-    inputs[i + 1] = static_cast<const std::byte*>(arguments.epilogue_inputs[i]) + offset * size_of(o.dtype);
-  }
-  void* outputs_at[] = {static_cast<std::byte*>(arguments.y) + (pixel * p.shape.k + output) * size_of(p.y)};
-  kernels::ExpressionCall call;
-  call.m = pixels;
-  call.n = outputs;
-  call.inputs = inputs;
-  call.outputs = outputs_at;
-  call.parameters = arguments.epilogue_parameters;
-  call.scratch = scratch;
-  (*finish_)(call);
-}
-
-void ConvChannelsLast::tile(const ConvChannelsLastArguments& arguments, const LoopIndex& index,
-                            std::byte* scratch) const {
-  const Conv2d& s = problem_.shape;
-  const Source source = source_of(static_cast<const std::byte*>(arguments.x), index, scratch);
-  std::byte* sums = scratch + kTagBytes + image_bytes_;
-  std::byte* rest = sums + sums_bytes_;
-  ContractionCall call;
-  call.lda = step_;
-  call.a_offsets = image_offsets_.data();
-  call.b_offsets = weights_offsets_.data();
-  call.scratch = rest;
-  const int64_t outputs = s.k / s.groups, group = index.begin[kDimGroup], columns = index.size[kDimColumn];
-  const int64_t panels = ceil_div(outputs, blocks_.outputs), end = index.begin[kDimOutput] + index.size[kDimOutput];
-  for (int64_t k0 = index.begin[kDimOutput]; k0 < end; k0 += blocks_.outputs) {
-    const int64_t n = std::min(blocks_.outputs, end - k0);
-    const auto* weights = static_cast<const std::byte*>(arguments.weights) + (group * panels + k0 / blocks_.outputs) *
-                                                                                 blocks_.count * block_elements_ *
-                                                                                 size_of(weights_dtype_);
-    for (int64_t block = 0; block < blocks_.count; ++block) {
-      const auto& kernel = *kernels_[columns != blocks_.columns][n != blocks_.outputs][block == 0];
-      for (int64_t i = 0; i < index.size[kDimRow]; ++i) {
-        const int64_t pixel =
-            (index.begin[kDimImage] * s.out_h() + index.begin[kDimRow] + i) * s.out_w() + index.begin[kDimColumn];
-        const std::byte* a = source.data + (i * source.row + block * source.block) * size_of(problem_.x);
-        const std::byte* b = weights + block * block_elements_ * size_of(weights_dtype_);
-        if (direct_) {
-          kernel(a, b,
-                 static_cast<std::byte*>(arguments.y) + (pixel * s.k + group * outputs + k0) * size_of(problem_.y),
-                 &call);
-          continue;
-        }
-        std::byte* to = blocks_.count > 1 ? sums + i * blocks_.columns * blocks_.outputs * 4 : sums;
-        kernel(a, b, to, &call);
-        if (block + 1 == blocks_.count) finish(arguments, pixel, group * outputs + k0, columns, n, to, rest);
-      }
-    }
-  }
-}
-
-void ConvChannelsLast::run(ThreadTeam& team, const ConvChannelsLastArguments& arguments, std::byte* scratch,
-                           std::byte* thread_scratch) const {
-  if (product_) {
-    product_->run(
-        team, {arguments.x, arguments.weights, arguments.y, arguments.epilogue_inputs, arguments.epilogue_parameters},
-        scratch, thread_scratch);
-    return;
-  }
-  for (int thread = 0; thread < team.size(); ++thread)  // what lies in the scratch is not this run's
-    *reinterpret_cast<BandTag*>(thread_scratch + thread * thread_bytes_) = BandTag{};
-  nest_->run(team, [&](const LoopIndex& index, int thread) {
-    tile(arguments, index, thread_scratch + thread * thread_bytes_);
-  });
-}
-
 const kernels::KernelInfo& ConvChannelsLast::kernel_info() const {
   if (product_) return product_->kernel_info();
   for (const auto& of_pixels : kernels_)
     for (const auto& of_outputs : of_pixels)
       for (const auto& kernel : of_outputs)
         if (kernel != nullptr) return kernel->info();
+  if (!taps_[0].empty()) return taps_[0].front()->info();
   static const kernels::KernelInfo none;
   return none;
 }

@@ -20,6 +20,9 @@
 /// Where there is one tap, images are read where they are, and without strides all pixels of all images are one matrix
 /// product.
 ///
+/// A depthwise convolution has nothing to contract: for a block of channels it is an expression over the shifted images
+/// and the weights of the taps.
+///
 /// The blocks of channels depend on the weights' shape, dtypes, computation and ISA alone and are summed in order: bits
 /// depend neither on threads nor on the number of images, nor on the extents of the image around a pixel.
 namespace gregale::tile {
@@ -67,18 +70,34 @@ class ConvChannelsLast {
     int64_t rows = 0, columns = 0;    ///< output pixels of a band
     int64_t span = 0, outputs = 0;    ///< output channels of a task, of a kernel call
   };
+  /// Which band lies in a thread's scratch; compared before another is copied.
+  struct BandTag {
+    int64_t image = -1, group = -1, row = -1, column = -1;
+    bool operator==(const BandTag&) const = default;
+  };
+  static constexpr int64_t kTagBytes = 64;
+  static constexpr size_t kMostEpilogueInputs = 15;  // beside the sums
+  static constexpr int64_t kTapsOfAKernel = 9;       // depthwise
   /// An image as the kernels read it, in elements.
   struct Source {
     const std::byte* data = nullptr;
     int64_t row = 0, block = 0;  ///< from one row of output pixels to the next, from one block of channels to the next
   };
+  bool depthwise() const {
+    const Conv2d& s = problem_.shape;
+    return s.groups > 1 && s.groups == s.c && s.k == s.c;
+  }
   bool interleaved() const { return weights_dtype_ == DType::bf16; }
   void choose_blocks(const Target& target);
   void place_taps();
   void compile(kernels::KernelCache& cache);
+  void compile_depthwise(kernels::KernelCache& cache);
+  void compile_finish(kernels::KernelCache& cache);
+  void pack_depthwise(DType dtype, const void* weights, float* packed) const;
   void copy_band(const std::byte* x, const LoopIndex& index, std::byte* image) const;
   Source source_of(const std::byte* x, const LoopIndex& index, std::byte* scratch) const;
   void tile(const ConvChannelsLastArguments& arguments, const LoopIndex& index, std::byte* scratch) const;
+  void tile_depthwise(const ConvChannelsLastArguments& arguments, const LoopIndex& index, std::byte* scratch) const;
   void finish(const ConvChannelsLastArguments& arguments, int64_t pixel, int64_t output, int64_t pixels,
               int64_t outputs, const std::byte* sums, std::byte* scratch) const;
 
@@ -97,6 +116,8 @@ class ConvChannelsLast {
   /// By whether the tile is a tail in pixels, in output channels, and whether it begins the sum.
   std::shared_ptr<const kernels::ContractionKernel> kernels_[2][2][2];
   std::shared_ptr<const kernels::ExpressionKernel> finish_;
+  /// Depthwise, by whether the tile is a tail in channels: a few taps each, the later ones added to the sums.
+  std::vector<std::shared_ptr<const kernels::ExpressionKernel>> taps_[2];
   int64_t packed_bytes_ = 0, thread_bytes_ = 0, image_bytes_ = 0, sums_bytes_ = 0;
 };
 

@@ -104,23 +104,24 @@ std::string words(const Target& target, const ConvChannelsLast& program) {
 
 // n, c, h, w, k, r, s; strides; padding top, left, bottom, right; dilation; groups
 const Conv2d kShapes[] = {
-    {2, 20, 5, 7, 24, 1, 1},                              // one product
-    {2, 16, 6, 13, 24, 1, 1, 2, 2},                       // read where it is
-    {1, 9, 6, 5, 7, 1, 1, 2, 1, 1, 1, 1, 1},              // one tap, padded
-    {2, 32, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1},            // narrow rows, a tail of outputs
-    {1, 230, 6, 6, 65, 3, 3, 1, 1, 1, 1, 1, 1},           // blocks of channels, the last padded
-    {1, 300, 4, 5, 20, 1, 1, 2, 2, 0, 1},                 // many channels, one tap
-    {2, 3, 23, 21, 64, 7, 7, 2, 2, 3, 3, 3, 3},           // the stem
-    {1, 3, 9, 11, 5, 3, 3, 1, 1, 0, 2, 1, 0},             // odd channels, uneven padding
-    {1, 5, 13, 12, 9, 3, 2, 1, 2, 2, 1, 2, 1, 2, 3},      // dilation
-    {2, 12, 6, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3},   // groups
-    {2, 21, 6, 9, 21, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 21},  // depthwise
-    {1, 6, 7, 6, 12, 5, 5, 2, 2, 2, 2, 2, 2, 1, 1, 6},    // depthwise, two outputs a channel
-    {3, 17, 1, 1, 33, 1, 1},                              // images of a pixel
-    {2, 10, 1, 1, 6, 3, 3, 1, 1, 1, 1, 1, 1},             //
-    {1, 4, 3, 300, 6, 3, 3, 1, 1, 1, 1, 1, 1},            // wide rows, cut in columns
-    {1, 8, 40, 40, 16, 3, 3, 1, 1, 1, 1, 1, 1},           //
-    {2, 1, 3, 3, 2, 2, 2, 1, 1, 5, 5, 4, 4},              // pixels that see no image
+    {2, 20, 5, 7, 24, 1, 1},                                 // one product
+    {2, 16, 6, 13, 24, 1, 1, 2, 2},                          // read where it is
+    {1, 9, 6, 5, 7, 1, 1, 2, 1, 1, 1, 1, 1},                 // one tap, padded
+    {2, 32, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1},               // narrow rows, a tail of outputs
+    {1, 230, 6, 6, 65, 3, 3, 1, 1, 1, 1, 1, 1},              // blocks of channels, the last padded
+    {1, 300, 4, 5, 20, 1, 1, 2, 2, 0, 1},                    // many channels, one tap
+    {2, 3, 23, 21, 64, 7, 7, 2, 2, 3, 3, 3, 3},              // the stem
+    {1, 3, 9, 11, 5, 3, 3, 1, 1, 0, 2, 1, 0},                // odd channels, uneven padding
+    {1, 5, 13, 12, 9, 3, 2, 1, 2, 2, 1, 2, 1, 2, 3},         // dilation
+    {2, 12, 6, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3},      // groups
+    {1, 150, 8, 7, 150, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 150},  // depthwise
+    {1, 6, 7, 6, 12, 5, 5, 2, 2, 2, 2, 2, 2, 1, 1, 6},       // depthwise, two outputs a channel
+    {2, 5, 9, 12, 5, 5, 4, 1, 1, 2, 1, 2, 2, 1, 2, 5},       // depthwise, more taps than one kernel takes
+    {3, 17, 1, 1, 33, 1, 1},                                 // images of a pixel
+    {2, 10, 1, 1, 6, 3, 3, 1, 1, 1, 1, 1, 1},                //
+    {1, 4, 3, 300, 6, 3, 3, 1, 1, 1, 1, 1, 1},               // wide rows, cut in columns
+    {1, 8, 40, 40, 16, 3, 3, 1, 1, 1, 1, 1, 1},              //
+    {2, 1, 3, 3, 2, 2, 2, 1, 1, 5, 5, 4, 4},                 // pixels that see no image
     {0, 2, 4, 4, 3, 3, 3},
 };
 const Dtypes kDtypes[] = {{},
