@@ -165,7 +165,8 @@ int run_inspect(const InspectOptions& o) {
   if (o.graph) fmt::print("\n{}", print(program.graph(), &large));
   fmt::print(
       "\nBytes between memory and L2: predicted by the formula, counted by a simulated cache, at least needed.\n"
-      "Ceiling: the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s. Energy: a model, see --help.\n\n",
+      "Ceiling: the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s. Energy: a model from 45 nm figures "
+      "(Horowitz, ISSCC 2014); it ranks, it does not measure.\n\n",
       ceilings.flops * 1e-9, ceilings.bytes * 1e-9);
   fmt::print("{:>4}  {:>9} {:>8}  {:>9} {:>9} {:>9}  {:>8}  {}\n", "step", "ms", "ceiling", "predicted", "counted",
              "least", "mJ", "operators");
