@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <map>
 
 #include "gregale/exec.hpp"
 #include "kernels/machine/machine.hpp"
-#include "tile/ledger.hpp"
 #include "tools/bench.hpp"
+#include "tools/ledger.hpp"
 #include "tools/networks.hpp"
 #include "train/trainer.hpp"
 
@@ -62,25 +61,16 @@ std::vector<double> repeat(const ModelOptions& o, ExecutionContext& context, con
   return seconds;
 }
 
-/// Bytes past L2 of one run; groups that are no tile programs count their operands once.
 nlohmann::json ledger_of(const Executable& program, const Target& target, int threads) {
-  double predicted = 0, counted = 0, least = 0;
-  std::map<std::string, std::pair<tile::Traffic, tile::Traffic>> known;  // repeated blocks are simulated once
+  GroupBytes total;
+  GroupLedger ledger(target, threads);
   for (const Executable::Group& group : program.groups()) {
-    if (group.program == nullptr) {
-      predicted += static_cast<double>(group.operand_bytes);
-      counted += static_cast<double>(group.operand_bytes);
-      least += static_cast<double>(group.operand_bytes);
-      continue;
-    }
-    const tile::TileProgram& p = group.program->program();
-    auto [at, fresh] = known.try_emplace(tile::print(p));
-    if (fresh) at->second = {tile::predict(p, target), tile::simulate(*group.program, target, threads)};
-    predicted += at->second.first.bytes;
-    counted += at->second.second.bytes;
-    least += at->second.first.least;
+    const GroupBytes bytes = ledger.of(group);
+    total.predicted += bytes.predicted;
+    total.counted += bytes.counted;
+    total.least += bytes.least;
   }
-  return {{"predicted_bytes", predicted}, {"counted_bytes", counted}, {"lower_bound_bytes", least}};
+  return {{"predicted_bytes", total.predicted}, {"counted_bytes", total.counted}, {"lower_bound_bytes", total.least}};
 }
 
 int run_model(const ModelOptions& o) {

@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
 
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
-#include "tile/ledger.hpp"
+#include "tools/ledger.hpp"
 #include "tools/networks.hpp"
 
 namespace gregale::tools {
@@ -100,27 +99,16 @@ int run_inspect(const InspectOptions& o) {
   };
   std::vector<Row> rows;
   Row total;
-  std::map<std::string, Row> known;  // repeated blocks are simulated once
+  GroupLedger ledger(options.target, team.size());
   Progress counting("count", static_cast<int64_t>(groups.size()), o.common.quiet);
   for (size_t i = 0; i < groups.size(); ++i) {
     const Executable::Group& group = groups[i];
     Row row;
-    if (group.program != nullptr) {
-      const std::string text = tile::print(group.program->program());
-      if (const auto found = known.find(text); found != known.end()) {
-        row = found->second;
-      } else {
-        const tile::Traffic predicted = tile::predict(group.program->program(), options.target);
-        row.predicted = predicted.bytes;
-        row.least = predicted.least;
-        row.counted = tile::simulate(*group.program, options.target, team.size()).bytes;
-        row.joules = kJoulesACacheByte * cache_bytes(group.program->program());
-        known[text] = row;
-      }
-    } else {
-      row.predicted = row.counted = row.least = static_cast<double>(group.operand_bytes);
-      row.joules = kJoulesACacheByte * row.predicted;
-    }
+    const GroupBytes bytes = ledger.of(group);
+    row.predicted = bytes.predicted;
+    row.counted = bytes.counted;
+    row.least = bytes.least;
+    row.joules = kJoulesACacheByte * (group.program != nullptr ? cache_bytes(group.program->program()) : bytes.counted);
     row.flops = group.flops;
     row.time = runs > 0 ? seconds[i] / runs : 0;
     row.expected = std::max(row.flops / ceilings.flops, row.predicted / ceilings.bytes);

@@ -65,7 +65,6 @@ class Prediction {
       traffic.bytes += (use.write ? use.moved : 0) + (use.read && !(use.write && made_here) ? use.moved : 0);
     }
     traffic.least = least();
-    walk_flops(traffic);
     return traffic;
   }
 
@@ -237,27 +236,6 @@ class Prediction {
     return total;
   }
 
-  void walk_flops(Traffic& traffic) const {
-    for (const Phase& phase : p_.phases) {
-      std::vector<size_t> used(p_.dims.size(), 0);
-      const std::vector<Loop> outer = loops_of(phase.schedule, used);
-      for (const Stage& stage : phase.stages) {
-        std::vector<size_t> inner_used = used;
-        const std::vector<Loop> inner = loops_of(stage.loops, inner_used);
-        double trips = 1;
-        for (const auto& loops : {outer, inner})
-          for (const Loop& loop : loops) trips *= loop.trips;
-        for (const Call& call : stage.calls) {
-          const CallSizes s = whole_sizes(call, inner_used);
-          traffic.calls += trips;
-          if (const auto* c = std::get_if<Contract>(&call.what))
-            traffic.flops += trips * 2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) *
-                             static_cast<double>(s.k) * static_cast<double>(c->batch);
-        }
-      }
-    }
-  }
-
   const TileProgram& p_;
   const double cache_;
   const double cores_;
@@ -313,10 +291,6 @@ class Counter : public CallObserver {
   }
   void call(const Call& call, const CallSizes& sizes, const std::byte* const* operands, bool first_step,
             int thread) override {
-    ++calls_;
-    if (const auto* c = std::get_if<Contract>(&call.what))
-      flops_ += 2.0 * static_cast<double>(sizes.m) * static_cast<double>(sizes.n) * static_cast<double>(sizes.k) *
-                static_cast<double>(c->batch);
     accesses_.clear();
     accesses_of(call, sizes, first_step, accesses_);
     for (const Access& a : accesses_) {
@@ -335,8 +309,6 @@ class Counter : public CallObserver {
       cache.flush();
       t.bytes += static_cast<double>(cache.loaded() + cache.written_back());
     }
-    t.calls = static_cast<double>(calls_);
-    t.flops = flops_;
     return t;
   }
 
@@ -344,8 +316,6 @@ class Counter : public CallObserver {
   const TileProgram& program_;
   std::vector<CacheSimulator> caches_;
   std::vector<Access> accesses_;
-  int64_t calls_ = 0;
-  double flops_ = 0;
 };
 
 }  // namespace

@@ -13,8 +13,6 @@ namespace gregale::tile {
 struct Traffic {
   double bytes = 0;  ///< read into and written back from L2
   double least = 0;  ///< each element of each argument that is touched once: what no schedule can go below
-  double flops = 0;  ///< of the contractions
-  double calls = 0;
 };
 
 /// The closed formula. Of every call's operands, what one step of a loop touches is loaded again by the next step

@@ -15,18 +15,6 @@ namespace gregale::tile {
 
 using kernels::align_bytes;
 
-namespace {
-
-std::vector<int> letters_of(const std::string& loops) {
-  std::vector<int> dims;
-  for (const char c : loops)
-    if (std::isalpha(static_cast<unsigned char>(c)) != 0)
-      dims.push_back(std::tolower(static_cast<unsigned char>(c)) - 'a');
-  return dims;
-}
-
-}  // namespace
-
 /// What a step runs on: addresses of buffers, the thread, and who watches.
 struct CompiledProgram::Frame {
   std::byte* const* bases = nullptr;  ///< panels: of thread 0

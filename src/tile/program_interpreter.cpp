@@ -32,14 +32,6 @@ void loop(const TileProgram& program, const std::vector<int>& dims, size_t at, s
   --used[static_cast<size_t>(d)];
 }
 
-std::vector<int> loops_of(const std::string& schedule) {
-  std::vector<int> dims;
-  for (const char c : schedule)
-    if (std::isalpha(static_cast<unsigned char>(c)) != 0)
-      dims.push_back(std::tolower(static_cast<unsigned char>(c)) - 'a');
-  return dims;
-}
-
 }  // namespace
 
 void walk(const TileProgram& program, const Visit& visit) {
@@ -47,7 +39,7 @@ void walk(const TileProgram& program, const Visit& visit) {
     LoopIndex index;
     bool empty = false;
     for (size_t d = 0; d < program.dims.size(); ++d) index.size[d] = program.dims[d].extent;
-    const std::vector<int> outer_loops = loops_of(phase.schedule);
+    const std::vector<int> outer_loops = letters_of(phase.schedule);
     for (const int d : outer_loops) empty |= program.dims[static_cast<size_t>(d)].extent == 0;
     if (empty) continue;
     std::vector<size_t> used(program.dims.size(), 0);
@@ -56,7 +48,7 @@ void walk(const TileProgram& program, const Visit& visit) {
       for (const Stage& stage : phase.stages) {
         LoopIndex at = outer;
         std::vector<size_t> inner_used = used;
-        loop(program, loops_of(stage.loops), 0, inner_used, at, [&] {
+        loop(program, letters_of(stage.loops), 0, inner_used, at, [&] {
           for (const Call& call : stage.calls)
             if (holds(call.when, at, outer)) visit(phase, stage, call, at, outer);
         });

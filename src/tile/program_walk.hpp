@@ -2,9 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cctype>
+#include <string>
+#include <vector>
+
 #include "tile/tile_program.hpp"
 
 namespace gregale::tile {
+
+/// The dims that a schedule or a stage's loops name, outermost first.
+inline std::vector<int> letters_of(const std::string& loops) {
+  std::vector<int> dims;
+  for (const char c : loops)
+    if (std::isalpha(static_cast<unsigned char>(c)) != 0)
+      dims.push_back(std::tolower(static_cast<unsigned char>(c)) - 'a');
+  return dims;
+}
 
 /// Where an operand's data begin, beyond its constant offset: panels count from where the phase's loops stand.
 inline int64_t relative_offset(const TileProgram& program, const Operand& operand, const LoopIndex& at,
