@@ -52,7 +52,7 @@ double cache_bytes(const tile::TileProgram& program) {
   tile::walk(program, [&](const tile::Phase&, const tile::Stage&, const tile::Call& call, const tile::LoopIndex& at,
                           const tile::LoopIndex&) {
     accesses.clear();
-    tile::accesses_of(call, tile::sizes_of(call, at.size), true, accesses);
+    tile::accesses_of(call, tile::sizes_of(call, at), true, accesses);
     for (const tile::Access& a : accesses)
       bytes += static_cast<double>(a.rows * a.columns * size_of(program.buffers[static_cast<size_t>(a.buffer)].dtype));
   });

@@ -81,10 +81,13 @@ struct Conv2dOptions {
 };
 /// x [n, c, h, w], weights [k, c/groups, r, s] -> [n, k, oh, ow]
 Value conv2d(Graph& g, Value x, Value weights, const Conv2dOptions& options = {});
+/// The same with channels last: x [n, h, w, c], weights [r, s, c/groups, k] -> [n, oh, ow, k]
+Value conv2d_nhwc(Graph& g, Value x, Value weights, const Conv2dOptions& options = {});
 struct MaxPool2dOptions {
   std::vector<int64_t> kernel{1, 1};
   std::vector<int64_t> strides{1, 1};
   std::vector<int64_t> pads{0, 0, 0, 0};  // top, left, bottom, right (ONNX order); below the kernel's extent
+  bool channels_last = false;             // x [n, h, w, c] -> [n, oh, ow, c]
 };
 /// x [n, c, h, w] -> [n, c, oh, ow]: the greatest element of every window; padding is never chosen.
 Value max_pool2d(Graph& g, Value x, const MaxPool2dOptions& options);

@@ -38,7 +38,8 @@ const std::vector<int64_t>& entries(const NodeView& node, std::string_view name,
 
 Pooling pooling_of(const NodeView& node) {
   const Shape& x = node.input(0).shape;
-  for (const int64_t axis : {2, 3}) {
+  const int64_t rows = node.boolean("channels_last") ? 1 : 2;
+  for (const int64_t axis : {rows, rows + 1}) {
     GREGALE_CHECK(x[axis].is_constant(), unsupported, "[max_pool2d] only batch and channels may be symbolic, not {}",
                   x[axis].to_string());
     GREGALE_CHECK(x[axis].value() >= 1 && x[axis].value() <= kLargest, shape,
@@ -46,8 +47,9 @@ Pooling pooling_of(const NodeView& node) {
   }
   const auto &kernel = entries(node, "kernel", 2, 1), &strides = entries(node, "strides", 2, 1),
              &pads = entries(node, "pads", 4, 0);
-  const Pooling p{x[2].value(), x[3].value(), kernel[0], kernel[1], strides[0],
-                  strides[1],   pads[0],      pads[1],   pads[2],   pads[3]};
+  const Pooling p{
+      x[rows].value(), x[rows + 1].value(), kernel[0], kernel[1], strides[0], strides[1], pads[0], pads[1], pads[2],
+      pads[3]};
   GREGALE_CHECK(std::max(p.top, p.bottom) < p.r && std::max(p.left, p.right) < p.s, invalid_argument,
                 "[max_pool2d] pads must be below the kernel's {}x{}: a window would hold no element", p.r, p.s);
   const int64_t h = p.h + p.top + p.bottom, w = p.w + p.left + p.right;
@@ -69,6 +71,7 @@ std::vector<Type> infer(const NodeView& node) {
   check_rank(node, 0, 4);
   const Pooling p = pooling_of(node);
   const Shape& x = node.input(0).shape;
+  if (node.boolean("channels_last")) return {Type(node.input(0).dtype, Shape{x[0], p.out_h(), p.out_w(), x[3]})};
   return {Type(node.input(0).dtype, Shape{x[0], x[1], p.out_h(), p.out_w()})};
 }
 
@@ -76,14 +79,20 @@ void reference(ReferenceContext& c) {
   const Pooling p = pooling_of(c.node);
   const auto& x = c.inputs[0].real();
   auto& y = c.outputs[0].real();
-  const int64_t planes = c.inputs[0].extents[0] * c.inputs[0].extents[1];
-  size_t o = 0;
-  for (int64_t plane = 0; plane < planes; ++plane)
+  const bool last = c.node.boolean("channels_last");
+  const int64_t images = c.inputs[0].extents[0], channels = c.inputs[0].extents[last ? 3 : 1];
+  // Pixel `at` of a plane of `pixels`.
+  const auto place = [&](int64_t plane, int64_t pixels, int64_t at) {
+    if (!last) return static_cast<size_t>(plane * pixels + at);
+    return static_cast<size_t>((plane / channels * pixels + at) * channels + plane % channels);
+  };
+  for (int64_t plane = 0; plane < images * channels; ++plane)
     for (int64_t i = 0; i < p.out_h(); ++i)
-      for (int64_t j = 0; j < p.out_w(); ++j, ++o) {
+      for (int64_t j = 0; j < p.out_w(); ++j) {
+        const size_t o = place(plane, p.out_h() * p.out_w(), i * p.out_w() + j);
         y[o] = -std::numeric_limits<double>::infinity();
         for_each_in_window(p, i, j, [&](int64_t at) {
-          const double v = x[static_cast<size_t>(plane * p.h * p.w + at)];
+          const double v = x[place(plane, p.h * p.w, at)];
           if (v > y[o] || std::isnan(v)) y[o] = v;
         });
       }
@@ -93,7 +102,9 @@ void reference(ReferenceContext& c) {
 void gradient(GradientContext& c) {
   Graph& g = c.graph();
   const Pooling p = pooling_of(c.view());
-  const Value x = c.input(0);
+  const bool last = c.view().boolean("channels_last");
+  const auto first = [&](Value v) { return last ? transpose(g, v, {0, 3, 1, 2}) : v; };
+  const Value x = first(c.input(0)), y = first(c.output()), d_y = first(c.d_output());
   const Shape shape = g.type(x).shape;
   const DType dtype = g.type(x).dtype;
   const int64_t windows = p.out_h() * p.out_w(), size = p.r * p.s;
@@ -110,12 +121,12 @@ void gradient(GradientContext& c) {
   const Value where = g.constant(indices);
   const Shape flat{shape[0], shape[1], p.h * p.w}, column{shape[0], shape[1], windows, 1};
   const Value rows = reshape(g, x, flat);
-  const Value ties =
-      logical_and(g, equal(g, gather(g, rows, where, 2), reshape(g, c.output(), column)), g.constant(inside));
+  const Value ties = logical_and(g, equal(g, gather(g, rows, where, 2), reshape(g, y, column)), g.constant(inside));
   const Value shares = cast(g, ties, dtype);
-  const Value d = mul(g, shares, div(g, reshape(g, c.d_output(), column), sum(g, shares, {3}, true)));
+  const Value d = mul(g, shares, div(g, reshape(g, d_y, column), sum(g, shares, {3}, true)));
   const Value zeros = broadcast_like(g, scalar(g, dtype, 0), rows);
-  c.set_d_input(0, reshape(g, scatter_add(g, zeros, where, d, 2), shape));
+  const Value d_x = reshape(g, scatter_add(g, zeros, where, d, 2), shape);
+  c.set_d_input(0, last ? transpose(g, d_x, {0, 2, 3, 1}) : d_x);
 }
 
 /// The greater, or NaN where there is one. One select without a branch, so that it runs on vectors.
@@ -156,6 +167,7 @@ void pool_plane(const Pooling& p, const float* x, float* y, float* row) {
 
 Result<Kernel> make(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
+  if (node.boolean("channels_last")) return refuse(node, "channels are last");
   const DType dtype = node.input(0).dtype;
   if (dtype != DType::f32) return refuse(node, fmt::format("f32 needed, not {}", name_of(dtype)));
   const Pooling p = pooling_of(node);
@@ -176,8 +188,52 @@ Result<Kernel> make(const NodeView& node, const Target&) {
   return k;
 }
 
+inline float load(const float* x) { return *x; }
+inline float load(const bf16* x) { return to_f32(*x); }
+inline void store(float* y, float v) { *y = v; }
+inline void store(bf16* y, float v) { *y = to_bf16(v); }
+
+/// A row of output pixels, all channels of a pixel at a time: they are the lanes.
+template <class T>
+void pool_pixels(const Pooling& p, int64_t channels, const T* image, int64_t i, T* y) {
+  const int64_t begin = std::max<int64_t>(i * p.stride_h - p.top, 0);
+  const int64_t end = std::min(i * p.stride_h - p.top + p.r, p.h);
+  for (int64_t j = 0; j < p.out_w(); ++j, y += channels) {
+    const int64_t left = std::max<int64_t>(j * p.stride_w - p.left, 0);
+    const int64_t right = std::min(j * p.stride_w - p.left + p.s, p.w);
+    std::copy_n(image + (begin * p.w + left) * channels, channels, y);
+    for (int64_t a = begin; a < end; ++a)
+      for (int64_t b = left; b < right; ++b) {
+        const T* from = image + (a * p.w + b) * channels;
+        for (int64_t c = 0; c < channels; ++c) store(y + c, greater_of(load(y + c), load(from + c)));
+      }
+  }
+}
+
+template <DType dtype, class T>
+Result<Kernel> make_channels_last(const NodeView& node, const Target&) {
+  if (!is_static(node)) return refuse(node, "shape is symbolic");
+  if (!node.boolean("channels_last")) return refuse(node, "channels are first");
+  if (node.input(0).dtype != dtype)
+    return refuse(node, fmt::format("{} needed, not {}", name_of(dtype), name_of(node.input(0).dtype)));
+  const Pooling p = pooling_of(node);
+  const Extents extents = node.input(0).shape.extents();
+  Kernel k;
+  k.run = [p, images = extents[0], channels = extents[3]](const Launch& l) {
+    const auto* x = static_cast<const T*>(l.inputs[0]);
+    auto* y = static_cast<T*>(l.outputs[0]);
+    const int64_t row = p.out_w() * channels;
+    const int64_t grain = std::max<int64_t>(1, kernels::kElementGrain / std::max<int64_t>(1, row * p.r * p.s));
+    parallel_for(l.team, images * p.out_h(), grain, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i)
+        pool_pixels(p, channels, x + i / p.out_h() * p.h * p.w * channels, i % p.out_h(), y + i * row);
+    });
+  };
+  return k;
+}
+
 Attributes to_attributes(const MaxPool2dOptions& o) {
-  return {{"kernel", o.kernel}, {"strides", o.strides}, {"pads", o.pads}};
+  return {{"kernel", o.kernel}, {"strides", o.strides}, {"pads", o.pads}, {"channels_last", o.channels_last}};
 }
 
 }  // namespace
@@ -196,11 +252,14 @@ const OpDef& max_pool2d_op() {
     d.attributes = {
         {"kernel", AttributeKind::integers, "rows and columns of a window", {}},
         {"strides", AttributeKind::integers, "vertical, horizontal", Integers{1, 1}},
-        {"pads", AttributeKind::integers, "top, left, bottom, right; below the kernel's extent", Integers{0, 0, 0, 0}}};
+        {"pads", AttributeKind::integers, "top, left, bottom, right; below the kernel's extent", Integers{0, 0, 0, 0}},
+        {"channels_last", AttributeKind::boolean, "x is [n, h, w, c], y [n, oh, ow, c]", false}};
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
-    d.lowerings = {{"planes", make}};
+    d.lowerings = {{"planes", make},
+                   {"channels last", make_channels_last<DType::f32, float>},
+                   {"channels last, bf16", make_channels_last<DType::bf16, bf16>}};
     d.cost = [](const NodeView& node) {
       const auto& kernel = node.integers("kernel");
       return default_cost(node, static_cast<double>(kernel[0]) * static_cast<double>(kernel[1]));
@@ -214,6 +273,8 @@ const OpDef& max_pool2d_op() {
           sample(sample_distinct({1, 2, 6, 5}, 2), {.kernel = {3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}}),
           sample(sample_distinct({2, 1, 5, 7}, 3), {.kernel = {1, 3}, .strides = {2, 3}, .pads = {0, 2, 0, 1}}),
           sample(sample_distinct({1, 1, 4, 3}, 4), {.kernel = {4, 3}}),
+          sample(sample_distinct({2, 5, 4, 3}, 8),
+                 {.kernel = {3, 2}, .strides = {2, 2}, .pads = {1, 0, 1, 1}, .channels_last = true}),
           sample(sample_distinct({1, 1, 1, 1}, 5), {.kernel = {2, 2}, .strides = {1, 1}, .pads = {1, 1, 0, 0}}),
           sample(sample_uniform({3, 5, 37, 41}, 6), {.kernel = {3, 2}, .strides = {1, 2}, .pads = {2, 0, 1, 1}}, false),
           sample(sample_ties({2, 3, 5, 5}, 7), {.kernel = {3, 3}, .strides = {2, 1}, .pads = {1, 0, 0, 2}}, false)};

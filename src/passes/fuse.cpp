@@ -50,7 +50,7 @@ class Fuser {
  private:
   const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
   const std::vector<int32_t>& users(Value v) const { return users_[static_cast<size_t>(v.id)]; }
-  bool is_product(int32_t n) const { return node(n).op->name == "matmul"; }
+  bool is_product(int32_t n) const { return node(n).op->name == "matmul" || node(n).op->name == "conv2d_nhwc"; }
   bool moves(int32_t n) const { return static_cast<bool>(node(n).op->result_as_view); }
   static bool is_small_float(DType d) { return d == DType::f32 || d == DType::bf16 || d == DType::f16; }
 

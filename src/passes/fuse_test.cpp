@@ -1,47 +1,9 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <cmath>
-
-#include "exec/plan.hpp"
-#include "gregale/exec.hpp"
-#include "gregale/ops.hpp"
-#include "ir/core_ops.hpp"
-#include "ir/interpret.hpp"
-#include "kernels/kernel_cache.hpp"
-#include "passes/passes.hpp"
-#include "tile/ledger.hpp"
-#include "tile/lower_region.hpp"
+#include "passes/compiled_case_for_tests.hpp"
 
 namespace gregale::passes {
 namespace {
-
-Tensor values(const Extents& extents, uint32_t stream, double scale = 1) {
-  Tensor t(DType::f32, extents);
-  for (uint64_t i = 0; float& x : t.as<float>())
-    x = static_cast<float>(scale * (2 * random_uniform(RandomKey{1, 2, stream}, i++) - 1));
-  return t;
-}
-
-/// A graph whose weights are constants, and the inputs of one run.
-struct Case {
-  explicit Case(const std::string& name) : graph(name) {}
-  Graph graph;
-  std::vector<Tensor> inputs;
-  uint32_t streams = 0;
-  Value input(const Extents& extents) {
-    inputs.push_back(values(extents, ++streams));
-    return graph.add_input(fmt::format("x{}", inputs.size()), Type(DType::f32, Shape(extents)));
-  }
-  Value weights(const Extents& extents, double scale) { return graph.constant(values(extents, ++streams, scale)); }
-  Value linear(Value x, int64_t in, int64_t out) {
-    const Value w = weights({in, out}, 1 / std::sqrt(static_cast<double>(in)));
-    return ops::add(graph, ops::matmul(graph, x, w), weights({out}, 0.1));
-  }
-};
 
 Case mlp(int64_t rows, int64_t width, int64_t hidden, int layers = 1) {
   Case c("mlp");
@@ -91,47 +53,6 @@ Case spectral(int64_t modes, int64_t blocks, int64_t in) {
       g, ops::add(g, ops::matmul(g, h, c.weights({blocks, in, in}, 0.3)), c.weights({blocks, 1, in}, 0.1)), 0.05);
   g.set_outputs({ops::reshape(g, ops::transpose(g, o, {1, 0, 2}), Shape{modes, blocks * in})});
   return c;
-}
-
-int64_t steps_of(const Executable& e) {
-  const std::string text = e.describe();
-  return std::count(text.begin(), text.end(), '\n') - 1;
-}
-
-void expect_near(const Tensor& got, const Tensor& expected, double tolerance) {
-  double scale = 0, worst = 0;
-  for (const float x : expected.as<float>()) scale = std::max(scale, static_cast<double>(std::abs(x)));
-  for (size_t i = 0; i < expected.as<float>().size(); ++i) {
-    const double error =
-        std::abs(static_cast<double>(got.as<float>()[i]) - static_cast<double>(expected.as<float>()[i]));
-    worst = std::isfinite(error) ? std::max(worst, error) : 1e30;
-  }
-  EXPECT_LE(worst, tolerance * scale);
-}
-
-std::vector<Isa> isas() {
-  std::vector<Isa> all{Isa::reference};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
-    if (Target::detect().isa >= isa) all.push_back(isa);
-  return all;
-}
-
-void check(const Case& c, double tolerance = 2e-6, Precision precision = Precision::fp32) {
-  const std::vector<Tensor> expected =
-      interpret(precision == Precision::bf16 ? lower_precision(c.graph) : c.graph, c.inputs);
-  for (const Isa isa : isas()) {
-    SCOPED_TRACE(fmt::format("{} {}", c.graph.name(), to_string(isa)));
-    CompileOptions options;
-    options.precision = precision;
-    options.target = Target::detect().capped(isa);
-    const Executable e = compile(c.graph, options);
-    SCOPED_TRACE(e.describe());
-    ExecutionContext one(make_thread_team(1)), two(make_thread_team(2));
-    const std::vector<Tensor> got = e.run(one, c.inputs);
-    for (size_t i = 0; i < got.size(); ++i) expect_near(got[i], expected[i], tolerance);
-    const std::vector<Tensor> again = e.run(two, c.inputs);
-    for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(got[i].identical(again[i])) << "two threads, result " << i;
-  }
 }
 
 TEST(Fuse, Mlp) {
@@ -205,48 +126,6 @@ TEST(Fuse, BitsDoNotDependOnTheNumberOfRows) {
     const Tensor part = compile(small.graph).run(context, small.inputs)[0];
     EXPECT_EQ(0, std::memcmp(part.data(), whole.data(), static_cast<size_t>(part.bytes()))) << rows;
   }
-}
-
-/// Every group's program: text and back, the interpreter of tile programs against the executor, the prediction of bytes
-/// against the simulated cache.
-void check_programs(const Case& c) {
-  CompileOptions options;
-  options.target.cores = 2;
-  const Executable e = compile(c.graph, options);
-  int groups = 0;
-  for (const auto& group : e.groups()) {
-    if (group.program == nullptr) continue;
-    ++groups;
-    const tile::TileProgram& p = group.program->program();
-    SCOPED_TRACE(tile::print(p));
-    EXPECT_EQ(tile::print(tile::parse_program(tile::print(p))), tile::print(p));
-    const tile::Traffic predicted = tile::predict(p, options.target),
-                        counted = tile::simulate(*group.program, options.target, 2);
-    EXPECT_NEAR(predicted.bytes / counted.bytes, 1, 0.1)
-        << predicted.bytes << " predicted, " << counted.bytes << " counted";
-    EXPECT_LE(predicted.least, counted.bytes * 1.01);
-    std::vector<Tensor> memory, same;
-    std::vector<void*> arguments, twice;
-    for (const tile::Buffer& b : p.buffers) {
-      if (b.scope != tile::Scope::argument) continue;
-      Tensor t = values({b.elements}, static_cast<uint32_t>(memory.size()), 0.2);
-      ASSERT_EQ(b.dtype, DType::f32);
-      memory.push_back(t);
-      Tensor u(DType::f32, {b.elements});
-      std::memcpy(u.data(), t.data(), static_cast<size_t>(t.bytes()));
-      same.push_back(u);
-    }
-    for (Tensor& t : memory) arguments.push_back(t.data());
-    for (Tensor& t : same) twice.push_back(t.data());
-    tile::interpret(p, arguments);
-    const auto team = make_thread_team(2);
-    Tensor scratch(DType::u8, {group.program->memory_bytes() + 64}),
-        threads(DType::u8, {2 * group.program->thread_bytes() + 64});
-    group.program->run(*team, twice.data(), static_cast<std::byte*>(scratch.data()),
-                       static_cast<std::byte*>(threads.data()));
-    for (size_t i = 0; i < memory.size(); ++i) expect_near(same[i], memory[i], 1e-5);
-  }
-  EXPECT_GT(groups, 0);
 }
 
 TEST(Fuse, ProgramsAreWhatTheySay) {

@@ -20,7 +20,7 @@ class Policy {
       for (const Value v : n.inputs) users_[static_cast<size_t>(v.id)].push_back(&n);
   }
 
-  static bool is_product(const Node& n) { return n.op->name == "matmul"; }
+  static bool is_product(const Node& n) { return n.op->name == "matmul" || n.op->name == "conv2d_nhwc"; }
   bool in_f32(Value v) const { return g_.type(v).dtype == DType::f32; }
   bool multiplies_f32(const Node& n) const { return is_product(n) && in_f32(n.inputs[0]); }
 
@@ -49,8 +49,9 @@ Graph lower_precision(const Graph& graph) {
   const std::function<Value(Graph&, Value)> round = [&](Graph& out, Value v) -> Value {
     if (const auto found = rounded.find(v.id); found != rounded.end()) return found->second;
     const int32_t p = out.producer(v);
-    // Operators that move elements move the rounded ones, so that the rounding joins what computes them.
-    if (p >= 0 && out.nodes()[static_cast<size_t>(p)].op->result_as_view) {
+    // Operators that move or choose elements do so with the rounded ones: the rounding joins what computes them.
+    if (p >= 0 && (out.nodes()[static_cast<size_t>(p)].op->result_as_view ||
+                   out.nodes()[static_cast<size_t>(p)].op->name == "max_pool2d")) {
       const Node mover = out.nodes()[static_cast<size_t>(p)];
       std::vector<Value> operands = mover.inputs;
       operands[0] = round(out, operands[0]);

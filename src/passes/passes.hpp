@@ -33,6 +33,10 @@ Graph expand_composites(const Graph& graph, const Target& target);
 /// leave alone is in simplify_*.cpp; GREGALE_LOG=passes counts those that applied.
 Graph simplify(const Graph& graph);
 
+/// Chooses for every operator on images whether it works with channels first or last, the cheapest for the whole graph,
+/// transposes included: conv2d becomes conv2d_nhwc, or a matrix product where it has one tap. Leaves dead nodes.
+Graph channels_last(const Graph& graph);
+
 /// The bf16 policy (Precision::bf16): operands of f32 products are rounded to bf16 and multiplied so, sums stay f32;
 /// values that several operators read are rounded once and widened by each reader, so that what travels through memory
 /// is bf16. Runs after common subexpressions are merged, which would undo the latter.

@@ -38,6 +38,7 @@ Executable compile(const Graph& source, const CompileOptions& options) {
     graph = checked("simplification", passes::simplify(graph));
     graph = checked("common subexpressions", passes::merge_common_subexpressions(graph));
     graph = checked("dead nodes", passes::drop_dead_nodes(graph));
+    graph = checked("layouts", passes::fold_constants(passes::drop_dead_nodes(passes::channels_last(graph))));
     graph = checked("reshapes", passes::drop_dead_nodes(passes::sink_reshapes(graph)));
   }
   if (options.precision == Precision::bf16)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -19,6 +20,9 @@ struct Use {
   bool panel = false;
   bool read = false, write = false;
   double touched = 0;  ///< distinct bytes
+  double span = 0;     ///< from the first to the last of them
+  double threads = 1;  ///< each with a copy, of a panel
+  double nearby = 0;   ///< of a panel: what is touched before a stage meets it again; 0: it does not
   double moved = 0;    ///< bytes loaded, if everything else stayed out of the way no more than it does
 };
 
@@ -50,7 +54,7 @@ class Prediction {
     const bool fits = phases.size() > 1 && touched <= cache_;
     for (const Uses& uses : phases)
       for (const auto& [key, use] : uses) {
-        const double bytes = (use.read ? use.moved : 0) + (use.write ? use.moved : 0);
+        const double bytes = loaded(use) + (use.write ? use.moved : 0);
         if (!fits) {
           traffic.bytes += bytes;
           continue;
@@ -69,9 +73,16 @@ class Prediction {
   }
 
  private:
+  /// What reading loads. A step reads of a panel what it has written: the first time it is there.
+  double loaded(const Use& use) const {
+    if (!use.read) return 0;
+    return use.panel && !use.write ? std::max(0.0, use.moved - use.touched * use.threads) : use.moved;
+  }
+
   struct Loop {
     int dim = 0;
     double trips = 1;
+    double step = 1;
   };
 
   /// Loops of a schedule with their (fractional) trip counts, given how many loops of each dim stand outside.
@@ -83,17 +94,18 @@ class Prediction {
       const Dim& dim = p_.dims[static_cast<size_t>(d)];
       const size_t level = used[static_cast<size_t>(d)]++;
       const auto span = static_cast<double>(level == 0 ? dim.extent : std::min(dim.extent, dim.steps[level - 1]));
-      loops.push_back({d, std::max(1.0, span / static_cast<double>(dim.steps[level]))});
+      const auto step = static_cast<double>(dim.steps[level]);
+      loops.push_back({d, std::max(1.0, span / step), step});
     }
     return loops;
   }
 
   /// Sizes of a whole (not a tail) call.
   CallSizes whole_sizes(const Call& call, const std::vector<size_t>& used) const {
-    int64_t size[kMaxDims] = {};
+    LoopIndex at;
     for (size_t d = 0; d < p_.dims.size(); ++d)
-      size[d] = used[d] == 0 ? p_.dims[d].extent : std::min(p_.dims[d].extent, p_.dims[d].steps.back());
-    return sizes_of(call, size);
+      at.size[d] = used[d] == 0 ? p_.dims[d].extent : std::min(p_.dims[d].extent, p_.dims[d].steps[used[d] - 1]);
+    return sizes_of(call, at);
   }
 
   Uses of_call(const Call& call, const std::vector<size_t>& used) const {
@@ -102,20 +114,39 @@ class Prediction {
     const bool sums =
         contract != nullptr && contract->sum >= 0 &&
         p_.dims[static_cast<size_t>(contract->sum)].extent > p_.dims[static_cast<size_t>(contract->sum)].steps.back();
-    accesses_of(call, whole_sizes(call, used), !sums, accesses);
+    const CallSizes sizes = whole_sizes(call, used);
+    accesses_of(call, sizes, !sums, accesses);
     Uses uses;
-    for (const Access& a : accesses) {
-      const Operand& o = call.operands[static_cast<size_t>(a.operand)];
+    for (size_t i = 0; i < call.operands.size(); ++i) {
+      const Operand& o = call.operands[i];
       const Buffer& b = p_.buffers[static_cast<size_t>(o.buffer)];
-      Key key{o.buffer, a.begin, o.strides, o.leading, o.broadcast != kernels::Broadcast::none};
+      // What the products of a call, or the rows of a window, touch of an operand may overlap.
+      Use part;
+      int64_t first = std::numeric_limits<int64_t>::max(), last = 0, elements = 0;
+      for (const Access& a : accesses) {
+        if (a.operand != static_cast<int32_t>(i) || a.rows * a.columns == 0) continue;
+        first = std::min(first, a.begin);
+        last = std::max(last, a.begin + (a.rows - 1) * a.leading + a.columns);
+        elements += a.rows * a.columns;
+        // The first step of a sum does not read, the others find c where they left it.
+        part.read |= a.read && !(sums && a.write);
+        part.write |= a.write;
+      }
+      if (elements == 0) continue;
+      if (const auto* w = std::get_if<Window>(&call.what); w != nullptr && i == 0) {
+        // What the band before has not read yet.
+        first = o.offset;
+        elements = std::min(w->h, sizes.m * w->stride_h) * std::min(w->w, sizes.n * w->stride_w) * w->channels;
+      }
+      Key key{o.buffer, first, o.strides, o.leading, o.broadcast != kernels::Broadcast::none};
       std::get<2>(key).resize(p_.dims.size(), 0);
       Use& use = uses[key];
       use.operand = &o;
       use.panel = b.scope == Scope::panel;
-      // The first step of a sum does not read, the others find c where they left it.
-      use.read |= a.read && !(sums && a.write);
-      use.write |= a.write;
-      use.touched = use.moved = static_cast<double>(a.rows * a.columns * size_of(b.dtype));
+      use.read |= part.read;
+      use.write |= part.write;
+      use.span = static_cast<double>((last - first) * size_of(b.dtype));
+      use.touched = use.moved = std::min(use.span, static_cast<double>(elements * size_of(b.dtype)));
     }
     return uses;
   }
@@ -143,15 +174,26 @@ class Prediction {
     return std::clamp((touched / cache_ - kBegin) / (kEnd - kBegin), 0.0, 1.0);
   }
 
+  /// The share of what one step touched that is gone when the next needs it. A panel that a stage met again and again
+  /// is the youngest when its step ends, whatever else has passed by.
+  double gone(const Use& use, double once) const { return lost(use.panel && use.nearby > 0 ? use.nearby : once); }
+
   void around(Uses& uses, const Loop& loop, bool phase) const {
     const double once = sum_touched(uses);
     for (auto& [key, use] : uses) {
       const bool moves = use.operand->stride(loop.dim) != 0 && !(phase && use.panel);
-      if (moves) use.touched *= loop.trips;
       if (moves) {
-        use.moved *= loop.trips;
+        // Steps shorter than what one of them touches meet again what the one before has read.
+        const double element = size_of(p_.buffers[static_cast<size_t>(std::get<0>(key))].dtype);
+        const double advance = static_cast<double>(use.operand->stride(loop.dim)) * loop.step * element;
+        const bool overlaps = advance < use.span && use.touched > 0.9 * use.span;
+        const double fresh = overlaps ? 1 + (loop.trips - 1) * advance / use.span : loop.trips;
+        use.touched *= fresh;
+        use.moved *= fresh + lost(once) * (loop.trips - fresh);
+        use.span += (loop.trips - 1) * advance;
       } else {
-        use.moved *= 1 + lost(once) * (std::ceil(loop.trips) - 1);
+        if (!phase) use.nearby = use.nearby > 0 ? std::min(use.nearby, once) : once;
+        use.moved *= 1 + gone(use, once) * (std::ceil(loop.trips) - 1);
       }
     }
   }
@@ -161,6 +203,7 @@ class Prediction {
     const double once = sum_touched(uses), trips = std::ceil(loop.trips), share = trips * inner / threads;
     const bool cut = std::fmod(share, inner) != 0;  // a share ends within a step of this loop
     for (auto& [key, use] : uses) {
+      if (use.panel) use.threads = threads;
       const double body = use.moved;
       if (use.operand->stride(loop.dim) != 0 && !use.panel) {
         use.touched *= loop.trips / threads;
@@ -169,7 +212,7 @@ class Prediction {
         for (const Loop& l : inside) inside_moves |= use.operand->stride(l.dim) != 0;
         if (cut && !inside_moves) use.moved += (threads - 1) * body;  // both neighbours load it
       } else {
-        use.moved *= threads + lost(once) * (trips - threads);
+        use.moved *= threads + gone(use, once) * (trips - threads);
       }
     }
   }
@@ -186,6 +229,11 @@ class Prediction {
       for (auto loop = inner.rbegin(); loop != inner.rend(); ++loop) around(uses, *loop, false);
       join(all, uses);
     }
+    std::map<int32_t, double> nearby;  // of a buffer
+    for (const auto& [key, use] : all)
+      if (double& least = nearby[std::get<0>(key)]; use.nearby > 0)
+        least = least > 0 ? std::min(least, use.nearby) : use.nearby;
+    for (auto& [key, use] : all) use.nearby = nearby[std::get<0>(key)];
     // Each thread has its share of the outermost loops and a cache of its own.
     const bool parallel = std::any_of(phase.schedule.begin(), phase.schedule.end(),
                                       [](char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; });

@@ -13,6 +13,7 @@
 #include "ir/inference.hpp"
 #include "tile/cut.hpp"
 #include "tile/ledger.hpp"
+#include "tile/lower_convolution.hpp"
 #include "tile/matmul.hpp"
 
 namespace gregale::tile {
@@ -945,6 +946,7 @@ class Lowering {
 }  // namespace
 
 Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant) {
+  if (has_convolution(region)) return lower_convolution(region, target, constant);
   try {
     LoweredRegion lowered = Lowering(region, target, constant).run();
     verify(lowered.program);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 
 #include "gregale/error.hpp"
 #include "kernels/common.hpp"
@@ -109,8 +110,10 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
   const auto pieces = [&](const Size& s) -> std::vector<int64_t> {
     if (s.dim < 0) return {s.constant, 0};
     const Dim& d = program_.dims[static_cast<size_t>(s.dim)];
-    if (std::find(looped.begin(), looped.end(), s.dim) == looped.end()) return {d.extent, 0};
-    return {piece_size(d.extent, d.steps.back(), 0), piece_size(d.extent, d.steps.back(), 1)};
+    const auto loops = std::count(looped.begin(), looped.end(), s.dim);
+    if (loops == 0) return {d.extent, 0};
+    const int64_t step = d.steps[static_cast<size_t>(loops) - 1];
+    return {piece_size(d.extent, step, 0), piece_size(d.extent, step, 1)};
   };
   if (const auto* c = std::get_if<Contract>(&call.what)) {
     bound.kind = BoundCall::Kind::contract;
@@ -139,6 +142,11 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
         bound.express[tm][tn] = cache.get(d);
         kernel_scratch_ = std::max(kernel_scratch_, align_bytes(bound.express[tm][tn]->scratch_bytes(d.n)));
       }
+  } else if (const auto* w = std::get_if<Window>(&call.what)) {
+    bound.kind = BoundCall::Kind::window;
+    bound.window = w;
+    bound.element_bytes = size_of(program_.buffers[static_cast<size_t>(call.operands[0].buffer)].dtype);
+    bound.src_leading = call.operands[0].leading;
   } else {
     const auto& move = std::get<Move>(call.what);
     bound.kind = BoundCall::Kind::move;
@@ -164,6 +172,12 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
   bound.k_full = k[0];
   const std::vector<Operand>& operands = bound.call->operands;
   const auto dtype = [&](const Operand& o) { return program_.buffers[static_cast<size_t>(o.buffer)].dtype; };
+  if (c.batch.size() > 1)
+    for (const auto& [a_offset, b_offset] : offsets_of(c)) {
+      bound.a_offsets.push_back(a_offset);
+      bound.b_offsets.push_back(b_offset);
+    }
+  bound.src_leading = operands[0].leading;
   const bool several = c.sum >= 0 && program_.dims[static_cast<size_t>(c.sum)].extent >
                                          program_.dims[static_cast<size_t>(c.sum)].steps.back();
   for (const size_t tm : {0, 1})
@@ -191,11 +205,15 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
           d.trans_b = c.trans_b;
           d.accumulate = c.accumulate || step > 0;
           d.own_chain = d.accumulate && c.own_chain;
-          if (c.batch > 1) {
+          if (!c.trans_a && d.lda < d.k) d.lda = kernels::kAtCall;  // rows overlap: neighbouring taps as one
+          if (c.batch.size() == 1) {
             d.addressing = kernels::ContractionDesc::Batch::stride;
-            d.batch = c.batch;
-            d.a_stride = c.a_stride;
-            d.b_stride = c.b_stride;
+            d.batch = c.batch[0].count;
+            d.a_stride = c.batch[0].a_stride;
+            d.b_stride = c.batch[0].b_stride;
+          } else if (c.batch.size() > 1) {
+            d.addressing = kernels::ContractionDesc::Batch::offset;
+            d.batch = static_cast<int64_t>(bound.a_offsets.size());
           }
           const bool complete = !several || step == 2;
           if (complete) d.epilogue = c.epilogue;
@@ -208,6 +226,45 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
 }
 
 // --- running ---
+
+namespace {
+
+/// Whole rows of pixels at a time where the image is as deep as the band, else pixel by pixel.
+void copy_window(const Window& w, const CallSizes& s, const std::byte* src, int64_t leading, int64_t size,
+                 std::byte* dst) {
+  const Window::Span rows = w.rows_of(s.row, s.m), columns = w.columns_of(s.column, s.n);
+  const int64_t pixel = w.depth * size;
+  const auto clear = [](std::byte* to, int64_t bytes) {
+    if (bytes > 0) std::memset(to, 0, static_cast<size_t>(bytes));
+  };
+  for (int64_t i = 0; i < rows.size; ++i) {
+    const bool there = i >= rows.first && i < rows.last && columns.first < columns.last;
+    const std::byte* image =
+        there ? src + ((i - w.pad_top) * w.w + columns.first - w.pad_left) * leading * size : nullptr;
+    for (int64_t block = 0; block < w.blocks; ++block) {
+      std::byte* to = dst + (block * w.band_rows + i) * w.band_columns * pixel;
+      if (!there) {
+        clear(to, columns.size * pixel);
+        continue;
+      }
+      clear(to, columns.first * pixel);
+      clear(to + columns.last * pixel, (columns.size - columns.last) * pixel);
+      to += columns.first * pixel;
+      const std::byte* from = image + block * pixel;
+      const int64_t bytes = std::min(w.depth, w.channels - block * w.depth) * size;
+      if (bytes == leading * size) {
+        std::memcpy(to, from, static_cast<size_t>((columns.last - columns.first) * bytes));
+        continue;
+      }
+      for (int64_t j = columns.first; j < columns.last; ++j, to += pixel, from += leading * size) {
+        std::memcpy(to, from, static_cast<size_t>(bytes));
+        clear(to + bytes, pixel - bytes);
+      }
+    }
+  }
+}
+
+}  // namespace
 
 void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const LoopIndex& outer,
                                const Frame& frame) const {
@@ -224,7 +281,7 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
     }
     pointers[i] = p;
   }
-  const CallSizes s = sizes_of(*call.call, at.size);
+  const CallSizes s = sizes_of(*call.call, at);
   const bool continues = call.sum >= 0 && at.begin[call.sum] > 0;
   if (frame.observer != nullptr) {
     frame.observer->call(*call.call, s, pointers, !continues, frame.thread);
@@ -235,6 +292,9 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
       kernels::ContractionCall given;
       given.epilogue_inputs = const_cast<const void* const*>(reinterpret_cast<void**>(pointers + 3));
       given.scratch = frame.scratch;
+      given.lda = call.src_leading;
+      given.a_offsets = call.a_offsets.data();
+      given.b_offsets = call.b_offsets.data();
       int step = continues ? 2 : 0;
       const auto& kernels = call.contract[s.m != call.m_full][s.n != call.n_full][s.k != call.k_full];
       if (continues && kernels[1] != nullptr && at.begin[call.sum] + at.size[call.sum] < call.sum_extent) step = 1;
@@ -250,6 +310,9 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
       (*call.express[s.m != call.m_full][s.n != call.n_full])(given);
       break;
     }
+    case BoundCall::Kind::window:
+      copy_window(*call.window, s, pointers[0], call.src_leading, call.element_bytes, pointers[1]);
+      break;
     case BoundCall::Kind::move: {
       kernels::LayoutCall given;
       given.src = pointers[0];

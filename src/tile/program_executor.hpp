@@ -55,7 +55,7 @@ class CompiledProgram {
   };
   struct BoundCall {
     const Call* call = nullptr;
-    enum class Kind : uint8_t { contract, express, move } kind = Kind::contract;
+    enum class Kind : uint8_t { contract, express, move, window } kind = Kind::contract;
     When when;
     int32_t sum = -1;
     int64_t sum_extent = 0;
@@ -67,7 +67,9 @@ class CompiledProgram {
     std::shared_ptr<const kernels::ContractionKernel> contract[2][2][2][3];
     std::shared_ptr<const kernels::ExpressionKernel> express[2][2];
     std::shared_ptr<const kernels::LayoutKernel> move;
-    int64_t src_leading = 0, dst_leading = 0;
+    const Window* window = nullptr;
+    std::vector<int64_t> a_offsets, b_offsets;  ///< of a nest of products
+    int64_t src_leading = 0, dst_leading = 0, element_bytes = 0;
   };
   struct BoundLoop {
     int dim = 0;

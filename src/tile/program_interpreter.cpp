@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <cstring>
 
 #include "gregale/error.hpp"
 #include "gregale/tensor.hpp"
@@ -85,11 +86,12 @@ class Interpreter {
         const int64_t element = o.offset + relative_offset(program_, o, at, outer);
         pointers_.push_back(base_[static_cast<size_t>(o.buffer)] + element * size_of(dtype(o)));
       }
-      const CallSizes s = sizes_of(call, at.size);
+      const CallSizes s = sizes_of(call, at);
       if (const auto* c = std::get_if<Contract>(&call.what))
         contract(*c, call, s, c->sum >= 0 && at.begin[c->sum] > 0, is_complete(program_, *c, at));
       if (const auto* e = std::get_if<Express>(&call.what)) express(*e, call, s);
       if (const auto* m = std::get_if<Move>(&call.what)) move(*m, call, s);
+      if (const auto* w = std::get_if<Window>(&call.what)) window(*w, call, s);
     });
   }
 
@@ -117,12 +119,14 @@ class Interpreter {
     d.trans_b = c.trans_b;
     d.accumulate = c.accumulate || continues;
     d.own_chain = d.accumulate && c.own_chain;
-    if (c.batch > 1) {
-      d.addressing = kernels::ContractionDesc::Batch::stride;
-      d.batch = c.batch;
-      d.a_stride = c.a_stride;
-      d.b_stride = c.b_stride;
+    std::vector<int64_t> a_offsets, b_offsets;
+    for (const auto& [a, b] : offsets_of(c)) {
+      a_offsets.push_back(a);
+      b_offsets.push_back(b);
     }
+    d.addressing = kernels::ContractionDesc::Batch::offset;
+    d.batch = static_cast<int64_t>(a_offsets.size());
+    if (!c.trans_a && d.lda < d.k) d.lda = kernels::kAtCall;  // rows that overlap
     if (complete) d.epilogue = c.epilogue;
     for (size_t i = 3; complete && i < call.operands.size(); ++i)
       d.epilogue_inputs.push_back({dtype(call.operands[i]), call.operands[i].broadcast, call.operands[i].leading});
@@ -130,6 +134,9 @@ class Interpreter {
     kernels::ContractionCall given;
     given.epilogue_inputs = pointers_.data() + 3;
     given.scratch = scratch(kernel->scratch_bytes());
+    given.lda = call.operands[0].leading;
+    given.a_offsets = a_offsets.data();
+    given.b_offsets = b_offsets.data();
     (*kernel)(pointers_[0], pointers_[1], const_cast<void*>(pointers_[2]), &given);
   }
 
@@ -169,6 +176,26 @@ class Interpreter {
     given.src_leading = call.operands.front().leading;
     given.dst_leading = call.operands.back().leading;
     (*kernels::LayoutKernel::compile(target_, d))(given);
+  }
+
+  /// Element by element: image where there is one, zeros elsewhere.
+  void window(const Window& w, const Call& call, const CallSizes& s) {
+    const int64_t size = size_of(dtype(call.operands[0])), leading = call.operands[0].leading;
+    const auto* from = static_cast<const std::byte*>(pointers_[0]);
+    auto* to = static_cast<std::byte*>(const_cast<void*>(pointers_[1]));
+    const int64_t rows = (s.m - 1) * w.stride_h + w.reach_h, columns = (s.n - 1) * w.stride_w + w.reach_w;
+    for (int64_t channel = 0; channel < w.blocks * w.depth; ++channel)
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < columns; ++j) {
+          const int64_t y = s.row * w.stride_h - w.pad_top + i, x = s.column * w.stride_w - w.pad_left + j;
+          const bool there = y >= 0 && y < w.h && x >= 0 && x < w.w && channel < w.channels;
+          std::byte* element =
+              to + (((channel / w.depth * w.band_rows + i) * w.band_columns + j) * w.depth + channel % w.depth) * size;
+          std::memset(element, 0, static_cast<size_t>(size));
+          if (!there) continue;
+          const int64_t pixel = (i - w.pad_top) * w.w + j - w.pad_left;
+          std::memcpy(element, from + (pixel * leading + channel) * size, static_cast<size_t>(size));
+        }
   }
 
   const TileProgram& program_;

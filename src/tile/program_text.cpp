@@ -26,6 +26,22 @@ constexpr std::pair<const char*, LayoutOp> kMoves[] = {{"copy", LayoutOp::copy},
                                                        {"panels16", LayoutOp::panels16},
                                                        {"column_panels", LayoutOp::column_panels}};
 
+constexpr std::pair<const char*, int64_t Window::*> kWindowFields[] = {
+    {"h", &Window::h},
+    {"w", &Window::w},
+    {"channels", &Window::channels},
+    {"stride_h", &Window::stride_h},
+    {"stride_w", &Window::stride_w},
+    {"pad_top", &Window::pad_top},
+    {"pad_left", &Window::pad_left},
+    {"reach_h", &Window::reach_h},
+    {"reach_w", &Window::reach_w},
+    {"band_rows", &Window::band_rows},
+    {"band_columns", &Window::band_columns},
+    {"depth", &Window::depth},
+    {"blocks", &Window::blocks},
+};
+
 std::string text_of(const TileProgram& p, const Size& s) {
   return s.dim < 0 ? fmt::format("{}", s.constant) : std::string(1, p.letter(s.dim));
 }
@@ -51,7 +67,7 @@ std::string text_of(const TileProgram& p, const Call& call) {
     if (c->packing == kernels::Packing::panels16) text += " panels16";
     if (c->trans_a) text += " trans_a";
     if (c->trans_b) text += " trans_b";
-    if (c->batch != 1) text += fmt::format(" batch={} a_stride={} b_stride={}", c->batch, c->a_stride, c->b_stride);
+    for (const Contract::Batch& b : c->batch) text += fmt::format(" batch={}:{}:{}", b.count, b.a_stride, b.b_stride);
     if (c->sum >= 0) text += fmt::format(" sum={}", p.letter(c->sum));
     if (c->accumulate) text += " accumulate";
     if (!c->own_chain) text += " one_chain";
@@ -59,6 +75,9 @@ std::string text_of(const TileProgram& p, const Call& call) {
   } else if (const auto* e = std::get_if<Express>(&call.what)) {
     text = fmt::format("express {} m={} n={}", name_of(e->compute), text_of(p, e->m), text_of(p, e->n));
     expression = e->expression.to_string();
+  } else if (const auto* w = std::get_if<Window>(&call.what)) {
+    text = fmt::format("window rows={} columns={}", text_of(p, w->rows), text_of(p, w->columns));
+    for (const auto& [name, field] : kWindowFields) text += fmt::format(" {}={}", name, w->*field);
   } else {
     const auto& m = std::get<Move>(call.what);
     text = "move";
@@ -288,12 +307,37 @@ class Parser {
     return w.substr(start.size());
   }
 
+  Contract::Batch batch(std::string_view text) const {
+    const size_t first = text.find(':'), second = first == text.npos ? first : text.find(':', first + 1);
+    check(second != text.npos, fmt::format("batch={} is no count, stride of a and stride of b", text));
+    return {number(text.substr(0, first)), number(text.substr(first + 1, second - first - 1)),
+            number(text.substr(second + 1))};
+  }
+
+  void window_setting(const std::string& w, Window& window) const {
+    if (const auto v = value(w, "rows")) {
+      window.rows = size(*v);
+      return;
+    }
+    if (const auto v = value(w, "columns")) {
+      window.columns = size(*v);
+      return;
+    }
+    for (const auto& [name, field] : kWindowFields)
+      if (const auto v = value(w, name)) {
+        window.*field = number(*v);
+        return;
+      }
+    check(false, fmt::format("'{}' is no setting of a window", w));
+  }
+
   Call call() {
     const std::string kind = word();
     Call call;
     Contract c;
     Express e;
     Move m;
+    Window window;
     if (kind == "contract") {
       const std::string compute = word();
       bool known = false;
@@ -305,7 +349,7 @@ class Parser {
       check(known, fmt::format("'{}' is no computation", compute));
     } else if (kind == "express") {
       e.compute = dtype();
-    } else {
+    } else if (kind != "window") {
       check(kind == "move", fmt::format("'{}' begins no call", kind));
       const std::string name = word();
       bool known = false;
@@ -318,7 +362,9 @@ class Parser {
     }
     while (!take("(")) {
       const std::string w = word();
-      if (const auto v = value(w, "m")) {
+      if (kind == "window") {
+        window_setting(w, window);
+      } else if (const auto v = value(w, "m")) {
         c.m = e.m = m.m = size(*v);
       } else if (const auto v = value(w, "n")) {
         c.n = e.n = m.n = size(*v);
@@ -327,11 +373,7 @@ class Parser {
       } else if (const auto v = value(w, "sum")) {
         c.sum = letter(*v);
       } else if (const auto v = value(w, "batch")) {
-        c.batch = number(*v);
-      } else if (const auto v = value(w, "a_stride")) {
-        c.a_stride = number(*v);
-      } else if (const auto v = value(w, "b_stride")) {
-        c.b_stride = number(*v);
+        c.batch.push_back(batch(*v));
       } else if (const auto v = value(w, "width")) {
         m.width = number(*v);
       } else if (w == "panels16") {
@@ -373,6 +415,8 @@ class Parser {
     } else if (kind == "express") {
       check(!e.expression.outputs().empty(), "an expression is missing");
       call.what = e;
+    } else if (kind == "window") {
+      call.what = window;
     } else {
       call.what = m;
     }

@@ -32,12 +32,26 @@ int32_t TileProgram::add_buffer(std::string buffer_name, Scope scope, DType dtyp
   return static_cast<int32_t>(buffers.size()) - 1;
 }
 
-CallSizes sizes_of(const Call& call, const int64_t* size) {
-  const auto value = [&](const Size& s) { return s.dim < 0 ? s.constant : size[s.dim]; };
+CallSizes sizes_of(const Call& call, const LoopIndex& at) {
+  const auto value = [&](const Size& s) { return s.dim < 0 ? s.constant : at.size[s.dim]; };
+  const auto begin = [&](const Size& s) { return s.dim < 0 ? 0 : at.begin[s.dim]; };
   if (const auto* c = std::get_if<Contract>(&call.what)) return {value(c->m), value(c->n), value(c->k)};
   if (const auto* e = std::get_if<Express>(&call.what)) return {value(e->m), value(e->n), 0};
+  if (const auto* w = std::get_if<Window>(&call.what))
+    return {value(w->rows), value(w->columns), 0, begin(w->rows), begin(w->columns)};
   const auto& move = std::get<Move>(call.what);
   return {value(move.m), value(move.n), 0};
+}
+
+std::vector<std::pair<int64_t, int64_t>> offsets_of(const Contract& c) {
+  std::vector<std::pair<int64_t, int64_t>> offsets{{0, 0}};
+  for (const Contract::Batch& b : c.batch) {
+    std::vector<std::pair<int64_t, int64_t>> more;
+    for (const auto& [a_offset, b_offset] : offsets)
+      for (int64_t i = 0; i < b.count; ++i) more.emplace_back(a_offset + i * b.a_stride, b_offset + i * b.b_stride);
+    offsets = std::move(more);
+  }
+  return offsets;
 }
 
 namespace {
@@ -68,14 +82,14 @@ Access written(Access access, bool read) {
 
 void accesses_of(const Contract& c, const std::vector<Operand>& operands, const CallSizes& s, bool first_step,
                  std::vector<Access>& all) {
-  for (int64_t i = 0; i < c.batch; ++i) {
+  for (const auto& [a_offset, b_offset] : offsets_of(c)) {
     Access a = c.trans_a ? tile_of(operands, 0, s.k, s.m) : tile_of(operands, 0, s.m, s.k);
-    a.begin += i * c.a_stride;
+    a.begin += a_offset;
     all.push_back(a);
     Access b = c.packing == Packing::panels16 ? tile_of(operands, 1, ceil_div(s.n, 16), round_up(s.k, 2) * 16)
                : c.trans_b                    ? tile_of(operands, 1, s.n, s.k)
                                               : tile_of(operands, 1, s.k, s.n);
-    b.begin += i * c.b_stride;
+    b.begin += b_offset;
     all.push_back(b);
   }
   all.push_back(written(tile_of(operands, 2, s.m, s.n), c.accumulate || !first_step));
@@ -103,6 +117,16 @@ void accesses_of(const Move& move, const std::vector<Operand>& operands, const C
   }
 }
 
+void accesses_of(const Window& w, const std::vector<Operand>& operands, const CallSizes& s, std::vector<Access>& all) {
+  const Window::Span rows = w.rows_of(s.row, s.m), columns = w.columns_of(s.column, s.n);
+  for (int64_t i = rows.first; i < rows.last; ++i) {
+    Access pixels = tile_of(operands, 0, columns.last - columns.first, w.channels);
+    pixels.begin += ((i - w.pad_top) * w.w + columns.first - w.pad_left) * operands[0].leading;
+    all.push_back(pixels);
+  }
+  all.push_back(written(tile_of(operands, 1, 1, w.blocks * w.band_rows * w.band_columns * w.depth), false));
+}
+
 }  // namespace
 
 void accesses_of(const Call& call, const CallSizes& s, bool first_step, std::vector<Access>& all) {
@@ -114,6 +138,8 @@ void accesses_of(const Call& call, const CallSizes& s, bool first_step, std::vec
       const Access access = tile_of(call.operands, i, s.m, s.n);
       all.push_back(i < inputs ? access : written(access, false));
     }
+  } else if (const auto* w = std::get_if<Window>(&call.what)) {
+    accesses_of(*w, call.operands, s, all);
   } else {
     accesses_of(std::get<Move>(call.what), call.operands, s, all);
   }
@@ -160,7 +186,7 @@ class Verifier {
       loops.insert(loops.end(), inner.begin(), inner.end());
       for (size_t d = 0; d < p_.dims.size(); ++d) {
         const auto times = static_cast<size_t>(std::count(loops.begin(), loops.end(), static_cast<int>(d)));
-        check(times == 0 || times == p_.dims[d].steps.size(),
+        check(times <= p_.dims[d].steps.size(),
               fmt::format("dim '{}' has {} steps and {} loops", p_.dims[d].name, p_.dims[d].steps.size(), times));
       }
       for (const Call& c : stage.calls) call(c, phase.schedule, loops);
@@ -197,7 +223,14 @@ class Verifier {
         if (n.op == kernels::ExprOp::input) operands = std::max(operands, static_cast<size_t>(n.index) + 3);
       check(t->packing == Packing::plain || t->packing == Packing::panels16,
             "a contraction's b is plain or in panels16");
-      check(t->batch >= 1, "a contraction sums one product or more");
+      int64_t products = 1;
+      for (const Contract::Batch& b : t->batch) {
+        constexpr int64_t kMostProducts = 1 << 12, kFurthest = int64_t{1} << 36;
+        check(b.count >= 1 && b.count <= kMostProducts && (products *= b.count) <= kMostProducts,
+              fmt::format("a contraction sums 1 to {} products", kMostProducts));
+        check(std::min(b.a_stride, b.b_stride) >= 0 && std::max(b.a_stride, b.b_stride) < kFurthest,
+              "a stride of a contraction's products is negative or absurd");
+      }
       check(t->sum < static_cast<int>(p_.dims.size()), "a sum over no dim");
       if (t->sum >= 0 && !t->epilogue.empty()) {
         const Dim& d = p_.dims[static_cast<size_t>(t->sum)];
@@ -213,6 +246,9 @@ class Verifier {
       for (const auto& n : e->expression.nodes())
         if (n.op == kernels::ExprOp::input) inputs = std::max(inputs, static_cast<size_t>(n.index) + 1);
       operands = inputs + e->expression.outputs().size();
+    } else if (const auto* w = std::get_if<Window>(&c.what)) {
+      window(*w, c);
+      operands = 2;
     } else {
       const auto& move = std::get<Move>(c.what);
       size(move.m);
@@ -240,6 +276,44 @@ class Verifier {
     races(c, schedule);
   }
 
+  /// A window is not affine where it is clipped, so it is checked whole: image, band, and that the source moves with
+  /// it.
+  void window(const Window& w, const Call& c) const {
+    size(w.rows);
+    size(w.columns);
+    check(c.operands.size() == 2, "a window has a source and a destination");
+    const Operand& from = c.operands[0];
+    constexpr int64_t kMost = int64_t{1} << 15;
+    for (const int64_t extent : {w.h, w.w, w.channels, w.stride_h, w.stride_w, w.reach_h, w.reach_w, w.band_rows,
+                                 w.band_columns, w.depth, w.blocks})
+      check(extent >= 1 && extent <= kMost, "an extent of a window is not positive or absurd");
+    check(std::min(w.pad_top, w.pad_left) >= 0 && std::max(w.pad_top, w.pad_left) <= kMost,
+          "the padding of a window is negative or absurd");
+    check(w.depth * w.blocks >= w.channels && (w.blocks - 1) * w.depth < w.channels,
+          "the blocks of a window hold its channels");
+    check(from.leading >= w.channels && from.leading < (int64_t{1} << 32), "pixels of a window overlap");
+    int64_t last = from.offset + (w.h * w.w - 1) * from.leading + w.channels;
+    for (size_t d = 0; d < p_.dims.size(); ++d) {
+      const auto dim = static_cast<int32_t>(d);
+      const int64_t moved = dim == w.rows.dim      ? w.stride_h * w.w * from.leading
+                            : dim == w.columns.dim ? w.stride_w * from.leading
+                                                   : -1;
+      check(moved < 0 || from.stride(static_cast<int>(d)) == moved, "a window's source does not move with its pixels");
+      if (moved < 0) last += std::max<int64_t>(0, p_.dims[d].extent - 1) * from.stride(static_cast<int>(d));
+    }
+    check(from.buffer >= 0 && from.buffer < static_cast<int32_t>(p_.buffers.size()) &&
+              last <= p_.buffers[static_cast<size_t>(from.buffer)].elements,
+          "a window's image is larger than its buffer");
+    const auto most = [&](const Size& s) {
+      if (s.dim < 0) return s.constant;
+      const Dim& d = p_.dims[static_cast<size_t>(s.dim)];
+      return d.steps.empty() ? d.extent : std::min(d.extent, d.steps.front());
+    };
+    check((most(w.rows) - 1) * w.stride_h + w.reach_h <= w.band_rows &&
+              (most(w.columns) - 1) * w.stride_w + w.reach_w <= w.band_columns,
+          "a window is larger than its band");
+  }
+
   void corners(const Call& c, const std::string& schedule, const std::vector<int>& loops, size_t dim, LoopIndex& at,
                LoopIndex& outer) const {
     if (dim == p_.dims.size()) {
@@ -252,7 +326,7 @@ class Verifier {
       corners(c, schedule, loops, dim + 1, at, outer);
       return;
     }
-    const int64_t step = d.steps.back();
+    const int64_t step = d.steps[static_cast<size_t>(times) - 1];
     const int64_t whole = d.extent / step, tail = d.extent % step;
     int64_t outer_times = 0;
     for (const char l : schedule)
@@ -273,7 +347,7 @@ class Verifier {
 
   void bounds(const Call& c, const LoopIndex& at, const LoopIndex& outer) const {
     std::vector<Access> all;
-    tile::accesses_of(c, sizes_of(c, at.size), true, all);
+    tile::accesses_of(c, sizes_of(c, at), true, all);
     for (const Access& a : all) {
       const Buffer& b = p_.buffers[static_cast<size_t>(a.buffer)];
       const int64_t begin = a.begin + relative_offset(p_, c.operands[static_cast<size_t>(a.operand)], at, outer);

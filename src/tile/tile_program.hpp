@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <variant>
@@ -36,7 +37,7 @@
 namespace gregale::tile {
 
 /// A named loop dimension: its extent, and the steps of the loops over it, outermost first, each a multiple of the
-/// next.
+/// next. A stage need not have them all.
 struct Dim {
   std::string name;
   int64_t extent = 0;
@@ -98,7 +99,12 @@ struct Contract {
   kernels::Compute compute = kernels::Compute::f32;
   kernels::Packing packing = kernels::Packing::plain;
   bool trans_a = false, trans_b = false;
-  int64_t batch = 1, a_stride = 0, b_stride = 0;  ///< products summed in one call
+  /// Products summed in one call: a nest of strides, the last one innermost; none: one product.
+  struct Batch {
+    int64_t count = 1, a_stride = 0, b_stride = 0;
+    bool operator==(const Batch&) const = default;
+  };
+  std::vector<Batch> batch;
   /// The dim whose steps are summed over calls (none: -1): the first step begins a sum, the others add to c.
   int32_t sum = -1;
   bool accumulate = false;       ///< add to c in the first step, too
@@ -106,6 +112,9 @@ struct Contract {
   kernels::Expression epilogue;  ///< of complete sums: where there are several steps, in the last, and c is f32
   bool operator==(const Contract&) const = default;
 };
+
+/// Where in a and b each of the products begins, in the order they are summed.
+std::vector<std::pair<int64_t, int64_t>> offsets_of(const Contract& contract);
 
 /// An elementwise or reducing expression. Operands: inputs, then outputs.
 struct Express {
@@ -125,8 +134,34 @@ struct Move {
   bool operator==(const Move&) const = default;
 };
 
+/// A copy of what a band of a convolution's output pixels sees of a channels-last image, with zeros where there is no
+/// image: dst [blocks][band_rows][band_columns][depth], channels in blocks. Operands: source, destination. The source
+/// moves with the band's pixels as the window does and has `leading` elements from pixel to pixel; its offset is that
+/// of the first pixel without padding.
+struct Window {
+  Size rows, columns;  ///< of output pixels, along the dims that say where in the image they are
+  int64_t h = 0, w = 0, channels = 0;
+  int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
+  int64_t reach_h = 1, reach_w = 1;  ///< image rows and columns that one output pixel sees, those between taps included
+  int64_t band_rows = 0, band_columns = 0, depth = 0, blocks = 1;
+  bool operator==(const Window&) const = default;
+  /// The part of the band that n output pixels from `begin` on fill, and what of it is image.
+  struct Span {
+    int64_t size = 0, first = 0, last = 0;
+  };
+  Span rows_of(int64_t begin, int64_t n) const { return span(begin * stride_h - pad_top, n, stride_h, reach_h, h); }
+  Span columns_of(int64_t begin, int64_t n) const { return span(begin * stride_w - pad_left, n, stride_w, reach_w, w); }
+
+ private:
+  static Span span(int64_t begin, int64_t n, int64_t stride, int64_t reach, int64_t extent) {
+    const int64_t size = n > 0 ? (n - 1) * stride + reach : 0;
+    const int64_t first = std::clamp<int64_t>(-begin, 0, size);
+    return {size, first, std::clamp<int64_t>(extent - begin, first, size)};
+  }
+};
+
 struct Call {
-  std::variant<Contract, Express, Move> what;
+  std::variant<Contract, Express, Move, Window> what;
   std::vector<Operand> operands;
   When when;
   bool operator==(const Call&) const = default;
@@ -180,10 +215,11 @@ struct Access {
 /// Every access of a call with these sizes at these positions, in the order of its operands.
 struct CallSizes {
   int64_t m = 0, n = 0, k = 0;
+  int64_t row = 0, column = 0;  ///< of a window: its first output pixel
 };
 void accesses_of(const Call& call, const CallSizes& sizes, bool first_step, std::vector<Access>& accesses);
-/// The call's extents where the loops give `size` (a dim each).
-CallSizes sizes_of(const Call& call, const int64_t* size);
+/// The call's extents where the loops stand at `at`.
+CallSizes sizes_of(const Call& call, const LoopIndex& at);
 
 /// Runs the program as it is written: loops in order, one call after another with the reference kernels, every tile of
 /// any size by the same code. The oracle of the executor. `arguments` are the argument buffers in order.

@@ -1,0 +1,116 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "gregale/error.hpp"
+#include "ops/common.hpp"
+#include "ops/convolution.hpp"
+#include "ops/program_kernel.hpp"
+
+namespace gregale::ops {
+namespace {
+
+Shape permuted(const Shape& shape, const std::vector<int64_t>& permutation) {
+  Shape result;
+  for (const int64_t axis : permutation) result.dims().push_back(shape[axis]);
+  return result;
+}
+
+const std::vector<int64_t> kToChannelsFirst{0, 3, 1, 2}, kToChannelsLast{0, 2, 3, 1}, kWeightsToFirst{3, 2, 0, 1};
+
+tile::Conv2d problem_of(const NodeView& node) {
+  return convolution_problem(node, permuted(node.input(0).shape, kToChannelsFirst),
+                             permuted(node.input(1).shape, kWeightsToFirst));
+}
+
+std::vector<Type> infer(const NodeView& node) {
+  check_convolution_operands(node);
+  const auto p = problem_of(node);
+  const DType dtype = node.input(0).dtype;
+  GREGALE_CHECK(!node.boolean("f32_result") || dtype == DType::bf16, dtype,
+                "[conv2d_nhwc] f32_result is for operands of bf16, not {}", name_of(dtype));
+  return {
+      Type(node.boolean("f32_result") ? DType::f32 : dtype, Shape{node.input(0).shape[0], p.out_h(), p.out_w(), p.k})};
+}
+
+/// As conv2d's, each index with its channels moved to the other end.
+void reference(ReferenceContext& c) {
+  const auto p = problem_of(c.node);
+  const auto &x = c.inputs[0].real(), &weights = c.inputs[1].real();
+  auto& y = c.outputs[0].real();
+  const auto cg = static_cast<size_t>(p.c / p.groups), taps = static_cast<size_t>(p.r * p.s);
+  const auto last = [](size_t index, size_t channels, size_t pixels) {
+    const size_t pixel = index % pixels, channel = index / pixels % channels, image = index / pixels / channels;
+    return (image * pixels + pixel) * channels + channel;
+  };
+  for_each_product(p, [&](size_t ix, size_t iw, size_t iy) {
+    const size_t tap = iw % taps, channel = iw / taps % cg, k = iw / taps / cg;
+    y[last(iy, static_cast<size_t>(p.k), static_cast<size_t>(p.out_h() * p.out_w()))] +=
+        x[last(ix, static_cast<size_t>(p.c), static_cast<size_t>(p.h * p.w))] *
+        weights[(tap * cg + channel) * static_cast<size_t>(p.k) + k];
+  });
+}
+
+std::vector<Value> expand(ExpandContext& c) {
+  Graph& g = c.graph;
+  const bool widen = c.node.boolean("f32_result");
+  const auto operand = [&](size_t i, const std::vector<int64_t>& permutation) {
+    const Value v = transpose(g, c.inputs[i], permutation);
+    return widen ? cast(g, v, DType::f32) : v;
+  };
+  const Value y = conv2d(g, operand(0, kToChannelsFirst), operand(1, kWeightsToFirst), convolution_options(c.node));
+  return {transpose(g, y, kToChannelsLast)};
+}
+
+Result<Kernel> lower(const NodeView& node, const Target& target) {
+  if (!is_static(node)) return refuse(node, "shape is symbolic");
+  Graph body("conv2d_nhwc");
+  const Value x = body.add_input("x", node.input(0)), weights = body.add_input("weights", node.input(1));
+  body.set_outputs({body.add1(node.op(), {x, weights}, node.attributes())});
+  return program_kernel(body, node, target);
+}
+
+}  // namespace
+
+const OpDef& conv2d_nhwc_op() {
+  static const OpDef op = [] {
+    OpDef d;
+    d.name = "conv2d_nhwc";
+    d.doc =
+        "conv2d of images whose channels are the last axis, as are the weights' output channels; every pixel's "
+        "channels "
+        "then follow each other, which is what the kernels read fastest. The compiler turns conv2d into it where that "
+        "pays.";
+    d.inputs = {{"x", "[n, h, w, c]"}, {"weights", "[r, s, c/groups, k]"}};
+    d.outputs = {{"y", "[n, oh, ow, k], extents as conv2d's"}};
+    d.attributes = convolution_attributes();
+    d.attributes.push_back({"f32_result", AttributeKind::boolean,
+                            "of bf16 operands: the sums as they are, in f32, instead of rounded to bf16", false});
+    d.infer = infer;
+    d.reference = reference;
+    d.expand = expand;
+    d.lowerings = {{"tile program", lower}};
+    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
+    d.samples = [] {
+      const auto sample = [](Extents x, Extents weights, const Conv2dOptions& options) {
+        return Sample{{sample_uniform(std::move(x), 1), sample_uniform(std::move(weights), 2)}, to_attributes(options)};
+      };
+      return std::vector<Sample>{
+          sample({1, 3, 3, 1}, {2, 2, 1, 1}, {}),
+          sample({2, 4, 5, 2}, {3, 2, 2, 3}, {.pads = {1, 0, 1, 1}}),
+          sample({1, 5, 4, 8}, {2, 3, 4, 2}, {.strides = {2, 1}, .pads = {0, 1, 1, 2}, .groups = 2}),
+          sample({2, 6, 5, 2}, {2, 2, 2, 2}, {.strides = {2, 3}, .dilations = {2, 1}}),
+          sample({1, 2, 2, 3}, {1, 1, 3, 2}, {}),
+          sample({2, 3, 5, 3}, {1, 1, 3, 2}, {.strides = {2, 2}})};
+    };
+    d.tolerance_eps = 32;
+    return d;
+  }();
+  return op;
+}
+
+Value conv2d_nhwc(Graph& g, Value x, Value weights, const Conv2dOptions& options) {
+  return g.add1(conv2d_nhwc_op(), {x, weights}, to_attributes(options));
+}
+
+}  // namespace gregale::ops

@@ -1,0 +1,13 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "gregale/op.hpp"
+
+namespace gregale::ops {
+
+/// The kernel of a node that computes what `body` does, as a tile program: the node's operands are the body's inputs,
+/// its results the body's outputs. Constant operands are packed beforehand. Refuses with the lowering's reason.
+Result<Kernel> program_kernel(const Graph& body, const NodeView& node, const Target& target);
+
+}  // namespace gregale::ops

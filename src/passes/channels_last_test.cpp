@@ -1,0 +1,208 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "passes/compiled_case_for_tests.hpp"
+#include "passes/minimum_cut.hpp"
+#include "tile/convolution.hpp"
+
+namespace gregale::passes {
+namespace {
+
+using tile::Conv2d;
+
+// n, c, h, w, k, r, s; strides; padding top, left, bottom, right; dilation; groups
+const Conv2d kShapes[] = {
+    {2, 16, 6, 13, 24, 1, 1, 2, 2},                      // read where it is
+    {1, 9, 6, 5, 7, 1, 1, 2, 1, 1, 1, 1, 1},             // one tap, padded
+    {2, 32, 7, 7, 70, 3, 3, 1, 1, 1, 1, 1, 1},           // narrow rows, a tail of outputs
+    {1, 230, 6, 6, 65, 3, 3, 1, 1, 1, 1, 1, 1},          // blocks of channels
+    {1, 301, 6, 6, 65, 3, 3, 1, 1, 1, 1, 1, 1},          // the last block shorter
+    {1, 300, 4, 5, 20, 1, 1, 2, 2, 0, 1},                // many channels, one tap
+    {2, 3, 23, 21, 64, 7, 7, 2, 2, 3, 3, 3, 3},          // the stem
+    {1, 3, 9, 11, 5, 3, 3, 1, 1, 0, 2, 1, 0},            // odd channels, uneven padding
+    {1, 5, 13, 12, 9, 3, 2, 1, 2, 2, 1, 2, 1, 2, 3},     // dilation
+    {2, 12, 6, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3},  // groups
+    {2, 10, 1, 1, 6, 3, 3, 1, 1, 1, 1, 1, 1},            // images of a pixel
+    {1, 4, 3, 300, 6, 3, 3, 1, 1, 1, 1, 1, 1},           // wide rows, cut in columns
+    {1, 8, 40, 40, 16, 3, 3, 1, 1, 1, 1, 1, 1},          //
+    {2, 1, 3, 3, 2, 2, 2, 1, 1, 5, 5, 4, 4},             // pixels that see no image
+};
+
+ops::Conv2dOptions options_of(const Conv2d& s) {
+  return {.strides = {s.stride_h, s.stride_w},
+          .pads = {s.pad_top, s.pad_left, s.pad_bottom, s.pad_right},
+          .dilations = {s.dilation_h, s.dilation_w},
+          .groups = s.groups};
+}
+
+Case convolution(const Conv2d& s, bool epilogue, bool constant = true) {
+  Case c(fmt::format("{}x{}x{}x{} {} of {}x{}", s.n, s.h, s.w, s.c, s.k, s.r, s.s));
+  Graph& g = c.graph;
+  const Value x = c.input({s.n, s.h, s.w, s.c});
+  const Extents shape{s.r, s.s, s.c / s.groups, s.k};
+  const Value w = constant ? c.weights(shape, 0.1) : c.input(shape);
+  Value y = ops::conv2d_nhwc(g, x, w, options_of(s));
+  if (epilogue) {
+    y = ops::add(g, y, c.weights({s.k}, 0.5));
+    y = ops::relu(g, ops::add(g, y, c.input({s.n, s.out_h(), s.out_w(), s.k})));
+  }
+  g.set_outputs({y});
+  return c;
+}
+
+TEST(ChannelsLast, ConvolutionsAgreeWithTheInterpreter) {
+  for (const Conv2d& shape : kShapes)
+    for (const bool epilogue : {false, true}) check(convolution(shape, epilogue));
+}
+
+TEST(ChannelsLast, WeightsThatChangeArePackedEachTime) {
+  for (const size_t i : {2u, 4u, 6u, 9u}) check(convolution(kShapes[i], true, false));
+}
+
+TEST(ChannelsLast, Bf16) {
+  for (const Conv2d& shape : kShapes) check(convolution(shape, true), 4e-3, Precision::bf16);
+}
+
+/// Bias, residual and activation are part of the convolution's program.
+TEST(ChannelsLast, EpiloguesJoin) {
+  EXPECT_EQ(steps_of(compile(convolution(kShapes[2], true).graph)), 1);
+  EXPECT_EQ(steps_of(compile(convolution(kShapes[3], true).graph)), 1);
+}
+
+TEST(ChannelsLast, ProgramsAreWhatTheySay) {
+  check_programs(convolution({1, 64, 56, 56, 64, 3, 3, 1, 1, 1, 1, 1, 1}, true));
+  check_programs(convolution({2, 128, 28, 28, 128, 3, 3, 1, 1, 1, 1, 1, 1}, true));
+  check_programs(convolution({1, 512, 7, 7, 512, 3, 3, 1, 1, 1, 1, 1, 1}, true));
+  check_programs(convolution({1, 3, 112, 112, 64, 7, 7, 2, 2, 3, 3, 3, 3}, true));
+  check_programs(convolution({2, 128, 28, 28, 256, 1, 1, 2, 2}, true));
+}
+
+/// An image's bits are the same alone and among others.
+TEST(ChannelsLast, BitsOfAnImageDependOnItAlone) {
+  ExecutionContext context(make_thread_team(2));
+  for (const Conv2d& shape :
+       {Conv2d{7, 40, 9, 8, 70, 3, 3, 1, 1, 1, 1, 1, 1}, Conv2d{3, 3, 30, 31, 20, 7, 7, 2, 2, 3, 3, 3, 3}}) {
+    const Case all = convolution(shape, false);
+    const Tensor whole = compile(all.graph).run(context, all.inputs)[0];
+    for (const int64_t image : {int64_t{0}, shape.n - 1}) {
+      Conv2d one = shape;
+      one.n = 1;
+      Case alone = convolution(one, false);
+      std::memcpy(alone.inputs[0].data(),
+                  static_cast<const std::byte*>(all.inputs[0].data()) + image * alone.inputs[0].bytes(),
+                  static_cast<size_t>(alone.inputs[0].bytes()));
+      const Tensor part = compile(alone.graph).run(context, alone.inputs)[0];
+      EXPECT_EQ(0, std::memcmp(part.data(), static_cast<const std::byte*>(whole.data()) + image * part.bytes(),
+                               static_cast<size_t>(part.bytes())));
+    }
+  }
+}
+
+/// A small residual network with channels first: stem, pooling, a block with a shortcut, means over the image.
+Case network(int64_t n, int64_t size) {
+  Case c("network");
+  Graph& g = c.graph;
+  const auto convolve = [&](Value x, int64_t in, int64_t out, int64_t kernel, int64_t stride) {
+    const Value w = c.weights({out, in, kernel, kernel}, 1 / std::sqrt(static_cast<double>(in * kernel * kernel)));
+    const int64_t pad = kernel / 2;
+    const Value y = ops::conv2d(g, x, w, {.strides = {stride, stride}, .pads = {pad, pad, pad, pad}});
+    return ops::add(g, y, c.weights({out, 1, 1}, 0.2));
+  };
+  Value x = ops::relu(g, convolve(c.input({n, 3, size, size}), 3, 32, 7, 2));
+  x = ops::max_pool2d(g, x, {.kernel = {3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}});
+  Value y = ops::relu(g, convolve(x, 32, 16, 1, 1));
+  y = ops::relu(g, convolve(y, 16, 16, 3, 2));
+  y = ops::relu(g, ops::add(g, convolve(y, 16, 64, 1, 1), convolve(x, 32, 64, 1, 2)));
+  y = ops::concat(g, {y, ops::mul(g, y, c.weights({1, 64, 1, 1}, 1))}, 1);
+  g.set_outputs({c.linear(ops::mean(g, y, {2, 3}), 128, 10)});
+  return c;
+}
+
+int64_t count(const Graph& g, const std::string& op) {
+  return std::count_if(g.nodes().begin(), g.nodes().end(), [&](const Node& n) { return n.op->name == op; });
+}
+
+TEST(ChannelsLast, AWholeNetworkTurnsOnce) {
+  const Case c = network(2, 40);
+  const Graph turned = drop_dead_nodes(fold_constants(drop_dead_nodes(channels_last(c.graph))));
+  EXPECT_EQ(count(turned, "transpose"), 1) << "only the input";
+  EXPECT_EQ(count(turned, "conv2d"), 0);
+  EXPECT_EQ(count(turned, "conv2d_nhwc"), 3);
+  EXPECT_EQ(count(turned, "matmul"), 3) << "the products of one tap, and the head";
+  const Tensor expected = interpret(c.graph, c.inputs)[0], got = interpret(turned, c.inputs)[0];
+  expect_near(got, expected, 1e-6);
+  check(c);
+  check(c, 8e-3, Precision::bf16);
+}
+
+/// Where the convolution is a drop in a sea of operators that want channels first, nothing is turned.
+TEST(ChannelsLast, StaysWhereTransposesCostMore) {
+  Case c("drop");
+  Graph& g = c.graph;
+  const Value x = c.input({1, 4, 64, 64});
+  g.set_outputs({ops::conv2d(g, x, c.weights({4, 4, 1, 1}, 1))});
+  EXPECT_EQ(count(channels_last(g), "conv2d"), 1);
+}
+
+/// One transpose serves two readers; one that reads the image with channels first keeps it so.
+TEST(ChannelsLast, TransposesAreShared) {
+  Case c("shared");
+  Graph& g = c.graph;
+  const Value x = c.input({1, 32, 32, 32});
+  const auto convolve = [&](Value v) {
+    return ops::relu(g, ops::conv2d(g, v, c.weights({32, 32, 3, 3}, 0.1), {.pads = {1, 1, 1, 1}}));
+  };
+  const Value y = convolve(x), z = convolve(x);
+  g.set_outputs({y, ops::mean(g, z, {2, 3}), ops::tanh(g, x)});
+  const Graph turned = drop_dead_nodes(fold_constants(drop_dead_nodes(channels_last(g))));
+  EXPECT_EQ(count(turned, "transpose"), 2) << "the input, and the result";
+  check(c);
+}
+
+TEST(MinimumCut, FindsTheCheapestChoice) {
+  // Two things in a chain: the first costs 3 on the sink's side, the second 2 on the source's, 1 where they differ.
+  MinimumCut cut;
+  const int32_t a = cut.add_vertex(), b = cut.add_vertex();
+  cut.add_edge(MinimumCut::kSource, a, 3);
+  cut.add_edge(b, MinimumCut::kSink, 2);
+  cut.add_edge(a, b, 1);
+  EXPECT_THAT(cut.solve(), ::testing::ElementsAre(true, false, true, false));
+}
+
+/// Against all choices of small graphs.
+TEST(MinimumCut, AgreesWithEveryChoice) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    uint64_t draw = 0;
+    const auto random = [&] { return random_uniform(RandomKey{seed, 0, 0}, draw++); };
+    constexpr int kVertices = 7;
+    struct Edge {
+      int32_t from, to;
+      double capacity;
+    };
+    std::vector<Edge> edges;
+    MinimumCut cut;
+    for (int i = 2; i < kVertices; ++i) cut.add_vertex();
+    for (int i = 0; i < 16; ++i) {
+      const auto from = static_cast<int32_t>(random() * kVertices), to = static_cast<int32_t>(random() * kVertices);
+      if (from == to) continue;
+      edges.push_back({from, to, std::floor(random() * 8)});
+      cut.add_edge(from, to, edges.back().capacity);
+    }
+    const auto cost = [&](uint32_t source_side) {
+      double total = 0;
+      for (const Edge& e : edges)
+        if ((source_side >> e.from & 1) != 0 && (source_side >> e.to & 1) == 0) total += e.capacity;
+      return total;
+    };
+    double best = MinimumCut::kInfinite;
+    for (uint32_t side = 0; side < 1u << kVertices; ++side)
+      if ((side & 3) == 1) best = std::min(best, cost(side));
+    const std::vector<bool> found = cut.solve();
+    uint32_t side = 0;
+    for (int i = 0; i < kVertices; ++i) side |= static_cast<uint32_t>(found[static_cast<size_t>(i)]) << i;
+    EXPECT_EQ(side & 3, 1u);
+    EXPECT_EQ(cost(side), best) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace gregale::passes

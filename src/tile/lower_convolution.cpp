@@ -1,0 +1,457 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tile/lower_convolution.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <optional>
+
+#include "gregale/error.hpp"
+#include "ir/core_ops.hpp"
+#include "ir/inference.hpp"
+#include "tile/convolution.hpp"
+#include "tile/cut.hpp"
+
+namespace gregale::tile {
+namespace {
+
+using kernels::Broadcast;
+using kernels::Compute;
+using kernels::Expression;
+using kernels::LayoutOp;
+using kernels::Packing;
+
+constexpr const char* kConvolution = "conv2d_nhwc";
+
+struct Refusal {
+  std::string why;
+};
+void require(bool holds, const char* why) {
+  if (!holds) throw Refusal{why};
+}
+
+class ConvolutionLowering {
+ public:
+  ConvolutionLowering(const Graph& region, const Target& target, const std::vector<bool>& constant)
+      : g_(region), target_(target), constant_(constant) {}
+
+  LoweredRegion run() {
+    find_problem();
+    choose_blocks();
+    declare();
+    place_operands();
+    emit();
+    return std::move(out_);
+  }
+
+ private:
+  const Type& type(Value v) const { return g_.type(v); }
+  int32_t input_of(Value v) const {
+    const std::vector<Value>& inputs = g_.inputs();
+    const auto found = std::find(inputs.begin(), inputs.end(), v);
+    return found == inputs.end() ? -1 : static_cast<int32_t>(found - inputs.begin());
+  }
+
+  // --- what is to be computed ---
+
+  void find_problem() {
+    require(g_.outputs().size() == 1 && g_.variables().empty(), "a convolution's group has one result and no state");
+    for (const Value v : g_.inputs()) require(type(v).shape.is_constant(), "an extent is symbolic");
+    for (const Node& nd : g_.nodes()) {
+      if (nd.op->name != kConvolution) continue;
+      require(conv_ == nullptr, "two convolutions in one group");
+      conv_ = &nd;
+    }
+    GREGALE_ASSERT(conv_ != nullptr);
+    x_ = input_of(conv_->inputs[0]);
+    weights_ = input_of(conv_->inputs[1]);
+    require(x_ >= 0 && weights_ >= 0, "a convolution of what is computed inside the group");
+    for (const Node& nd : g_.nodes())
+      for (size_t i = 0; i < nd.inputs.size(); ++i)
+        require(input_of(nd.inputs[i]) != weights_ || (&nd == conv_ && i == 1), "the weights have other readers");
+    const NodeView view = view_of(g_, *conv_);
+    const Extents x = type(conv_->inputs[0]).shape.extents(), w = type(conv_->inputs[1]).shape.extents();
+    const std::vector<int64_t>&strides = view.integers("strides"), &pads = view.integers("pads"),
+          &dilations = view.integers("dilations");
+    s_ = {.n = x[0], .c = x[3], .h = x[1], .w = x[2], .k = w[3], .r = w[0], .s = w[1]};
+    s_.stride_h = strides[0];
+    s_.stride_w = strides[1];
+    s_.pad_top = pads[0];
+    s_.pad_left = pads[1];
+    s_.pad_bottom = pads[2];
+    s_.pad_right = pads[3];
+    s_.dilation_h = dilations[0];
+    s_.dilation_w = dilations[1];
+    s_.groups = view.integer("groups");
+    dtype_ = type(conv_->inputs[0]).dtype;
+    require(dtype_ == DType::f32 || dtype_ == DType::bf16, "a convolution of other than f32 and bf16");
+    require(s_.n > 0 && s_.c > 0 && s_.k > 0, "an empty convolution");
+    constexpr int64_t kLargest = int64_t{1} << 15;
+    require(std::max({s_.h, s_.w, s_.c, s_.k, s_.r * s_.dilation_h, s_.s * s_.dilation_w}) <= kLargest,
+            "an extent of a convolution is above 32768");
+    require(s_.c / s_.groups >= 4 || s_.groups == 1, "few channels a group: nothing to contract");
+    out_.flops = 2.0 * static_cast<double>(s_.n * s_.k) * static_cast<double>(s_.out_h() * s_.out_w()) *
+                 static_cast<double>(s_.c / s_.groups * s_.r * s_.s);
+  }
+
+  bool interleaved() const { return dtype_ == DType::bf16; }
+  int64_t group_channels() const { return s_.c / s_.groups; }
+  int64_t group_outputs() const { return s_.k / s_.groups; }
+
+  // --- how the loops are cut ---
+
+  void choose_blocks() {
+    const int64_t channels = group_channels(), outputs = group_outputs(), oh = s_.out_h(), ow = s_.out_w();
+    const int64_t size = size_of(dtype_);
+    const bool tiles = interleaved() && kernels::has_tiles(target_);
+    call_outputs_ = interleaved() ? (tiles ? 32 : 64) : target_.isa >= Isa::avx512 ? 64 : 16;
+    panel_width_ = interleaved() ? 16 : call_outputs_;
+    // One call's weights stay in L2 while the rows of a band go by.
+    constexpr int64_t kCallBytes = 160 << 10;
+    const int64_t unit = interleaved() ? 32 : 16;
+    const int64_t most = kCallBytes / (s_.r * s_.s * call_outputs_ * size);
+    depth_ = balanced_block(channels, std::max(most, unit), unit);
+    blocks_ = ceil_div(channels, depth_);
+    const bool padded = (s_.pad_top | s_.pad_left | s_.pad_bottom | s_.pad_right) != 0;
+    in_place_ = s_.r * s_.s == 1 && !padded;
+
+    constexpr int64_t kColumns = 128;
+    columns_ = balanced_block(ow, kColumns, 4);
+    rows_ = oh;
+    const int64_t most_sums = target_.l2_bytes / 4 / (columns_ * call_outputs_ * 4);
+    if (blocks_ > 1) rows_ = std::clamp<int64_t>(most_sums, 1, oh);
+    while (rows_ > 1 && band_bytes() > target_.l2_bytes / 4) --rows_;
+    rows_ = balanced_block(oh, rows_, 1);
+    span_ = round_up(outputs, call_outputs_);
+    // Enough bands for the cores: of two tasks both read either the same weights or the same band.
+    constexpr int64_t kCellsPerCore = 4, kTaskWork = 1 << 20;
+    const int64_t weights_bytes = s_.r * s_.s * channels * outputs * size;
+    while (target_.cores > 1) {
+      const int64_t cells = s_.n * s_.groups * ceil_div(oh, rows_) * ceil_div(ow, columns_) * ceil_div(outputs, span_);
+      const int64_t work = rows_ * columns_ * std::min(outputs, span_) * channels * s_.r * s_.s;
+      if (cells >= kCellsPerCore * target_.cores || work < 2 * kTaskWork) break;
+      const bool can_span = span_ > call_outputs_, can_rows = rows_ > 1;
+      if (can_span && (!can_rows || weights_bytes > band_bytes())) {
+        span_ = round_up(ceil_div(span_, 2), call_outputs_);
+      } else if (can_rows) {
+        rows_ = ceil_div(rows_, 2);
+      } else {
+        break;
+      }
+    }
+    constexpr int64_t kFewChannels = 32;  // neighbouring taps are neighbours in the copy
+    join_taps_ = !in_place_ && s_.s > 1 && s_.dilation_w == 1 && blocks_ == 1 && depth_ < kFewChannels;
+    items_ = s_.r * (join_taps_ ? 1 : s_.s);
+    item_depth_ = join_taps_ ? s_.s * depth_ : depth_;
+    item_ = interleaved() ? round_up(item_depth_, 32) * panel_width_ : item_depth_ * panel_width_;
+    panel_elements_ = blocks_ * items_ * item_;
+  }
+
+  int64_t band_rows() const { return (rows_ - 1) * s_.stride_h + (s_.r - 1) * s_.dilation_h + 1; }
+  int64_t band_columns() const { return (columns_ - 1) * s_.stride_w + (s_.s - 1) * s_.dilation_w + 1; }
+  int64_t band_elements() const { return band_rows() * band_columns() * depth_ * blocks_; }
+  int64_t band_bytes() const { return in_place_ ? 0 : band_elements() * size_of(dtype_); }
+
+  void declare() {
+    TileProgram& p = out_.program;
+    p.name = g_.name();
+    for (size_t i = 0; i < g_.inputs().size(); ++i)
+      p.add_buffer(fmt::format("in{}", i), Scope::argument, type(g_.inputs()[i]).dtype,
+                   type(g_.inputs()[i]).shape.elements());
+    const Value y = g_.outputs()[0];
+    y_ = p.add_buffer("out0", Scope::argument, type(y).dtype, type(y).shape.elements());
+    image_ = p.add_dim("image", s_.n, {1});
+    if (s_.groups > 1) group_ = p.add_dim("group", s_.groups, {1});
+    row_ = p.add_dim("row", s_.out_h(), rows_ > 1 ? std::vector<int64_t>{rows_, 1} : std::vector<int64_t>{1});
+    column_ = p.add_dim("column", s_.out_w(), {columns_});
+    const bool spans = span_ < group_outputs();
+    output_ = p.add_dim("output", group_outputs(),
+                        spans && span_ > call_outputs_ ? std::vector<int64_t>{span_, call_outputs_}
+                                                       : std::vector<int64_t>{call_outputs_});
+    if (blocks_ > 1) channel_ = p.add_dim("channel", group_channels(), {depth_}, true);
+  }
+
+  // --- operands ---
+
+  Operand operand(int32_t buffer) const {
+    Operand o;
+    o.buffer = buffer;
+    o.strides.assign(out_.program.dims.size(), 0);
+    return o;
+  }
+  static void walk(Operand& o, int32_t dim, int64_t stride) {
+    if (dim >= 0) o.strides[static_cast<size_t>(dim)] = stride;
+  }
+
+  /// Of a value with the result's shape, in the result's order.
+  Operand full(int32_t buffer) const {
+    Operand o = operand(buffer);
+    walk(o, image_, s_.out_h() * s_.out_w() * s_.k);
+    walk(o, group_, group_outputs());
+    walk(o, row_, s_.out_w() * s_.k);
+    walk(o, column_, s_.k);
+    walk(o, output_, 1);
+    o.leading = s_.k;
+    return o;
+  }
+
+  Operand epilogue_operand(Value v) const {
+    const int32_t buffer = input_of(v);
+    const Extents e = type(v).shape.extents();
+    require(type(v).dtype == DType::f32 || type(v).dtype == DType::bf16 || type(v).dtype == DType::f16,
+            "an operand is no f32, bf16 or f16");
+    if (e == type(conv_->outputs[0]).shape.extents()) return full(buffer);
+    const int64_t elements = type(v).shape.elements();
+    Operand o = operand(buffer);
+    o.broadcast = elements == 1 ? Broadcast::scalar : Broadcast::row;
+    if (elements == 1) return o;
+    require(!e.empty() && e.back() == s_.k && elements == s_.k, "an operand is neither a row nor whole");
+    walk(o, group_, group_outputs());
+    walk(o, output_, 1);
+    return o;
+  }
+
+  void place_operands() {
+    std::map<int32_t, Expression::Id> ids;
+    std::map<int32_t, double> scalars;
+    ids[conv_->outputs[0].id] = expression_.input(0);
+    for (const Node& nd : g_.nodes()) {
+      const Value result = nd.outputs[0];
+      if (&nd == conv_) continue;
+      if (nd.op->name == kConstantOp) {
+        const Tensor& t = std::get<Tensor>(nd.attributes.at("value"));
+        require(t.size() == 1 && is_real_float(t.dtype()), "a constant inside is no scalar");
+        scalars[result.id] = RefArray::from(t).real()[0];
+        continue;
+      }
+      require(nd.outputs.size() == 1 && static_cast<bool>(nd.op->express), "an operator that is no expression");
+      std::vector<Expression::Id> in;
+      for (const Value v : nd.inputs) {
+        if (ids.count(v.id) == 0) {
+          if (const auto scalar = scalars.find(v.id); scalar != scalars.end()) {
+            ids[v.id] = expression_.constant(scalar->second);
+          } else {
+            require(input_of(v) >= 0, "an operator before its operand");
+            extra_.push_back(epilogue_operand(v));
+            ids[v.id] = expression_.input(static_cast<int>(extra_.size()));
+          }
+        }
+        in.push_back(ids.at(v.id));
+      }
+      const size_t before = expression_.nodes().size();
+      const Expression::Id id = nd.op->express(expression_, view_of(g_, nd), in);
+      require(id >= 0, "an operator that is no expression");
+      for (size_t i = before; i < expression_.nodes().size(); ++i)
+        require(expression_.nodes()[i].op < kernels::ExprOp::row_sum, "whole rows of a convolution's result");
+      const DType dtype = type(result).dtype;
+      require(dtype == DType::f32 || dtype == DType::boolean || dtype == DType::bf16 || dtype == DType::f16,
+              "arithmetic in other than f32, bf16 and f16");
+      ids[result.id] = id;
+    }
+    const Value y = g_.outputs()[0];
+    require(ids.count(y.id) > 0 && type(y).shape == type(conv_->outputs[0]).shape,
+            "the result is not the convolution's");
+    require(type(y).dtype == DType::f32 || type(y).dtype == DType::bf16, "the result is no f32 or bf16");
+    if (y == conv_->outputs[0]) {
+      expression_ = {};
+    } else {
+      expression_.output(ids.at(y.id));
+    }
+  }
+
+  // --- the program ---
+
+  /// The weights [r, s, c/groups, k] as the kernels read them, [group][panel][block][item][depth][width]: a phase of
+  /// `p` that packs `from` into `to`.
+  void pack(TileProgram& p, int32_t from_buffer, int32_t to_buffer) const {
+    std::string schedule;
+    Operand from, to;
+    from.buffer = from_buffer;
+    to.buffer = to_buffer;
+    from.leading = s_.k;
+    to.leading = panel_elements_;
+    const auto loop = [&](const char* name, int64_t extent, int64_t step, int64_t from_stride, int64_t to_stride) {
+      const int32_t dim = p.add_dim(name, extent, {step});
+      schedule += static_cast<char>('A' + dim);
+      from.strides.resize(static_cast<size_t>(dim) + 1, 0);
+      to.strides.resize(static_cast<size_t>(dim) + 1, 0);
+      from.strides.back() = from_stride;
+      to.strides.back() = to_stride;
+      return dim;
+    };
+    Move move;
+    move.op = interleaved() ? LayoutOp::panels16 : LayoutOp::column_panels;
+    move.width = interleaved() ? 0 : panel_width_;
+    move.m = Size::of(item_depth_);
+    move.n = Size::of(group_outputs());
+    loop("tap", items_, 1, (join_taps_ ? s_.s : 1) * group_channels() * s_.k, item_);
+    if (s_.groups > 1) loop("pack group", s_.groups, 1, group_outputs(), group_elements());
+    if (blocks_ > 1)
+      move.m = Size::along(loop("pack channel", group_channels(), depth_, s_.k, items_ * item_ / depth_));
+    p.phases.push_back({schedule, {{"", {{.what = move, .operands = {from, to}, .when = {}}}}}});
+  }
+
+  int64_t group_elements() const { return ceil_div(group_outputs(), panel_width_) * panel_elements_; }
+
+  Operand weights() {
+    TileProgram& p = out_.program;
+    const int64_t elements = s_.groups * group_elements();
+    const auto at = static_cast<size_t>(weights_);
+    Operand b = operand(weights_);
+    if (at < constant_.size() && constant_[at]) {
+      TileProgram own;
+      own.name = fmt::format("pack in{}", weights_);
+      const int32_t plain = own.add_buffer("plain", Scope::argument, dtype_, p.buffers[at].elements);
+      const int32_t packed = own.add_buffer("packed", Scope::argument, dtype_, elements);
+      pack(own, plain, packed);
+      out_.packed.push_back({weights_, std::move(own)});
+      p.buffers[at].elements = elements;
+    } else {
+      b.buffer = p.add_buffer("packed0", Scope::memory, dtype_, elements);
+      pack(p, weights_, b.buffer);
+    }
+    walk(b, group_, group_elements());
+    walk(b, output_, panel_elements_ / panel_width_);
+    walk(b, channel_, items_ * item_ / depth_);
+    b.leading = interleaved() ? panel_elements_ : panel_width_;
+    return b;
+  }
+
+  void emit() {
+    TileProgram& p = out_.program;
+    std::vector<Stage> stages;
+    // What a step reads of the image.
+    Operand image = operand(x_);
+    walk(image, image_, s_.h * s_.w * s_.c);
+    walk(image, group_, group_channels());
+    walk(image, row_, s_.stride_h * s_.w * s_.c);
+    walk(image, column_, s_.stride_w * s_.c);
+    Contract c;
+    Operand a = image;
+    if (in_place_) {
+      walk(a, channel_, 1);
+      a.leading = s_.stride_w * s_.c;
+    } else {
+      image.leading = s_.c;
+      Operand band = operand(p.add_buffer("band", Scope::panel, dtype_, band_elements()));
+      Window w;
+      w.rows = Size::along(row_);
+      w.columns = Size::along(column_);
+      w.h = s_.h;
+      w.w = s_.w;
+      w.channels = group_channels();
+      w.stride_h = s_.stride_h;
+      w.stride_w = s_.stride_w;
+      w.pad_top = s_.pad_top;
+      w.pad_left = s_.pad_left;
+      w.reach_h = (s_.r - 1) * s_.dilation_h + 1;
+      w.reach_w = (s_.s - 1) * s_.dilation_w + 1;
+      w.band_rows = band_rows();
+      w.band_columns = band_columns();
+      w.depth = depth_;
+      w.blocks = blocks_;
+      stages.push_back({"", {{.what = w, .operands = {image, band}, .when = {}}}});
+      a = band;
+      walk(a, row_, s_.stride_h * band_columns() * depth_);
+      walk(a, channel_, band_rows() * band_columns());
+      a.leading = s_.stride_w * depth_;
+      if (s_.r > 1) c.batch.push_back({s_.r, s_.dilation_h * band_columns() * depth_, items_ / s_.r * item_});
+      if (items_ > s_.r) c.batch.push_back({s_.s, s_.dilation_w * depth_, item_});
+    }
+    const Operand b = weights(), y = full(y_);
+    c.m = Size::along(column_);
+    c.n = Size::along(output_);
+    c.k = channel_ >= 0 ? Size::along(channel_) : Size::of(item_depth_);
+    c.compute = interleaved() ? Compute::bf16 : Compute::f32;
+    c.packing = interleaved() ? Packing::panels16 : Packing::plain;
+    c.sum = channel_;
+    c.own_chain = !(interleaved() && kernels::has_tiles(target_));  // as in tile::Matmul
+    const bool spans = span_ < group_outputs();
+    Stage stage;
+    if (!spans || span_ > call_outputs_) stage.loops += p.letter(output_);
+    if (channel_ >= 0) stage.loops += p.letter(channel_);
+    if (rows_ > 1) stage.loops += p.letter(row_);
+    Call product;
+    if (blocks_ == 1) {
+      c.epilogue = expression_;
+      product.operands = {a, b, y};
+      product.operands.insert(product.operands.end(), extra_.begin(), extra_.end());
+      product.what = c;
+      stage.calls = {product};
+    } else {
+      // Sums of several blocks of channels are kept in f32 until they are complete.
+      Operand sums = operand(p.add_buffer("sums", Scope::panel, DType::f32, rows_ * columns_ * call_outputs_));
+      walk(sums, row_, columns_ * call_outputs_);
+      sums.leading = call_outputs_;
+      product.operands = {a, b, sums};
+      product.what = c;
+      Express finish;
+      finish.m = c.m;
+      finish.n = c.n;
+      finish.expression = expression_;
+      if (finish.expression.empty()) finish.expression.output(finish.expression.input(0));
+      Call last;
+      last.what = finish;
+      last.operands = {sums};
+      last.operands.insert(last.operands.end(), extra_.begin(), extra_.end());
+      last.operands.push_back(y);
+      last.when = {When::Kind::last, channel_};
+      stage.calls = {product, last};
+    }
+    stages.push_back(std::move(stage));
+    std::string schedule;
+    for (const int32_t dim : {image_, group_, row_, column_})
+      if (dim >= 0) schedule += p.letter(dim);
+    if (spans) schedule += p.letter(output_);
+    constexpr double kParallelFlops = 1 << 20;
+    if (target_.cores > 1 && out_.flops >= kParallelFlops)
+      for (char& l : schedule) l = static_cast<char>(std::toupper(static_cast<unsigned char>(l)));
+    p.phases.push_back({schedule, std::move(stages)});
+    for (Phase& phase : p.phases)
+      for (Stage& s : phase.stages)
+        for (Call& call : s.calls)
+          for (Operand& o : call.operands) o.strides.resize(p.dims.size(), 0);
+  }
+
+  const Graph& g_;
+  const Target& target_;
+  const std::vector<bool>& constant_;
+  LoweredRegion out_;
+  const Node* conv_ = nullptr;
+  int32_t x_ = -1, weights_ = -1, y_ = -1;
+  Conv2d s_;
+  DType dtype_ = DType::f32;
+  /// Blocks: channels of one (part of the numerical recipe) and how many; output pixels of a band; output channels of a
+  /// task, of a kernel call, of a panel of weights.
+  int64_t depth_ = 0, blocks_ = 0, rows_ = 0, columns_ = 0, span_ = 0, call_outputs_ = 0, panel_width_ = 0;
+  bool in_place_ = false;                                               ///< the image is read where it is
+  bool join_taps_ = false;                                              ///< the taps of a row are one sum: few channels
+  int64_t items_ = 0, item_depth_ = 0, item_ = 0, panel_elements_ = 0;  ///< of packed weights
+  int32_t image_ = -1, group_ = -1, row_ = -1, column_ = -1, output_ = -1, channel_ = -1;
+  Expression expression_;
+  std::vector<Operand> extra_;
+};
+
+}  // namespace
+
+bool has_convolution(const Graph& region) {
+  return std::any_of(region.nodes().begin(), region.nodes().end(),
+                     [](const Node& n) { return n.op->name == kConvolution; });
+}
+
+Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<bool>& constant) {
+  try {
+    LoweredRegion lowered = ConvolutionLowering(region, target, constant).run();
+    verify(lowered.program);
+    return lowered;
+  } catch (const Refusal& refusal) {
+    return Error(ErrorCode::unsupported, refusal.why);
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+}  // namespace gregale::tile
