@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,20 +27,29 @@ struct CompileOptions {
   Target target = Target::detect();
   bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
   Precision precision = Precision::fp32;
-  bool fuse = true;  ///< run groups of operators as tile programs
+  bool fuse = true;       ///< run groups of operators as tile programs
+  int kept_programs = 8;  ///< of a symbolic graph, one a shape; the one not used for longest makes room for the next
 };
 
 /// A graph compiled for one target: steps over buffers in one planned arena. Immutable, so that several threads may
 /// run it, each with its own context, state and outputs. After the first run on a context nothing is allocated, except
 /// by steps that fell back to an operator's reference (describe() names them).
+///
+/// Where the graph has symbolic dims, they are bound when it is run, by the extents of its inputs and variables, and
+/// the whole graph is compiled for them at the first run with these extents. Programs are kept (CompileOptions::
+/// kept_programs), so that the next run with the same extents finds its own: the very program, with the same bits, that
+/// the graph with constant extents is compiled to. Threads may run it together; one that needs a new program waits for
+/// others that are being compiled, those that have theirs do not.
 class Executable {
  public:
   Executable(Executable&&) noexcept;
   Executable& operator=(Executable&&) noexcept;
   ~Executable();
 
-  /// Tensors of the result types, for run().
+  /// Tensors of the result types, for run(). Throws ErrorCode::shape where a dim is symbolic.
   std::vector<Tensor> make_outputs() const;
+  /// The same where these inputs (and variables) bind the symbolic dims.
+  std::vector<Tensor> make_outputs(const std::vector<Tensor>& inputs, const VariableValues* state = nullptr) const;
   /// Runs once. Inputs and outputs are dense tensors of exactly the graph's types, and no output shares memory with an
   /// input or another output, nor any of them with a variable. Variables are updated in place in `state`, which holds a
   /// tensor for each. Throws ErrorCode::shape where one does not fit.
@@ -53,9 +63,22 @@ class Executable {
   void profile(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
                VariableValues* state, std::vector<double>& seconds) const;
 
-  const Graph& graph() const;  ///< what is really run, after all passes
+  /// The program for these extents of the symbolic dims, compiled now unless it is kept; it stays valid beyond its
+  /// place among the kept ones. Throws ErrorCode::shape for an extent outside its bounds, and where one is missing.
+  std::shared_ptr<const Executable> bind(const std::map<std::string, int64_t>& extents) const;
+  bool is_symbolic() const { return shapes_ != nullptr; }
+  /// How often the graph was compiled: 1, or once a shape, and again for a shape that had to make room.
+  int64_t compilations() const;
+
+  // What a symbolic graph costs depends on its extents: ask the bound program for profile(), flops(),
+  // reference_steps() and groups(). They throw ErrorCode::shape here.
+
+  const Graph& graph() const;  ///< what is really run, after all passes; a symbolic one as it was given
   /// Memory of intermediate results and scratch; each thread of the team adds a panel of its own, which all steps use.
+  /// Of a symbolic graph, what the largest of all programs so far needs, as contexts keep what they once reserved.
   int64_t arena_bytes() const;
+  /// Constants in the form of their kernels, beside the graph's own; of a symbolic graph, those of all kept programs.
+  int64_t prepared_bytes() const;
   double flops() const;             ///< of one run, by the operators' own formulas
   int64_t reference_steps() const;  ///< steps that no lowering took
   /// What runs, step by step.
@@ -72,12 +95,16 @@ class Executable {
   std::string describe() const;
 
   struct Plan;
+  class Shapes;
   explicit Executable(std::unique_ptr<Plan> plan);
+  explicit Executable(std::unique_ptr<Shapes> shapes);
 
  private:
   void execute(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
                VariableValues* state, double* seconds) const;
-  std::unique_ptr<Plan> plan_;
+  const Plan& plan(const char* who) const;
+  std::unique_ptr<Plan> plan_;      // null for a symbolic graph
+  std::unique_ptr<Shapes> shapes_;  // null for a constant one
 };
 
 /// The graph with the variables that it never writes, and that have a value here, replaced by constants: a trained
@@ -86,8 +113,8 @@ class Executable {
 Graph freeze(const Graph& graph, const VariableValues& values);
 
 /// The whole way from a graph to something that runs: verify, simplify, expand, plan (src/passes/pipeline.cpp).
-/// Symbolic dims must be bound first. Throws ErrorCode::out_of_memory where the plan exceeds the target's memory
-/// budget.
+/// With symbolic dims, all but the verification happens when they are bound (Executable). Throws
+/// ErrorCode::out_of_memory where the plan exceeds the target's memory budget.
 Executable compile(const Graph& graph, const CompileOptions& options = {});
 
 }  // namespace gregale

@@ -5,23 +5,44 @@
 #include <chrono>
 
 #include "exec/plan.hpp"
+#include "exec/shapes.hpp"
 #include "gregale/error.hpp"
 #include "ir/inference.hpp"
 
 namespace gregale {
 
 Executable::Executable(std::unique_ptr<Plan> plan) : plan_(std::move(plan)) {}
+Executable::Executable(std::unique_ptr<Shapes> shapes) : shapes_(std::move(shapes)) {}
 Executable::Executable(Executable&&) noexcept = default;
 Executable& Executable::operator=(Executable&&) noexcept = default;
 Executable::~Executable() = default;
 
-const Graph& Executable::graph() const { return plan_->graph; }
-int64_t Executable::arena_bytes() const { return plan_->arena_bytes; }
-double Executable::flops() const { return plan_->flops; }
+const Executable::Plan& Executable::plan(const char* who) const {
+  GREGALE_CHECK(plan_ != nullptr, shape, "[{}] '{}' is symbolic: ask the program that bind() gives for its extents",
+                who, graph().name());
+  return *plan_;
+}
+
+const Graph& Executable::graph() const { return plan_ ? plan_->graph : shapes_->source(); }
+int64_t Executable::arena_bytes() const { return plan_ ? plan_->arena_bytes : shapes_->arena_bytes(); }
+double Executable::flops() const { return plan("flops").flops; }
+int64_t Executable::compilations() const { return plan_ ? 1 : shapes_->compilations(); }
+
+int64_t Executable::prepared_bytes() const {
+  if (plan_) return plan_->prepared_bytes;
+  int64_t bytes = 0;
+  for (const auto& program : shapes_->kept()) bytes += program->prepared_bytes();
+  return bytes;
+}
+
+std::shared_ptr<const Executable> Executable::bind(const std::map<std::string, int64_t>& extents) const {
+  GREGALE_CHECK(shapes_ != nullptr, invalid_argument, "[bind] '{}' has no symbolic dims", graph().name());
+  return shapes_->bind(extents);
+}
 
 int64_t Executable::reference_steps() const {
   int64_t count = 0;
-  for (const Step& s : plan_->steps) count += s.reference;
+  for (const Step& s : plan("reference_steps").steps) count += s.reference;
   return count;
 }
 
@@ -29,6 +50,10 @@ std::vector<Tensor> Executable::make_outputs() const {
   std::vector<Tensor> outputs;
   for (Value v : graph().outputs()) outputs.emplace_back(graph().type(v).dtype, graph().type(v).shape.extents());
   return outputs;
+}
+
+std::vector<Tensor> Executable::make_outputs(const std::vector<Tensor>& inputs, const VariableValues* state) const {
+  return shapes_ ? shapes_->find(inputs, state)->make_outputs() : make_outputs();
 }
 
 namespace {
@@ -45,12 +70,13 @@ void check_fits(const Tensor& t, const Type& type, const char* kind, const std::
 
 void Executable::run(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
                      VariableValues* state) const {
+  if (shapes_) return shapes_->find(inputs, state)->run(context, inputs, outputs, state);
   execute(context, inputs, outputs, state, nullptr);
 }
 
 void Executable::profile(ExecutionContext& context, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
                          VariableValues* state, std::vector<double>& seconds) const {
-  seconds.resize(plan_->steps.size(), 0);
+  seconds.resize(plan("profile").steps.size(), 0);
   execute(context, inputs, outputs, state, seconds.data());
 }
 
@@ -118,6 +144,7 @@ void Executable::execute(ExecutionContext& context, const std::vector<Tensor>& i
 
 std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector<Tensor>& inputs,
                                     VariableValues* state) const {
+  if (shapes_) return shapes_->find(inputs, state)->run(context, inputs, state);
   std::vector<Tensor> outputs = make_outputs();
   run(context, inputs, outputs, state);
   return outputs;
@@ -125,7 +152,7 @@ std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector
 
 std::vector<Executable::Group> Executable::groups() const {
   std::vector<Group> groups;
-  for (const Step& step : plan_->steps) {
+  for (const Step& step : plan("groups").steps) {
     Group group;
     group.op = step.op;
     group.lowering = step.lowering;
@@ -145,6 +172,13 @@ std::vector<Executable::Group> Executable::groups() const {
 }
 
 std::string Executable::describe() const {
+  if (shapes_) {
+    const auto kept = shapes_->kept();
+    std::string text = fmt::format("{}: symbolic, {} programs kept of {} compiled, at most {} bytes of arena\n",
+                                   graph().name(), kept.size(), compilations(), arena_bytes());
+    for (const auto& program : kept) text += program->describe();
+    return text;
+  }
   static constexpr const char* kKinds[] = {"arena", "input", "output", "variable", "constant"};
   std::string text =
       fmt::format("{}: {} steps for {}, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),

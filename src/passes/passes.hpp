@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+
 #include "gregale/context.hpp"
 #include "gregale/exec.hpp"
 #include "gregale/graph.hpp"
@@ -47,7 +49,11 @@ Graph lower_precision(const Graph& graph);
 Graph sink_reshapes(const Graph& graph);
 
 /// Puts operators into groups that run as one tile program each (operator `fused`), where that is possible and saves
-/// bytes between cache and memory. Symbolic graphs are left as they are.
+/// bytes between cache and memory. Symbolic graphs are left as they are: they are bound before they are compiled.
 Graph fuse(const Graph& graph, const Target& target);
+
+/// All of them in the order of compile(), which runs what they give. `observer` sees the graph after every pass.
+using Observer = std::function<void(const char* pass, const Graph& graph)>;
+Graph run_all(const Graph& source, const CompileOptions& options, const Observer& observer = {});
 
 }  // namespace gregale::passes

@@ -4,47 +4,55 @@
 
 #include "base/log.hpp"
 #include "exec/plan.hpp"
+#include "exec/shapes.hpp"
 #include "gregale/error.hpp"
 #include "gregale/exec.hpp"
+#include "kernels/kernel_cache.hpp"
 #include "passes/passes.hpp"
 
 namespace gregale {
-namespace {
-
-/// After every pass: the verifier in debug builds, a line of GREGALE_LOG=passes.
-Graph checked(const char* pass, Graph graph) {
-#ifndef NDEBUG
-  verify(graph);
-#endif
-  if (log_enabled("passes"))
-    log_line("passes", fmt::format("{}: {} nodes after {}", graph.name(), graph.nodes().size(), pass));
-  return graph;
-}
-
-}  // namespace
 
 // The story of compilation, told with printed programs in docs/compiler.md. Sharding and keep-or-recompute will stand
 // between the expansion and precision (docs/design.md).
+Graph passes::run_all(const Graph& source, const CompileOptions& options, const Observer& observer) {
+  Graph graph = source;
+  // After every pass: the verifier in debug builds, a line of GREGALE_LOG=passes, and who else looks on.
+  const auto apply = [&](const char* pass, Graph changed) {
+    graph = std::move(changed);
+#ifndef NDEBUG
+    verify(graph);
+#endif
+    if (log_enabled("passes"))
+      log_line("passes", fmt::format("{}: {} nodes after {}", graph.name(), graph.nodes().size(), pass));
+    if (observer) observer(pass, graph);
+  };
+  if (options.optimize) {
+    apply("dead nodes", drop_dead_nodes(graph));
+    apply("common subexpressions", merge_common_subexpressions(graph));
+  }
+  apply("expansion", expand_composites(graph, options.target));
+  if (options.optimize) {
+    apply("constant folding", fold_constants(graph));
+    apply("simplification", simplify(graph));
+    apply("common subexpressions", merge_common_subexpressions(graph));
+    apply("dead nodes", drop_dead_nodes(graph));
+    apply("layouts", fold_constants(drop_dead_nodes(channels_last(graph))));
+    apply("reshapes", drop_dead_nodes(sink_reshapes(graph)));
+  }
+  if (options.precision == Precision::bf16) apply("precision", drop_dead_nodes(lower_precision(graph)));
+  if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target));
+  return graph;
+}
+
 Executable compile(const Graph& source, const CompileOptions& options) {
   verify(source);
-  Graph graph = source;
-  if (options.optimize) {
-    graph = checked("dead nodes", passes::drop_dead_nodes(graph));
-    graph = checked("common subexpressions", passes::merge_common_subexpressions(graph));
+  if (Executable::Shapes::is_symbolic(source)) {
+    CompileOptions each = options;  // its programs share their kernels
+    if (each.target.kernels == nullptr) each.target.kernels = std::make_shared<kernels::KernelCache>(each.target);
+    return Executable(std::make_unique<Executable::Shapes>(
+        source, options.kept_programs, [each](const Graph& bound) { return compile(bound, each); }));
   }
-  graph = checked("expansion", passes::expand_composites(graph, options.target));
-  if (options.optimize) {
-    graph = checked("constant folding", passes::fold_constants(graph));
-    graph = checked("simplification", passes::simplify(graph));
-    graph = checked("common subexpressions", passes::merge_common_subexpressions(graph));
-    graph = checked("dead nodes", passes::drop_dead_nodes(graph));
-    graph = checked("layouts", passes::fold_constants(passes::drop_dead_nodes(passes::channels_last(graph))));
-    graph = checked("reshapes", passes::drop_dead_nodes(passes::sink_reshapes(graph)));
-  }
-  if (options.precision == Precision::bf16)
-    graph = checked("precision", passes::drop_dead_nodes(passes::lower_precision(graph)));
-  if (options.optimize && options.fuse) graph = checked("fusion", passes::fuse(graph, options.target));
-  auto plan = make_plan(std::move(graph), options.target);
+  auto plan = make_plan(passes::run_all(source, options), options.target);
   const int64_t budget = options.target.memory_budget;
   GREGALE_CHECK(budget == 0 || plan->arena_bytes <= budget, out_of_memory,
                 "[compile] '{}' needs {} bytes for intermediate results, above the budget of {}", plan->graph.name(),
