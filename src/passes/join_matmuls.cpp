@@ -57,10 +57,11 @@ std::vector<Value> emit(Graph& target, const Graph& graph, const Group& group, V
 
 /// Bytes it saves, weighed on a graph of its own.
 double saved_bytes(const Graph& graph, const Group& group) {
+  FixedValues fixed(graph);
   double before = 0;
   int64_t n = 0;
   for (const Node* p : group.products) {
-    before += burden_of(graph, *p).bytes;
+    before += burden_of(graph, *p, fixed).bytes;
     n += columns(graph, group, *p);
   }
   const Node& first = *group.products[0];

@@ -36,9 +36,14 @@ class RandomNetwork {
   enum class Kind : uint8_t { rows, perceptron, spectral, convolutional };
   static constexpr uint32_t kKinds = 4;
 
+  enum class Weights : uint8_t { some_fed, some_variable };  ///< where they are no constants
+
   /// Without a batch, it is 1 to 3 samples.
-  explicit RandomNetwork(uint32_t seed, std::optional<Dim> batch = {})
-      : seed_(seed), kind_(static_cast<Kind>(seed % kKinds)), graph_(fmt::format("network{}", seed)) {
+  explicit RandomNetwork(uint32_t seed, std::optional<Dim> batch = {}, Weights weights = Weights::some_fed)
+      : seed_(seed),
+        weights_(weights),
+        kind_(static_cast<Kind>(seed % kKinds)),
+        graph_(fmt::format("network{}", seed)) {
     const Dim drawn(1 + static_cast<int64_t>(pick(3)));
     batch_ = batch ? *batch : drawn;
     switch (kind_) {
@@ -74,6 +79,8 @@ class RandomNetwork {
     return tensors;
   }
   std::vector<Tensor> inputs() const { return inputs(0, batch_.value()); }
+  /// What the variables hold.
+  const VariableValues& state() const { return state_; }
 
  private:
   struct Input {
@@ -102,7 +109,12 @@ class RandomNetwork {
     return graph_.add_input(fmt::format("x{}", inputs_.size()), Type(DType::f32, shape));
   }
   Value weights(const Extents& extents, double scale) {
-    if (one_in(5)) return input(Shape(extents), scale, false);
+    if (one_in(5)) {
+      if (weights_ == Weights::some_fed) return input(Shape(extents), scale, false);
+      const std::string name = fmt::format("w{}", state_.size());
+      state_[name] = values(extents, scale, ++stream_);
+      return graph_.read(graph_.add_variable(name, Type(DType::f32, Shape(extents))));
+    }
     return graph_.constant(values(extents, scale, ++stream_));
   }
 
@@ -199,7 +211,7 @@ class RandomNetwork {
 
   /// [batch, features], as emulators of columns are.
   void perceptron() {
-    width_ = size(120);
+    width_ = one_in(8) ? 200 + size(700) : size(120);  // now and then with long sums
     pool_.push_back(input(Shape{batch_, Dim(size(100))}, 1, true));
     for (uint64_t i = 0, count = 2 + pick(8); i < count; ++i) {
       const Value x = one_in(3) ? any() : pool_.back();
@@ -337,6 +349,7 @@ class RandomNetwork {
   }
 
   uint32_t seed_;
+  Weights weights_;
   Kind kind_;
   uint64_t draws_ = 0;
   uint32_t stream_ = 0;
@@ -344,6 +357,7 @@ class RandomNetwork {
   int64_t heads_ = 1, width_ = 1;
   Graph graph_;
   std::vector<Input> inputs_;
+  VariableValues state_;
   std::vector<Value> pool_;
 };
 

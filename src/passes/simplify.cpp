@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <set>
 
 #include "base/log.hpp"
@@ -84,13 +85,14 @@ class Round {
     const Value v = emitted(rule, Match(source_, where_, node, target));
     if (!v.valid() || target.type(v) != source_.graph.type(node.outputs[0])) return {};
     std::set<Value> kept;
-    const Burden added = burden_of_new(target, before, v, kept);
+    if (!fixed_in_copy_) fixed_in_copy_.emplace(target);
+    const Burden added = burden_of_new(target, before, v, *fixed_in_copy_, kept);
     // Two rewrites of one round must not count on each other: what one has taken for dead waits for the next round.
     for (Value used : kept)
       if (claimed_.count(used)) return {};
     std::set<Value> dead;
     const Burden removed = burden_of_dying(node, kept, dead);
-    if (!is_lower(added, removed) && !(rule.at_equal_burden && is_same(added, removed))) return {};
+    if (!is_lower(added, removed) && !(rule.at_equal_burden && added == removed)) return {};
     changed_ = true;
     pinned_.insert(kept.begin(), kept.end());
     claimed_.insert(dead.begin(), dead.end());
@@ -101,7 +103,7 @@ class Round {
   }
 
   /// What nodes from `first` on take to make v. Those of constants alone will be folded.
-  static Burden burden_of_new(const Graph& target, size_t first, Value v, std::set<Value>& used) {
+  static Burden burden_of_new(const Graph& target, size_t first, Value v, FixedValues& fixed, std::set<Value>& used) {
     Burden sum;
     used = {v};
     std::vector<bool> folds(target.nodes().size() - first, false);
@@ -119,16 +121,16 @@ class Round {
     for (size_t i = target.nodes().size(); i-- > first;) {
       const Node& node = target.nodes()[i];
       if (!used.count(node.outputs[0])) continue;
-      if (!folds[i - first]) sum += burden_of(target, node);
+      if (!folds[i - first]) sum += burden_of(target, node, fixed);
       used.insert(node.inputs.begin(), node.inputs.end());
     }
     return sum;
   }
 
   /// The node itself and whatever only it needs, but for the values that are still used.
-  Burden burden_of_dying(const Node& root, const std::set<Value>& kept, std::set<Value>& dead_values) const {
+  Burden burden_of_dying(const Node& root, const std::set<Value>& kept, std::set<Value>& dead_values) {
     const Graph& graph = source_.graph;
-    Burden sum = burden_of(graph, root);
+    Burden sum = burden_of(graph, root, fixed_);
     std::set<int32_t> dead{graph.producer(root.outputs[0])};
     std::set<int32_t, std::greater<>> candidates;  // the last first: users come before what they use
     const auto add_operands = [&](const Node& node) {
@@ -149,13 +151,15 @@ class Round {
       if (!dies) continue;
       dead.insert(at);
       for (Value v : node.outputs) dead_values.insert(where_[index(v)]);
-      sum += burden_of(graph, node);
+      sum += burden_of(graph, node, fixed_);
       add_operands(node);
     }
     return sum;
   }
 
   Source source_;
+  FixedValues fixed_{source_.graph};
+  std::optional<FixedValues> fixed_in_copy_;
   const RuleTable& rules_;
   RuleCounts& counts_;
   std::vector<Value> where_;          // in the copy, per value of the source

@@ -14,16 +14,32 @@
 namespace gregale::passes {
 
 /// What a rewrite must lower: bytes of operands and results read and written operator by operator, then flops, then
-/// nodes.
+/// nodes. What constants and variables alone decide is fixed, however large the batch; the rest grows with it. Neither
+/// may grow for the other to shrink (but for some scalars): whether that pays would depend on the batch, and so would a
+/// sample's bits. (A factor on its way between activations and a product's weights is such a case.)
 struct Burden {
   double bytes = 0, flops = 0, nodes = 0;
+  double fixed_bytes = 0, fixed_flops = 0;  ///< the fixed part of both
   Burden& operator+=(const Burden& other);
+  friend bool operator==(const Burden&, const Burden&) = default;
 };
 bool is_lower(const Burden& a, const Burden& b);
-inline bool is_same(const Burden& a, const Burden& b) { return !is_lower(a, b) && !is_lower(b, a); }
+
+/// Whether a value is fixed: made of constants and variables alone. Follows a graph that grows.
+class FixedValues {
+ public:
+  explicit FixedValues(const Graph& graph) : graph_(graph) {}
+  bool operator()(Value v);
+
+ private:
+  const Graph& graph_;
+  size_t nodes_ = 0;         // seen so far
+  std::vector<bool> fixed_;  // per value
+};
+
 /// Of one node. Views of their operand, constants and reads move nothing; a symbolic extent counts as its bound, at
 /// most 64.
-Burden burden_of(const Graph& graph, const Node& node);
+Burden burden_of(const Graph& graph, const Node& node, FixedValues& fixed);
 Burden burden_of(const Graph& graph);
 
 /// The graph a round of rewriting starts from, with the users of every value.
