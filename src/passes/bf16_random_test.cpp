@@ -11,7 +11,7 @@
 namespace gregale::passes {
 namespace {
 
-constexpr uint32_t kGraphs = 150;
+constexpr uint32_t kGraphs = 60;
 
 /// What rounding to bf16 may do to each result of the policy's graph. To nearest with 8 bits, it is off by up to 2^-9
 /// of a value, be that an operand, a weight or a value that is kept. The network's condition decides what becomes of
@@ -34,7 +34,7 @@ TEST(RandomNetworks, RunInBf16WithinTheBoundOfThePolicy) {
     const RandomNetwork network(seed);
     const std::vector<Tensor> inputs = network.inputs();
     SCOPED_TRACE(fmt::format("GREGALE_FUZZ_FIRST={} GREGALE_FUZZ_GRAPHS=1", seed));
-    SCOPED_TRACE(print(network.graph()));
+    SCOPED_TRACE(text_of(network.graph()));
     CompileOptions options;
     options.precision = Precision::bf16;
     const Isa isas[] = {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx};
@@ -57,12 +57,13 @@ TEST(RandomNetworks, RunInBf16WithinTheBoundOfThePolicy) {
     const std::vector<Tensor> got = executable.run(one, inputs), again = executable.run(two, inputs);
     for (size_t i = 0; i < got.size(); ++i) {
       // And what fp32 may be off by, where that is asked for.
-      const double fp32 = oracle.bound_in_f32(i, std::max(0.0, distance(got[i], policy[i]) - worst[i]));
+      const double fp32 = oracle.bound_in_f32(i, std::max(0.0, distance(got[i], policy[i]) - 2 * worst[i]));
       const double bound = 4 * worst[i] + fp32;
       EXPECT_LE(distance(policy[i], oracle.exact[i]), bound) << "the policy's result " << i;
       EXPECT_LE(distance(got[i], oracle.exact[i]), bound) << "result " << i;
-      // Values next to the middle of two neighbours may be rounded to either; nothing else may differ.
-      EXPECT_LE(distance(got[i], policy[i]), worst[i] + fp32) << "result " << i << " against the policy";
+      // Values next to the middle of two neighbours may be rounded to either, which are 2^-8 apart; nothing else may
+      // differ.
+      EXPECT_LE(distance(got[i], policy[i]), 2 * worst[i] + fp32) << "result " << i << " against the policy";
       EXPECT_TRUE(got[i].identical(again[i])) << "threads change the bits of result " << i;
     }
   }

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "gregale/op.hpp"
@@ -77,6 +80,19 @@ inline Graph in_f64(const Graph& graph, double off = 0, uint32_t draw = 0) {
 inline std::vector<Tensor> in_f64(std::vector<Tensor> tensors) {
   for (Tensor& t : tensors) t = t.cast(in_f64(t.dtype()));
   return tensors;
+}
+
+/// A graph's text for messages and comparisons: long constants by a digest of their values.
+inline std::string text_of(const Graph& graph) {
+  Blobs blobs;
+  std::string text = print(graph, &blobs);
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    uint64_t digest = 1469598103934665603u;  // FNV-1a
+    const auto* bytes = static_cast<const unsigned char*>(blobs[i].data());
+    for (int64_t k = 0; k < blobs[i].bytes(); ++k) digest = (digest ^ bytes[k]) * 1099511628211u;
+    text += fmt::format("blob({}): {:016x}\n", i, digest);
+  }
+  return text;
 }
 
 inline double largest_of(const Tensor& f64) {
