@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "tile/cut.hpp"
+#include "tile/program_walk.hpp"
 
 namespace gregale::tile {
 namespace {
@@ -79,34 +80,7 @@ class Prediction {
     return use.panel && !use.write ? std::max(0.0, use.moved - use.touched * use.threads) : use.moved;
   }
 
-  struct Loop {
-    int dim = 0;
-    double trips = 1;
-    double step = 1;
-  };
-
-  /// Loops of a schedule with their (fractional) trip counts, given how many loops of each dim stand outside.
-  std::vector<Loop> loops_of(const std::string& text, std::vector<size_t>& used) const {
-    std::vector<Loop> loops;
-    for (const char c : text) {
-      if (std::isalpha(static_cast<unsigned char>(c)) == 0) continue;
-      const int d = std::tolower(static_cast<unsigned char>(c)) - 'a';
-      const Dim& dim = p_.dims[static_cast<size_t>(d)];
-      const size_t level = used[static_cast<size_t>(d)]++;
-      const auto span = static_cast<double>(level == 0 ? dim.extent : std::min(dim.extent, dim.steps[level - 1]));
-      const auto step = static_cast<double>(dim.steps[level]);
-      loops.push_back({d, std::max(1.0, span / step), step});
-    }
-    return loops;
-  }
-
-  /// Sizes of a whole (not a tail) call.
-  CallSizes whole_sizes(const Call& call, const std::vector<size_t>& used) const {
-    LoopIndex at;
-    for (size_t d = 0; d < p_.dims.size(); ++d)
-      at.size[d] = used[d] == 0 ? p_.dims[d].extent : std::min(p_.dims[d].extent, p_.dims[d].steps[used[d] - 1]);
-    return sizes_of(call, at);
-  }
+  using Loop = Trips;
 
   Uses of_call(const Call& call, const std::vector<size_t>& used) const {
     std::vector<Access> accesses;
@@ -114,7 +88,7 @@ class Prediction {
     const bool sums =
         contract != nullptr && contract->sum >= 0 &&
         p_.dims[static_cast<size_t>(contract->sum)].extent > p_.dims[static_cast<size_t>(contract->sum)].steps.back();
-    const CallSizes sizes = whole_sizes(call, used);
+    const CallSizes sizes = whole_sizes(p_, call, used);
     accesses_of(call, sizes, !sums, accesses);
     Uses uses;
     for (size_t i = 0; i < call.operands.size(); ++i) {
@@ -219,11 +193,11 @@ class Prediction {
 
   Uses of_phase(const Phase& phase) const {
     std::vector<size_t> used(p_.dims.size(), 0);
-    std::vector<Loop> outer = loops_of(phase.schedule, used);
+    std::vector<Loop> outer = trips_of(p_, phase.schedule, used);
     Uses all;
     for (const Stage& stage : phase.stages) {
       std::vector<size_t> inner_used = used;
-      const std::vector<Loop> inner = loops_of(stage.loops, inner_used);
+      const std::vector<Loop> inner = trips_of(p_, stage.loops, inner_used);
       Uses uses;
       for (const Call& call : stage.calls) join(uses, of_call(call, inner_used));
       for (auto loop = inner.rbegin(); loop != inner.rend(); ++loop) around(uses, *loop, false);
@@ -259,10 +233,10 @@ class Prediction {
     std::map<int32_t, std::pair<double, double>> buffers;  // read, written
     for (const Phase& phase : p_.phases) {
       std::vector<size_t> used(p_.dims.size(), 0);
-      const std::vector<Loop> outer = loops_of(phase.schedule, used);
+      const std::vector<Loop> outer = trips_of(p_, phase.schedule, used);
       for (const Stage& stage : phase.stages) {
         std::vector<size_t> inner_used = used;
-        const std::vector<Loop> inner = loops_of(stage.loops, inner_used);
+        const std::vector<Loop> inner = trips_of(p_, stage.loops, inner_used);
         for (const Call& call : stage.calls)
           for (const auto& [key, use] : of_call(call, inner_used)) {
             const Buffer& b = p_.buffers[static_cast<size_t>(std::get<0>(key))];

@@ -58,8 +58,8 @@ struct Work {
 
 class Lowering {
  public:
-  Lowering(const Graph& region, const Target& target, const std::vector<bool>& constant)
-      : g_(region), target_(target), constant_(constant) {}
+  Lowering(const Graph& region, const Target& target, const std::vector<bool>& constant, const ScheduleChoice& choice)
+      : g_(region), target_(target), constant_(constant), choice_(choice) {}
 
   LoweredRegion run() {
     place_values();
@@ -414,6 +414,17 @@ class Lowering {
       row_step_ =
           std::clamp<int64_t>(kTileElements / std::max<int64_t>(1, column_step_), 1, std::max<int64_t>(1, rows_));
     }
+    ScheduleFreedom& free = out_.freedom;
+    free.rows = rows_;
+    if (rows_ > 1) free.made.rows = row_step_;
+    if (has_product_) free.row_unit = 12;
+    if (choice_.rows > 0) row_step_ = std::min(choice_.rows, std::max<int64_t>(1, rows_));
+    if (!has_product_ && !whole_rows_) {
+      free.columns = width_;
+      free.made.columns = column_step_;
+      free.column_unit = 64;
+      if (choice_.columns > 0) column_step_ = std::min(choice_.columns, width_);
+    }
     if (!axes_.empty()) out_.program.dims[static_cast<size_t>(axes_.back().dim)].steps = {row_step_};
   }
 
@@ -673,10 +684,18 @@ class Lowering {
 
     Operand b = pack(nd.inputs[1], problem, tb, panel_width);
     const bool packed = !direct_;
-    const int64_t step =
-        packed ? (dtype == DType::bf16 ? 64 : panel_width) : round_up(std::min<int64_t>(problem.n, 256), 64);
+    int64_t step = packed ? (dtype == DType::bf16 ? 64 : panel_width) : round_up(std::min<int64_t>(problem.n, 256), 64);
     int32_t n_dim = -1;
-    const int64_t span = alone_ ? round_up(std::min(blocks.n_span, problem.n), step) : step;
+    int64_t span = alone_ ? round_up(std::min(blocks.n_span, problem.n), step) : step;
+    // A product alone is cut into wider or narrower tasks; in a chain, calls are wider or narrower where b allows it.
+    if (alone_ || !packed || dtype == DType::bf16) {
+      ScheduleFreedom& free = out_.freedom;
+      free.columns = std::max(free.columns, problem.n);
+      free.made.columns = std::max(free.made.columns, span);
+      free.column_unit = alone_ ? step : 64;
+      if (choice_.columns > 0) span = round_up(std::min(choice_.columns, problem.n), free.column_unit);
+      if (!alone_) step = span;
+    }
     if (problem.n > step)
       n_dim = p.add_dim("n", problem.n, span > step ? std::vector<int64_t>{span, step} : std::vector<int64_t>{step});
     const size_t dims = p.dims.size();
@@ -804,6 +823,11 @@ class Lowering {
     constexpr int64_t kPackRows = 24;
     direct_ = !interleaved && !stored_trans && !is_constant &&
               ((own.empty() ? total_rows() : rows_) < kPackRows || problem.k * problem.n * 4 <= target_.l2_bytes / 8);
+    if (!interleaved && !stored_trans && !is_constant) {
+      using Right = ScheduleChoice::Right;
+      out_.freedom.made.right = direct_ ? Right::direct : Right::packed;
+      if (choice_.right != Right::formula) direct_ = choice_.right == Right::direct;
+    }
     if (direct_) {
       b.buffer = input;
       b.offset = view.offset;
@@ -918,16 +942,25 @@ class Lowering {
     p.phases.push_back({schedule, std::move(stages)});
     // Tasks that follow each other share rows of a or columns of b, whichever moves less.
     if (alone_ && !axes_.empty() && columns_dim_ >= 0) {
+      using Order = ScheduleChoice::Order;
       TileProgram turned = p;
       std::string& other = turned.phases.back().schedule;
       std::swap(other[other.size() - 1], other[other.size() - 2]);
-      if (predict(turned, target_).bytes < predict(p, target_).bytes) p = std::move(turned);
+      const bool turns =
+          choice_.order == Order::columns ||
+          (choice_.order == Order::formula && predict(turned, target_).bytes < predict(p, target_).bytes);
+      out_.freedom.made.order = turns ? Order::columns : Order::rows;
+      if (turns) p = std::move(turned);
+      std::string& last = p.phases.back().schedule;
+      if (choice_.order == Order::curve)
+        last = last.substr(0, last.size() - 2) + '<' + last.substr(last.size() - 2) + '>';
     }
   }
 
   const Graph& g_;
   const Target& target_;
   const std::vector<bool>& constant_;
+  const ScheduleChoice& choice_;
   LoweredRegion out_;
   std::vector<Place> places_;
   std::vector<int> level_, uses_;
@@ -945,10 +978,11 @@ class Lowering {
 
 }  // namespace
 
-Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant) {
+Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant,
+                                   const ScheduleChoice& choice) {
   if (has_convolution(region)) return lower_convolution(region, target, constant);
   try {
-    LoweredRegion lowered = Lowering(region, target, constant).run();
+    LoweredRegion lowered = Lowering(region, target, constant, choice).run();
     verify(lowered.program);
     return lowered;
   } catch (const Refusal& refusal) {

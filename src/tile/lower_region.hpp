@@ -6,6 +6,7 @@
 
 #include "gregale/graph.hpp"
 #include "gregale/op.hpp"
+#include "tile/schedule_choice.hpp"
 #include "tile/tile_program.hpp"
 
 namespace gregale::tile {
@@ -27,10 +28,13 @@ struct LoweredRegion {
   };
   std::vector<Packed> packed;
   double flops = 0;
+  ScheduleFreedom freedom;
 };
 
 /// The tile program of a region whose extents are constant; refuses with a reason where there is none. `constant` tells
-/// which inputs never change, so that they may be packed beforehand (empty: none).
-Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant = {});
+/// which inputs never change, so that they may be packed beforehand (empty: none). `choice` changes what the program
+/// costs, never a bit of its results.
+Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant = {},
+                                   const ScheduleChoice& choice = {});
 
 }  // namespace gregale::tile

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cctype>
 #include <string>
 #include <vector>
@@ -17,6 +18,36 @@ inline std::vector<int> letters_of(const std::string& loops) {
     if (std::isalpha(static_cast<unsigned char>(c)) != 0)
       dims.push_back(std::tolower(static_cast<unsigned char>(c)) - 'a');
   return dims;
+}
+
+/// A loop as formulas see it: how often it runs on average, a last and shorter step counted as the part it is.
+struct Trips {
+  int dim = 0;
+  double trips = 1;
+  double step = 1;
+};
+
+/// The loops that `loops` names, outermost first. `used`: how many loops of each dim stand outside; these are added.
+inline std::vector<Trips> trips_of(const TileProgram& program, const std::string& loops, std::vector<size_t>& used) {
+  std::vector<Trips> trips;
+  for (const int d : letters_of(loops)) {
+    const Dim& dim = program.dims[static_cast<size_t>(d)];
+    const size_t level = used[static_cast<size_t>(d)]++;
+    const auto span = static_cast<double>(level == 0 ? dim.extent : std::min(dim.extent, dim.steps[level - 1]));
+    const auto step = static_cast<double>(dim.steps[level]);
+    trips.push_back({d, std::max(1.0, span / step), step});
+  }
+  return trips;
+}
+
+/// The sizes of a whole (not a tail) call inside those loops.
+inline CallSizes whole_sizes(const TileProgram& program, const Call& call, const std::vector<size_t>& used) {
+  LoopIndex at;
+  for (size_t d = 0; d < program.dims.size(); ++d) {
+    const Dim& dim = program.dims[d];
+    at.size[d] = used[d] == 0 ? dim.extent : std::min(dim.extent, dim.steps[used[d] - 1]);
+  }
+  return sizes_of(call, at);
 }
 
 /// Where an operand's data begin, beyond its constant offset: panels count from where the phase's loops stand.
