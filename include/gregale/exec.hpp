@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,22 @@ enum class Precision : uint8_t {
   bf16,  ///< operands of matrix products, and values that several operators read, are rounded to bf16
 };
 
+/// Whether groups of operators are timed to choose how they are cut into tiles. Never changes a bit of a result.
+enum class Tune : uint8_t {
+  off,    ///< by formula alone
+  quick,  ///< the costliest groups are timed, at most five seconds a model; what was chosen is kept for next time
+};
+
 struct CompileOptions {
   Target target = Target::detect();
   bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
   Precision precision = Precision::fp32;
   bool fuse = true;       ///< run groups of operators as tile programs
   int kept_programs = 8;  ///< of a symbolic graph, one a shape; the one not used for longest makes room for the next
+  Tune tune = Tune::off;
+  /// The file that tuning keeps its choices in; empty: nowhere. Without one, gregale/tune.json in the user's cache
+  /// folder ($XDG_CACHE_HOME, else ~/.cache). Only a program's speed depends on it.
+  std::optional<std::string> tune_cache;
 };
 
 /// A graph compiled for one target: steps over buffers in one planned arena. Immutable, so that several threads may

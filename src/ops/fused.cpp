@@ -26,14 +26,21 @@ const Graph& body_of(const NodeView& node) {
   return body;
 }
 
+tile::ScheduleChoice schedule_of(const NodeView& node) {
+  Result<tile::ScheduleChoice> choice = tile::parse_schedule_choice(node.string("schedule"));
+  GREGALE_CHECK(choice, invalid_argument, "[fused] schedule: {}", choice.error().message());
+  return choice.value();
+}
+
 std::vector<Type> infer(const NodeView& node) {
   const Graph& body = body_of(node);
+  schedule_of(node);
   std::vector<Type> types;
   for (const Value v : body.outputs()) types.push_back(body.type(v));
   return types;
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) { return program_kernel(body_of(node), node, target); }
+Result<Kernel> lower(const NodeView& node, const Target& target) { return program_kernel(body_of(node), node, target, schedule_of(node)); }
 
 Sample sample() {
   Graph body("body");
@@ -57,6 +64,10 @@ const OpDef& fused_op() {
         "(docs/compiler.md). It computes what its body does; the compiler makes it.";
     d.inputs = {{"operands", "what the body takes, in order", OperandDef::Arity::variadic}};
     d.outputs = {{"results", "what the body gives", OperandDef::Arity::variadic}};
+    d.attributes = {{"schedule", AttributeKind::string,
+                     "how the group is cut, as tuning found it, such as `rows=96 order=curve`; empty: by formula. It "
+                     "changes no bit",
+                     std::string()}};
     d.infer = infer;
     d.reference = [](ReferenceContext& c) { c.outputs = interpret_arrays(body_of(c.node), c.inputs, nullptr); };
     d.expand = [](ExpandContext& c) { return inline_graph(c.graph, body_of(c.node), c.inputs); };

@@ -34,10 +34,13 @@ std::vector<std::pair<int, int>> in_place_of(const tile::TileProgram& p, const N
 
 }  // namespace
 
-Result<Kernel> program_kernel(const Graph& body, const NodeView& node, const Target& target) {
+Result<Kernel> program_kernel(const Graph& body, const NodeView& node, const Target& target,
+                              const tile::ScheduleChoice& choice) {
   std::vector<bool> constant;
   for (int64_t i = 0; i < node.input_count(); ++i) constant.push_back(node.is_constant(i));
-  Result<tile::LoweredRegion> lowered = tile::lower_region(body, target, constant);
+  Result<tile::LoweredRegion> lowered = tile::lower_region(body, target, constant, choice);
+  // A schedule that was chosen for another target may not fit this one.
+  if (!lowered && !(choice == tile::ScheduleChoice{})) lowered = tile::lower_region(body, target, constant);
   if (!lowered) return refuse(node, lowered.error().what());
   const auto cache = kernel_cache(target);
   tile::LoweredRegion region = std::move(lowered).value();

@@ -3,11 +3,13 @@
 #pragma once
 
 #include "gregale/op.hpp"
+#include "tile/lower_region.hpp"
 
 namespace gregale::ops {
 
 /// The kernel of a node that computes what `body` does, as a tile program: the node's operands are the body's inputs,
 /// its results the body's outputs. Constant operands are packed beforehand. Refuses with the lowering's reason.
-Result<Kernel> program_kernel(const Graph& body, const NodeView& node, const Target& target);
+Result<Kernel> program_kernel(const Graph& body, const NodeView& node, const Target& target,
+                              const tile::ScheduleChoice& choice = {});
 
 }  // namespace gregale::ops

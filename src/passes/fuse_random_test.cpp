@@ -4,10 +4,12 @@
 // GREGALE_FUZZ_FIRST=S those from seed S on.
 #include <gtest/gtest.h>
 
+#include "exec/plan.hpp"
 #include "gregale/exec.hpp"
 #include "passes/oracle_for_tests.hpp"
 #include "passes/passes.hpp"
 #include "passes/random_network_for_tests.hpp"
+#include "passes/schedules_for_tests.hpp"
 
 namespace gregale::passes {
 namespace {
@@ -33,7 +35,8 @@ TEST(RandomNetworks, RunAsTheyAreInterpreted) {
     const RandomNetwork network(seed);
     SCOPED_TRACE(fmt::format("GREGALE_FUZZ_FIRST={} GREGALE_FUZZ_GRAPHS=1", seed));
     SCOPED_TRACE(text_of(network.graph()));
-    const Executable executable = compile(network.graph(), options_of(seed, Precision::fp32));
+    const CompileOptions options = options_of(seed, Precision::fp32);
+    const Executable executable = compile(network.graph(), options);
     SCOPED_TRACE(executable.describe());
     for (const auto& group : executable.groups()) fused += group.program != nullptr;
     const Oracle oracle(network.graph(), network.inputs());
@@ -48,6 +51,12 @@ TEST(RandomNetworks, RunAsTheyAreInterpreted) {
       for (size_t i = 0; i < got.size(); ++i)
         EXPECT_TRUE(got[i].identical(again[i])) << context->team().size() << " threads change result " << i;
     }
+    // However groups are cut, results are the same bits.
+    const Executable other(
+        make_plan(with_schedules(executable.graph(), options.target, 1 + seed), options.target));
+    const std::vector<Tensor> scheduled = other.run(two, network.inputs());
+    for (size_t i = 0; i < got.size(); ++i)
+      EXPECT_TRUE(got[i].identical(scheduled[i])) << "the schedule changes the bits of result " << i;
   }
   EXPECT_GT(fused, static_cast<int64_t>(seeds.end - seeds.first));
 }

@@ -55,5 +55,6 @@ Graph fuse(const Graph& graph, const Target& target);
 /// All of them in the order of compile(), which runs what they give. `observer` sees the graph after every pass.
 using Observer = std::function<void(const char* pass, const Graph& graph)>;
 Graph run_all(const Graph& source, const CompileOptions& options, const Observer& observer = {});
+// Choosing how groups are cut, by measurement: passes/tune.hpp.
 
 }  // namespace gregale::passes

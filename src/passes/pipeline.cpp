@@ -8,9 +8,24 @@
 #include "gregale/error.hpp"
 #include "gregale/exec.hpp"
 #include "kernels/kernel_cache.hpp"
+#include "kernels/machine/machine.hpp"
 #include "passes/passes.hpp"
+#include "passes/tune.hpp"
+#include "passes/tune_cache.hpp"
 
 namespace gregale {
+namespace {
+
+/// What tuning needs to know beside the graph: what was measured on this machine, and where choices are kept.
+passes::TuneOptions tune_options(const CompileOptions& options) {
+  passes::TuneOptions tuning;
+  tuning.cache = options.tune_cache.value_or(passes::default_tune_cache());
+  const auto machine = kernels::load_machine(kernels::machine_cache_path(), options.target, options.target.cores);
+  tuning.rates = machine ? tile::rates_of(options.target, *machine) : tile::rates_of(options.target);
+  return tuning;
+}
+
+}  // namespace
 
 // The story of compilation, told with printed programs in docs/compiler.md. Sharding and keep-or-recompute will stand
 // between the expansion and precision (docs/design.md).
@@ -41,6 +56,7 @@ Graph passes::run_all(const Graph& source, const CompileOptions& options, const 
   }
   if (options.precision == Precision::bf16) apply("precision", drop_dead_nodes(lower_precision(graph)));
   if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target));
+  if (options.tune == Tune::quick) apply("tuning", tune(graph, options.target, tune_options(options)));
   return graph;
 }
 
@@ -52,7 +68,10 @@ Executable compile(const Graph& source, const CompileOptions& options) {
     return Executable(std::make_unique<Executable::Shapes>(
         source, options.kept_programs, [each](const Graph& bound) { return compile(bound, each); }));
   }
-  auto plan = make_plan(passes::run_all(source, options), options.target);
+  CompileOptions shared = options;
+  if (options.tune == Tune::quick && shared.target.kernels == nullptr)  // tuning compiles what the plan will run
+    shared.target.kernels = std::make_shared<kernels::KernelCache>(shared.target);
+  auto plan = make_plan(passes::run_all(source, shared), shared.target);
   const int64_t budget = options.target.memory_budget;
   GREGALE_CHECK(budget == 0 || plan->arena_bytes <= budget, out_of_memory,
                 "[compile] '{}' needs {} bytes for intermediate results, above the budget of {}", plan->graph.name(),
