@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gregale/context.hpp"
+#include "gregale/exec.hpp"
 #include "gregale/graph.hpp"
 
 namespace gregale {
@@ -20,7 +21,7 @@ namespace gregale {
 class Emulator {
  public:
   /// Throws ErrorCode::io or corrupt_data, naming the file.
-  static Emulator load(const std::string& path);
+  static Emulator load(const std::string& path, const CompileOptions& options = {});
   Emulator(Emulator&&) noexcept;
   Emulator& operator=(Emulator&&) noexcept;
   ~Emulator();

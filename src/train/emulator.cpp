@@ -144,7 +144,7 @@ Emulator::Emulator(Emulator&&) noexcept = default;
 Emulator& Emulator::operator=(Emulator&&) noexcept = default;
 Emulator::~Emulator() = default;
 
-Emulator Emulator::load(const std::string& path) {
+Emulator Emulator::load(const std::string& path, const CompileOptions& options) {
   data::Safetensors file = data::read_safetensors(path);
   try {
     GREGALE_CHECK(train::is_emulator(file.metadata), corrupt_data, "this safetensors file is not an emulator");
@@ -177,7 +177,7 @@ Emulator Emulator::load(const std::string& path) {
     GREGALE_CHECK(state->graph.type(state->graph.outputs()[0]) ==
                       Type(DType::f32, {1, p.variable_count(), p.rows(), p.columns()}),
                   corrupt_data, "the graph's result does not fit the problem");
-    state->executable = std::make_unique<Executable>(compile(state->graph));
+    state->executable = std::make_unique<Executable>(compile(state->graph, options));
     return Emulator(std::move(state));
   } catch (Error& e) {
     throw e.add_context(path);

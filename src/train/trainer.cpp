@@ -276,6 +276,7 @@ class Run {
                             t.batch, phase.rollout, masked_);
     const Value loss = built->loss;
     StepOptions options = step_options(config_);
+    options.compile = options_.compile;
     TrainingStep step(std::move(built->graph), *built->scope, loss, options);
     if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(t.seed));
     flops_ = step.executable().flops();

@@ -11,6 +11,7 @@
 
 #include "data/safetensors.hpp"
 #include "gregale/context.hpp"
+#include "gregale/exec.hpp"
 #include "score/scorecard.hpp"
 #include "train/config.hpp"
 
@@ -40,6 +41,7 @@ struct TrainOptions {
   const std::atomic<bool>* stop = nullptr;  ///< set from a signal handler: checkpoint, then ErrorCode::interrupted
   data::SinkFactory open = data::open_file_sink;  ///< how checkpoints are written; tests inject failures
   bool report = true;
+  CompileOptions compile;  ///< of the training step
 };
 
 struct TrainResult {
