@@ -132,6 +132,20 @@ void check_writable_file(const std::string& option, const std::string& path) {
   GREGALE_CHECK(access(folder.c_str(), W_OK) == 0, io, "{}: cannot write into {}", option, folder.string());
 }
 
+void add_tune_option(CLI::App& command, std::string& tune) {
+  command
+      .add_option(
+          "--tune", tune,
+          "off or quick: time the costliest groups in a few tilings, 5 s at most, and keep what is best for next "
+          "time; results are the same bits (default: off)")
+      ->type_name("T");
+}
+
+Tune parse_tune(const std::string& tune) {
+  GREGALE_CHECK(tune == "off" || tune == "quick", usage, "--tune: expected off or quick, got '{}'", tune);
+  return tune == "quick" ? Tune::quick : Tune::off;
+}
+
 std::string format_bytes(double bytes) {
   static constexpr const char* kUnits[] = {"bytes", "kB", "MB", "GB", "TB"};
   size_t unit = 0;

@@ -12,6 +12,7 @@
 
 #include "gregale/context.hpp"
 #include "gregale/error.hpp"
+#include "gregale/exec.hpp"
 
 /// What the subcommands of `gregale` share. Each is one file with one function that declares its options and returns
 /// what runs it; main.cpp lists them. Failures are Errors: main prints the one line and picks the exit status.
@@ -82,6 +83,10 @@ auto for_option(const char* option, Body&& body) {
     throw e.add_context(option);
   }
 }
+/// --tune off|quick, of commands that compile a model.
+void add_tune_option(CLI::App& command, std::string& tune);
+/// Throws ErrorCode::usage for another word.
+Tune parse_tune(const std::string& tune);
 /// "1.4 MB"
 std::string format_bytes(double bytes);
 /// The model file that stands for a path: a training folder's model.safetensors, or the file itself.

@@ -14,16 +14,18 @@ namespace {
 
 struct Options {
   Common common;
-  std::string model, out, time;
+  std::string model, out, time, tune = "off";
   std::vector<std::string> init;
   int64_t steps = 1;
 };
 
 int run(const Options& o) {
   catch_interrupts();
+  CompileOptions compiling;
+  compiling.tune = parse_tune(o.tune);
   check_writable_file("-o", o.out);
   const std::string path = model_path(o.model);
-  const Emulator emulator = Emulator::load(path);
+  const Emulator emulator = Emulator::load(path, compiling);
   const train::Problem& p = emulator.state().problem;
   const train::Records records = for_option("--init", [&] {
     train::Records fields(data::FieldDataset::open(o.init, p.variable_names()));
@@ -92,6 +94,7 @@ Runner add_forecast(CLI::App& app) {
   c->add_option("-o,--out", o->out, "The forecast: CF-NetCDF, initial time x lead, step 0 included")
       ->required()
       ->type_name("OUT.nc");
+  add_tune_option(*c, o->tune);
   return [o] { return run(*o); };
 }
 

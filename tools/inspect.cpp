@@ -7,6 +7,7 @@
 
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
+#include "tile/estimate.hpp"
 #include "tools/ledger.hpp"
 #include "tools/networks.hpp"
 
@@ -26,6 +27,7 @@ constexpr double kJoulesAFlop = 2.3e-12, kJoulesACacheByte = 12.5e-12, kJoulesAM
 
 struct Ceilings {
   double flops = 0, bytes = 0;  ///< a second, all threads
+  tile::Rates rates;            ///< of the time predicted
 };
 
 Ceilings ceilings_of(const CompileOptions& options, ThreadTeam& team) {
@@ -38,7 +40,8 @@ Ceilings ceilings_of(const CompileOptions& options, ThreadTeam& team) {
     machine = kernels::measure_machine(target, team, quick);
   }
   const bool low = options.precision == Precision::bf16 && machine->bf16;
-  return {1e9 * (low ? machine->bf16->all_threads : machine->fp32.all_threads), 1e9 * machine->read_memory.all_threads};
+  return {1e9 * (low ? machine->bf16->all_threads : machine->fp32.all_threads), 1e9 * machine->read_memory.all_threads,
+          tile::rates_of(target, *machine)};
 }
 
 std::string operators_of(const Executable::Group& group) {
@@ -86,7 +89,7 @@ int run_inspect(const InspectOptions& o) {
   const Ceilings ceilings = ceilings_of(options, team);
 
   struct Row {
-    double predicted = 0, counted = 0, least = 0, flops = 0, time = 0, expected = 0, joules = 0;
+    double predicted = 0, counted = 0, least = 0, flops = 0, time = 0, ceiling = 0, expected = 0, joules = 0;
   };
   const auto add = [](Row& to, const Row& r) {
     to.predicted += r.predicted;
@@ -94,6 +97,7 @@ int run_inspect(const InspectOptions& o) {
     to.least += r.least;
     to.flops += r.flops;
     to.time += r.time;
+    to.ceiling += r.ceiling;
     to.expected += r.expected;
     to.joules += r.joules;
   };
@@ -111,7 +115,10 @@ int run_inspect(const InspectOptions& o) {
     row.joules = kJoulesACacheByte * (group.program != nullptr ? cache_bytes(group.program->program()) : bytes.counted);
     row.flops = group.flops;
     row.time = runs > 0 ? seconds[i] / runs : 0;
-    row.expected = std::max(row.flops / ceilings.flops, row.predicted / ceilings.bytes);
+    row.ceiling = std::max(row.flops / ceilings.flops, row.predicted / ceilings.bytes);
+    row.expected = group.program == nullptr
+                       ? row.ceiling
+                       : tile::estimate(group.program->program(), options.target, ceilings.rates).seconds;
     row.joules += kJoulesAFlop * row.flops + kJoulesAMemoryByte * row.counted;
     add(total, row);
     rows.push_back(row);
@@ -130,6 +137,7 @@ int run_inspect(const InspectOptions& o) {
           {"bytes", {{"predicted", rows[i].predicted}, {"counted", rows[i].counted}, {"lower_bound", rows[i].least}}},
           {"seconds", rows[i].time},
           {"predicted_seconds", rows[i].expected},
+          {"ceiling_seconds", rows[i].ceiling},
           {"modelled_joules", rows[i].joules}};
       if (groups[i].program != nullptr) g["program"] = tile::print(groups[i].program->program());
       list.push_back(std::move(g));
@@ -153,20 +161,24 @@ int run_inspect(const InspectOptions& o) {
   if (o.graph) fmt::print("\n{}", print(program.graph(), &large));
   fmt::print(
       "\nBytes between memory and L2: predicted by the formula, counted by a simulated cache, at least needed.\n"
+      "Pred. ms: the time the tile program's loops should take, calls, barriers and idle threads included; in "
+      "brackets where a kernel is no tile program, and the ceiling stands in.\n"
       "Ceiling: the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s. Energy: a model from 45 nm figures "
       "(Horowitz, ISSCC 2014); it ranks, it does not measure.\n\n",
       ceilings.flops * 1e-9, ceilings.bytes * 1e-9);
-  fmt::print("{:>4}  {:>9} {:>8}  {:>9} {:>9} {:>9}  {:>8}  {}\n", "step", "ms", "ceiling", "predicted", "counted",
-             "least", "mJ", "operators");
-  const auto line = [&](const std::string& number, const Row& r, const std::string& what) {
-    const std::string share = r.time > 0 ? fmt::format("{:.0f} %", 100 * r.expected / r.time) : "-";
-    fmt::print("{:>4}  {:>9.4g} {:>8}  {:>9} {:>9} {:>9}  {:>8.3g}  {}\n", number, r.time * 1e3, share,
+  fmt::print("{:>4}  {:>9} {:>11} {:>8}  {:>9} {:>9} {:>9}  {:>8}  {}\n", "step", "ms", "pred. ms", "ceiling",
+             "predicted", "counted", "least", "mJ", "operators");
+  const auto line = [&](const std::string& number, const Row& r, bool is_ceiling, const std::string& what) {
+    const std::string share = r.time > 0 ? fmt::format("{:.0f} %", 100 * r.ceiling / r.time) : "-";
+    const std::string expected =
+        is_ceiling ? fmt::format("({:.4g})", r.expected * 1e3) : fmt::format("{:.4g}", r.expected * 1e3);
+    fmt::print("{:>4}  {:>9.4g} {:>11} {:>8}  {:>9} {:>9} {:>9}  {:>8.3g}  {}\n", number, r.time * 1e3, expected, share,
                format_bytes(r.predicted), format_bytes(r.counted), format_bytes(r.least), r.joules * 1e3, what);
   };
   for (size_t i = 0; i < groups.size(); ++i)
-    line(fmt::format("{}", i), rows[i],
+    line(fmt::format("{}", i), rows[i], groups[i].program == nullptr,
          operators_of(groups[i]) + (groups[i].program == nullptr ? fmt::format(" ({})", groups[i].lowering) : ""));
-  line("", total, "all");
+  line("", total, false, "all");
   if (o.programs)
     for (size_t i = 0; i < groups.size(); ++i)
       if (groups[i].program != nullptr) fmt::print("\nstep {}\n{}", i, tile::print(groups[i].program->program()));

@@ -61,6 +61,7 @@ const Network& check(const NetworkOptions& o) {
   GREGALE_CHECK(network != nullptr, usage, "model '{}' is none of {}", o.name, known);
   GREGALE_CHECK(o.precision == "fp32" || o.precision == "bf16", usage, "--precision: expected fp32 or bf16, got '{}'",
                 o.precision);
+  parse_tune(o.tune);
   GREGALE_CHECK(o.mode == "infer" || o.mode == "train", usage, "--mode: expected infer or train, got '{}'", o.mode);
   const struct {
     const char* name;
@@ -114,6 +115,7 @@ CompileOptions compile_options(const NetworkOptions& o, int threads) {
   options.precision = o.precision == "bf16" ? Precision::bf16 : Precision::fp32;
   options.target.cores = threads;
   options.fuse = !o.no_fusion;
+  options.tune = parse_tune(o.tune);
   return options;
 }
 
@@ -121,6 +123,7 @@ void add_network_options(CLI::App& command, NetworkOptions& o) {
   command.add_option("--precision", o.precision, "fp32 or bf16 (default: fp32)")->type_name("P");
   command.add_option("--mode", o.mode, "infer or train (default: infer)")->type_name("M");
   command.add_flag("--no-fusion", o.no_fusion, "Run operator by operator, to compare");
+  add_tune_option(command, o.tune);
   command.add_option("--batch", o.batch, "Samples a run (default: 1; bert-base-layer 8, mlp 1024)")->type_name("N");
   command.add_option("--length", o.length, "bert-base-layer: positions of a sequence (default: 128)")->type_name("N");
   command.add_option("--width", o.width, "mlp: of input, hidden layers and output (default: 64)")->type_name("N");

@@ -12,7 +12,7 @@
 namespace gregale::tools {
 
 struct NetworkOptions {
-  std::string name, precision = "fp32", mode = "infer";
+  std::string name, precision = "fp32", mode = "infer", tune = "off";
   std::optional<int64_t> batch, length, width, depth;
   bool no_fusion = false;
 };

@@ -17,7 +17,7 @@ constexpr const char* kAblation = "network_off";
 
 struct Options {
   Common common;
-  std::string what, reference, report;
+  std::string what, reference, report, tune = "off";
   std::vector<std::string> truth;
   std::vector<int64_t> leads;
   int64_t block = 1;
@@ -147,13 +147,15 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
 
 int run(const Options& o) {
   if (!o.report.empty()) check_writable_file("--report", o.report);
+  CompileOptions compiling;
+  compiling.tune = parse_tune(o.tune);
   GREGALE_CHECK(std::filesystem::exists(o.what), io, "no such file or folder: {}", o.what);
   const bool is_folder = std::filesystem::is_directory(o.what);
   const bool is_model = is_folder || std::filesystem::path(o.what).extension() == ".safetensors";
   GREGALE_CHECK(is_model || !o.reference.empty(), usage,
                 "a forecast file needs --reference DIR: the run whose climatology and damping it is held against");
   const std::string model = model_path(is_model ? o.what : o.reference);
-  const Emulator emulator = Emulator::load(model);
+  const Emulator emulator = Emulator::load(model, compiling);
   const train::Problem& p = emulator.state().problem;
   const train::RunConfig config = train::config_from_json(emulator.state().config, model);
   const train::Records truth = for_option("--truth", [&] {
@@ -220,6 +222,7 @@ Runner add_score(CLI::App& app) {
       ->capture_default_str()
       ->type_name("N");
   c->add_option("--report", o->report, "Write the test page")->type_name("F.html");
+  add_tune_option(*c, o->tune);
   return [o] { return run(*o); };
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 struct Options {
   Common common;
-  std::string config, out;
+  std::string config, out, tune = "off";
   std::vector<std::string> set;
   bool resume = false, print_config = false;
 };
@@ -44,6 +44,7 @@ std::string describe(const train::ValidationPoint& p) {
 }
 
 int run(const Options& o) {
+  const Tune tune = parse_tune(o.tune);
   check_readable_file("configuration", o.config);
   std::vector<std::string> set = o.set;
   if (o.common.seed) set.push_back(fmt::format("train.seed={}", *o.common.seed));
@@ -57,6 +58,7 @@ int run(const Options& o) {
   options.resume = o.resume;
   options.command_line = {"gregale", "train", o.config};
   options.stop = &interrupted();
+  options.compile.tune = tune;
   catch_interrupts();
   auto context = o.common.make_context();
   std::unique_ptr<Progress> progress;
@@ -106,6 +108,7 @@ Runner add_train(CLI::App& app) {
   c->add_option("--set", o->set, "Override a key of the configuration")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  add_tune_option(*c, o->tune);
   c->add_flag("--print-config", o->print_config,
               "Print the whole configuration, every default and its meaning, and stop");
   return [o] { return run(*o); };

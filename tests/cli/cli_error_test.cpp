@@ -79,6 +79,7 @@ TEST_F(BadUsage, BenchModel) {
                  {"gregale: bench: model 'alexnet' is none of fourcastnet, bert-base-layer, resnet50, mlp"});
   expect_refusal(model({"mlp", "--precision", "fp8"}), 2,
                  {"gregale: bench: --precision: expected fp32 or bf16, got 'fp8'"});
+  expect_refusal(model({"mlp", "--tune", "slow"}), 2, {"gregale: bench: --tune: expected off or quick, got 'slow'"});
   expect_refusal(model({"mlp", "--mode", "serve"}), 2, {"gregale: bench: --mode: expected infer or train"});
   expect_refusal(model({"mlp", "--mode", "train"}), 2, {"gregale: bench: --mode: train is not available yet"});
   expect_refusal(model({"mlp", "--batch", "0"}), 2, {"gregale: bench: --batch: expected an integer in [1, ", "got 0"});

@@ -142,7 +142,7 @@ TEST_F(Program, BenchGemm) {
 TEST_F(Program, BenchModel) {
   const Outcome help = in_folder({"bench", "model", "--help"});
   for (const char* text : {"Example:\n  gregale bench model", "--precision", "--mode", "--batch", "--length", "--width",
-                           "--depth", "--json", "--quiet", "--threads", "--seed", "--trace"})
+                           "--depth", "--json", "--quiet", "--threads", "--seed", "--trace", "--tune"})
     EXPECT_THAT(help.out, HasSubstr(text));
   const auto check = [&](const std::vector<std::string>& arguments, const std::vector<int64_t>& input, double flops) {
     std::vector<std::string> all{"bench", "model"};
@@ -175,6 +175,25 @@ TEST_F(Program, BenchModel) {
   EXPECT_EQ(text.status, 0);
   EXPECT_THAT(text.out, HasSubstr("Gflop/s"));
   EXPECT_THAT(text.err, HasSubstr("run "));
+}
+
+TEST_F(Program, TunesAndKeepsWhatItFound) {
+  const std::vector<std::string> arguments{"inspect", "bert-base-layer", "--batch", "1",        "--length",
+                                           "64",      "--tune",          "quick",   "--no-run", "--quiet"};
+  const Outcome first = in_folder(arguments);
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("pred. ms"));
+  ASSERT_TRUE(exists("cache/gregale/tune.json"));
+  // The second time compiles the same program from the file.
+  const json again =
+      json_of({"inspect", "bert-base-layer", "--batch", "1", "--length", "64", "--tune", "quick", "--no-run"});
+  const json third =
+      json_of({"inspect", "bert-base-layer", "--batch", "1", "--length", "64", "--tune", "quick", "--no-run"});
+  ASSERT_EQ(again["groups"].size(), third["groups"].size());
+  for (size_t i = 0; i < again["groups"].size(); ++i) {
+    EXPECT_EQ(again["groups"][i]["program"], third["groups"][i]["program"]);
+    EXPECT_GT(again["groups"][i]["predicted_seconds"], 0);
+  }
 }
 
 TEST_F(Program, QuietSaysNothingOnStandardError) {
