@@ -139,15 +139,27 @@ int64_t fft_scratch_bytes(const FftPlan& plan, int slots) {
 
 namespace {
 
-/// run(block) for blocks of up to kFftColumns columns of [outer, *, inner]; each slot takes a contiguous share.
+/// How an array lies in memory: element j of column c of group i of outer index o is at o * outer + j * step + i *
+/// group + c, in elements of the array, where the imaginary part has a place of its own (`im` floats behind) in floats.
+struct Side {
+  int64_t outer = 0, step = 0, group = 0, im = 0;
+};
+Side plain(int64_t n, int64_t inner) { return {n * inner, inner, 0, 0}; }
+Side in_parts(int64_t n, const FftParts& p, bool complex) {
+  const int64_t width = complex ? 2 * p.columns : p.columns;
+  return {n * p.groups * width, p.groups * width, width, complex ? p.columns : 0};
+}
+
+/// run(block) for blocks of up to kFftColumns of the `groups` times `inner` columns of every outer index; each slot
+/// takes a contiguous share.
 template <class Run>
-void for_blocks(ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t inner, int64_t src_n, int64_t dst_n,
-                int slots, std::byte* scratch, Run run) {
-  if (outer == 0 || inner == 0) return;
-  const bool wide = inner >= kFftColumns;  // a block stays within one outer index
-  const int64_t per_outer = (inner + kFftColumns - 1) / kFftColumns;
-  const int64_t columns = outer * inner;
-  const int64_t blocks = wide ? outer * per_outer : (columns + kFftColumns - 1) / kFftColumns;
+void for_blocks(ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t groups, int64_t inner, const Side& src,
+                const Side& dst, int slots, std::byte* scratch, Run run) {
+  if (outer == 0 || groups == 0 || inner == 0) return;
+  const bool wide = inner >= kFftColumns;  // a block stays within one group
+  const int64_t per_group = (inner + kFftColumns - 1) / kFftColumns;
+  const int64_t columns = outer * groups * inner;
+  const int64_t blocks = wide ? outer * groups * per_group : (columns + kFftColumns - 1) / kFftColumns;
   const int64_t length = plan.data().work() * kFftElement;
   const int64_t work = plan.size() * kFftColumns;
   int64_t shares = std::min<int64_t>(std::max(slots, 1), blocks);
@@ -155,18 +167,21 @@ void for_blocks(ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t in
   parallel_for(team, shares, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t share = begin; share < end; ++share) {
       FftBlock block;
-      block.step = inner;
+      block.src_step = src.step;
+      block.dst_step = dst.step;
+      block.src_im = src.im;
+      block.dst_im = dst.im;
       for (int i = 0; i < 2; ++i) block.work[i] = reinterpret_cast<float*>(scratch) + (2 * share + i) * length;
       for (int64_t b = blocks * share / shares; b < blocks * (share + 1) / shares; ++b) {
-        const int64_t first = wide ? b / per_outer * inner + b % per_outer * kFftColumns : b * kFftColumns;
+        const int64_t first = wide ? b / per_group * inner + b % per_group * kFftColumns : b * kFftColumns;
         const int64_t last =
-            wide ? std::min(first + kFftColumns, (b / per_outer + 1) * inner) : std::min(first + kFftColumns, columns);
+            wide ? std::min(first + kFftColumns, (b / per_group + 1) * inner) : std::min(first + kFftColumns, columns);
         block.columns = static_cast<int>(last - first);
-        block.contiguous = wide || inner >= last;
+        block.contiguous = wide || first / inner == (last - 1) / inner;
         for (int l = 0; l < block.columns; ++l) {
-          const int64_t o = (first + l) / inner, i = (first + l) % inner;
-          block.src_base[l] = o * src_n * inner + i;
-          block.dst_base[l] = o * dst_n * inner + i;
+          const int64_t group = (first + l) / inner, o = group / groups, i = group % groups, c = (first + l) % inner;
+          block.src_base[l] = o * src.outer + i * src.group + c;
+          block.dst_base[l] = o * dst.outer + i * dst.group + c;
         }
         run(block);
       }
@@ -174,32 +189,77 @@ void for_blocks(ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t in
   });
 }
 
+/// One block by kind.
+void run_block(const FftTable& table, const FftPlan::Data& data, FftKind kind, float scale, const FftBlock& block,
+               const float* src, float* dst) {
+  switch (kind) {
+    case FftKind::forward:
+    case FftKind::inverse:
+      table.complex_block(data.whole->line, block, kind == FftKind::inverse, scale, src, dst);
+      break;
+    case FftKind::real_forward:
+      table.real_forward(data.n, data.half_line(), &data.whole->line, data.turns.data(), block, scale, src, dst);
+      break;
+    case FftKind::real_inverse:
+      table.real_inverse(data.n, data.half_line(), &data.whole->line, data.turns.data(), block, scale, src, dst);
+      break;
+  }
+}
+
 }  // namespace
 
 void fft_c64(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t inner, bool inverse, float scale,
              const float* src, float* dst, int slots, std::byte* scratch) {
-  const int64_t n = plan.size();
-  const auto run = table_of(isa).complex_block;
-  for_blocks(team, plan, outer, inner, n, n, slots, scratch,
-             [&](const FftBlock& block) { run(plan.data().whole->line, block, inverse, scale, src, dst); });
+  const Side side = plain(plan.size(), inner);
+  const FftKind kind = inverse ? FftKind::inverse : FftKind::forward;
+  for_blocks(team, plan, outer, 1, inner, side, side, slots, scratch,
+             [&](const FftBlock& block) { run_block(table_of(isa), plan.data(), kind, scale, block, src, dst); });
 }
 
 void rfft_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t inner, float scale,
               const float* src, float* dst, int slots, std::byte* scratch) {
-  const FftPlan::Data& data = plan.data();
-  const auto run = table_of(isa).real_forward;
-  for_blocks(team, plan, outer, inner, data.n, data.n / 2 + 1, slots, scratch, [&](const FftBlock& block) {
-    run(data.n, data.half_line(), &data.whole->line, data.turns.data(), block, scale, src, dst);
-  });
+  const int64_t n = plan.size();
+  for_blocks(team, plan, outer, 1, inner, plain(n, inner), plain(n / 2 + 1, inner), slots, scratch,
+             [&](const FftBlock& block) {
+               run_block(table_of(isa), plan.data(), FftKind::real_forward, scale, block, src, dst);
+             });
 }
 
 void irfft_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t inner, float scale,
                const float* src, float* dst, int slots, std::byte* scratch) {
-  const FftPlan::Data& data = plan.data();
-  const auto run = table_of(isa).real_inverse;
-  for_blocks(team, plan, outer, inner, data.n / 2 + 1, data.n, slots, scratch, [&](const FftBlock& block) {
-    run(data.n, data.half_line(), &data.whole->line, data.turns.data(), block, scale, src, dst);
-  });
+  const int64_t n = plan.size();
+  for_blocks(team, plan, outer, 1, inner, plain(n / 2 + 1, inner), plain(n, inner), slots, scratch,
+             [&](const FftBlock& block) {
+               run_block(table_of(isa), plan.data(), FftKind::real_inverse, scale, block, src, dst);
+             });
+}
+
+void fft_parts_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, FftKind kind, const FftParts& parts, float scale,
+                   const float* src, float* dst, int slots, std::byte* scratch) {
+  const int64_t n = plan.size(), modes = n / 2 + 1;
+  const Side from = in_parts(kind == FftKind::real_inverse ? modes : n, parts, kind != FftKind::real_forward);
+  const Side to = in_parts(kind == FftKind::real_forward ? modes : n, parts, kind != FftKind::real_inverse);
+  for_blocks(team, plan, parts.outer, parts.groups, parts.columns, from, to, slots, scratch,
+             [&](const FftBlock& block) { run_block(table_of(isa), plan.data(), kind, scale, block, src, dst); });
+}
+
+void fft_tile_f32(Isa isa, const FftPlan& plan, FftKind kind, int64_t columns, float scale, const float* src,
+                  int64_t src_leading, float* dst, int64_t dst_leading, std::byte* scratch) {
+  FftBlock block;
+  block.contiguous = true;
+  block.src_step = src_leading;
+  block.dst_step = dst_leading;
+  block.src_im = kind == FftKind::real_forward ? 0 : columns;
+  block.dst_im = kind == FftKind::real_inverse ? 0 : columns;
+  const int64_t length = plan.data().work() * kFftElement;
+  for (int i = 0; i < 2; ++i) block.work[i] = reinterpret_cast<float*>(scratch) + i * length;
+  const FftTable& table = table_of(isa);
+  for (int64_t c = 0; c < columns; c += kFftColumns) {
+    block.columns = static_cast<int>(std::min<int64_t>(kFftColumns, columns - c));
+    block.src_base[0] = block.dst_base[0] = c;
+    for (int l = 1; l < block.columns; ++l) block.src_base[l] = block.dst_base[l] = c + l;
+    run_block(table, plan.data(), kind, scale, block, src, dst);
+  }
 }
 
 }  // namespace gregale::kernels

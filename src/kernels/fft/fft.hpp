@@ -44,4 +44,19 @@ void rfft_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int
 void irfft_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t inner, float scale,
                const float* src, float* dst, int slots, std::byte* scratch);
 
+/// Complex numbers *in parts*: instead of pairs, the `columns` real parts of a row and then its `columns` imaginary
+/// ones, so that the rows are those of real matrices. [outer, n, groups, 2 columns], or [.., columns] where they are
+/// real.
+struct FftParts {
+  int64_t outer = 1, groups = 1, columns = 1;
+};
+enum class FftKind : uint8_t { forward, inverse, real_forward, real_inverse };
+/// Any of the three above on such arrays. forward and inverse may run in place.
+void fft_parts_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, FftKind kind, const FftParts& parts, float scale,
+                   const float* src, float* dst, int slots, std::byte* scratch);
+/// One tile of it, for tile programs: rows (j or modes) of 2 `columns` floats (of `columns` where they are real), the
+/// next one `leading` floats on. `scratch`: fft_scratch_bytes(plan, 1). The same bits as in an array.
+void fft_tile_f32(Isa isa, const FftPlan& plan, FftKind kind, int64_t columns, float scale, const float* src,
+                  int64_t src_leading, float* dst, int64_t dst_leading, std::byte* scratch);
+
 }  // namespace gregale::kernels

@@ -159,10 +159,47 @@ float* transform(const FftLine& line, float* a, float* b) {
   return result;
 }
 
-/// Reads element `index` of every column; complex pairs go to (first, second), each [kColumns].
-GREGALE_INLINE void read_pairs(const FftBlock& block, int64_t index, const float* src, float* first, float* second) {
+/// Reads a float of every column from base + at, or writes it scaled.
+GREGALE_INLINE void read_floats(const FftBlock& block, const float* src, int64_t at, float* to) {
+  if (block.contiguous) {
+    const float* p = src + block.src_base[0] + at;
+    if (block.columns == kColumns) {
+      for (int g = 0; g < kColumns; g += kLanes) store(to + g, load(p + g));
+      __builtin_prefetch(p + kColumns);  // the next block's
+      return;
+    }
+    for (int g = 0; g < kColumns; g += kLanes) {
+      const int64_t count = block.columns - g < 0 ? 0 : smaller(kLanes, block.columns - g);
+      store(to + g, load_some(p + (count > 0 ? g : 0), count));
+    }
+    return;
+  }
+  for (int l = 0; l < kColumns; ++l) to[l] = l < block.columns ? src[block.src_base[l] + at] : 0.0f;
+}
+GREGALE_INLINE void write_floats(const FftBlock& block, float* dst, int64_t at, float scale, const float* from) {
   if (block.contiguous && block.columns == kColumns) {
-    const float* p = src + 2 * (block.src_base[0] + index * block.step);
+    float* p = dst + block.dst_base[0] + at;
+    for (int g = 0; g < kColumns; g += kLanes) store(p + g, load(from + g) * set1(scale));
+    return;
+  }
+  for (int l = 0; l < block.columns; ++l) dst[block.dst_base[l] + at] = from[l] * scale;
+}
+GREGALE_INLINE void read_reals(const FftBlock& block, int64_t index, const float* src, float* to) {
+  read_floats(block, src, index * block.src_step, to);
+}
+GREGALE_INLINE void write_reals(const FftBlock& block, int64_t index, float scale, const float* from, float* dst) {
+  write_floats(block, dst, index * block.dst_step, scale, from);
+}
+
+/// Reads element `index` of every column; real parts go to `first`, imaginary ones to `second`, each [kColumns].
+GREGALE_INLINE void read_pairs(const FftBlock& block, int64_t index, const float* src, float* first, float* second) {
+  if (block.src_im != 0) {
+    read_floats(block, src, index * block.src_step, first);
+    read_floats(block, src, index * block.src_step + block.src_im, second);
+    return;
+  }
+  if (block.contiguous && block.columns == kColumns) {
+    const float* p = src + 2 * (block.src_base[0] + index * block.src_step);
     for (int l = 0; l < kColumns; ++l) {
       first[l] = p[2 * l];
       second[l] = p[2 * l + 1];
@@ -170,7 +207,7 @@ GREGALE_INLINE void read_pairs(const FftBlock& block, int64_t index, const float
     return;
   }
   for (int l = 0; l < block.columns; ++l) {
-    const float* p = src + 2 * (block.src_base[l] + index * block.step);
+    const float* p = src + 2 * (block.src_base[l] + index * block.src_step);
     first[l] = p[0];
     second[l] = p[1];
   }
@@ -178,8 +215,13 @@ GREGALE_INLINE void read_pairs(const FftBlock& block, int64_t index, const float
 }
 GREGALE_INLINE void write_pairs(const FftBlock& block, int64_t index, float scale, const float* first,
                                 const float* second, float* dst) {
+  if (block.dst_im != 0) {
+    write_floats(block, dst, index * block.dst_step, scale, first);
+    write_floats(block, dst, index * block.dst_step + block.dst_im, scale, second);
+    return;
+  }
   if (block.contiguous && block.columns == kColumns) {
-    float* p = dst + 2 * (block.dst_base[0] + index * block.step);
+    float* p = dst + 2 * (block.dst_base[0] + index * block.dst_step);
     for (int l = 0; l < kColumns; ++l) {
       p[2 * l] = first[l] * scale;
       p[2 * l + 1] = second[l] * scale;
@@ -187,29 +229,10 @@ GREGALE_INLINE void write_pairs(const FftBlock& block, int64_t index, float scal
     return;
   }
   for (int l = 0; l < block.columns; ++l) {
-    float* p = dst + 2 * (block.dst_base[l] + index * block.step);
+    float* p = dst + 2 * (block.dst_base[l] + index * block.dst_step);
     p[0] = first[l] * scale;
     p[1] = second[l] * scale;
   }
-}
-GREGALE_INLINE void read_reals(const FftBlock& block, int64_t index, const float* src, float* to) {
-  const int64_t at = index * block.step;
-  if (block.contiguous) {
-    for (int g = 0; g < kColumns; g += kLanes) {
-      const int64_t count = block.columns - g < 0 ? 0 : smaller(kLanes, block.columns - g);
-      store(to + g, load_some(src + block.src_base[0] + at + (count > 0 ? g : 0), count));
-    }
-    return;
-  }
-  for (int l = 0; l < kColumns; ++l) to[l] = l < block.columns ? src[block.src_base[l] + at] : 0.0f;
-}
-GREGALE_INLINE void write_reals(const FftBlock& block, int64_t index, float scale, const float* from, float* dst) {
-  const int64_t at = index * block.step;
-  if (block.contiguous) {
-    for (int l = 0; l < block.columns; ++l) dst[block.dst_base[0] + at + l] = from[l] * scale;
-    return;
-  }
-  for (int l = 0; l < block.columns; ++l) dst[block.dst_base[l] + at] = from[l] * scale;
 }
 
 /// The inverse transform is the forward one with real and imaginary parts exchanged on the way in and out.

@@ -31,11 +31,14 @@ struct FftLine {
 };
 
 /// Where the columns of a block are: element j of column l is at base[l] + j * step (elements of the array's type).
+/// Complex elements are pairs where `im` is 0; elsewhere all counts are floats, and imaginary parts `im` behind the
+/// real ones.
 struct FftBlock {
   int columns;      ///< in use, at most kFftColumns
   bool contiguous;  ///< base[l] = base[0] + l
   int64_t src_base[kFftColumns], dst_base[kFftColumns];
-  int64_t step;
+  int64_t src_step, dst_step;
+  int64_t src_im, dst_im;
   float* work[2];  ///< each as long as the longest line, in block elements
 };
 

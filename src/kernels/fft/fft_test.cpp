@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/fft/fft.hpp"
 
+#include <array>
 #include <complex>
 
 #include "kernels/kernels_test_support.hpp"
@@ -127,6 +128,71 @@ TEST(Fft, BitsOfAColumnDependOnItAlone) {
       for (int64_t r = 0; r < 19; ++r) {
         fft_c64(isa, *team, plan, 1, 1, false, 1, src.data() + r * 2 * n, one.data(), 1, scratch.get());
         EXPECT_EQ(std::memcmp(one.data(), rows.data() + r * 2 * n, one.size() * 4), 0);
+      }
+    }
+  }
+}
+
+/// Complex numbers in parts are the same numbers in other places: arrays of pairs, arrays in parts and tiles give the
+/// same bits.
+TEST(Fft, InPartsAsInPairs) {
+  for (Isa isa : isas()) {
+    for (const auto& [n, groups, columns] : {std::array<int64_t, 3>{6, 3, 5}, {12, 2, 16}, {73, 1, 20}, {90, 2, 48}}) {
+      const FftPlan plan(n);
+      const int64_t modes = n / 2 + 1, outer = 2, slots = 2;
+      Scratch scratch(fft_scratch_bytes(plan, slots));
+      for (const FftKind kind : {FftKind::forward, FftKind::inverse, FftKind::real_forward, FftKind::real_inverse}) {
+        const bool from_real = kind == FftKind::real_forward, to_real = kind == FftKind::real_inverse;
+        const int64_t rows = to_real ? modes : n, made = from_real ? modes : n;
+        const int64_t read = from_real ? columns : 2 * columns, written = to_real ? columns : 2 * columns;
+        const auto src = randoms(outer * rows * groups * read, 5);
+        const auto got = on_all_teams([&](ThreadTeam& team) {
+          std::vector<float> out(static_cast<size_t>(outer * made * groups * written));
+          fft_parts_f32(isa, team, plan, kind, {outer, groups, columns}, 0.5f, src.data(), out.data(), slots,
+                        scratch.get());
+          return out;
+        });
+        // One group after another: as pairs [outer, rows, columns], and as tiles.
+        auto team = make_thread_team(1, TeamKind::caller);
+        for (int64_t g = 0; g < groups; ++g) {
+          std::vector<float> pairs(static_cast<size_t>(outer * rows * read)),
+              result(static_cast<size_t>(outer * made * written)), tile(static_cast<size_t>(made * written));
+          const auto at = [&](int64_t row, int64_t c, int64_t width) {
+            return static_cast<size_t>((row * groups + g) * width + c);
+          };
+          for (int64_t r = 0; r < outer * rows; ++r)
+            for (int64_t c = 0; c < columns; ++c) {
+              if (from_real) {
+                pairs[static_cast<size_t>(r * columns + c)] = src[at(r, c, read)];
+              } else {
+                pairs[static_cast<size_t>(2 * (r * columns + c))] = src[at(r, c, read)];
+                pairs[static_cast<size_t>(2 * (r * columns + c) + 1)] = src[at(r, c + columns, read)];
+              }
+            }
+          if (from_real) {
+            rfft_f32(isa, *team, plan, outer, columns, 0.5f, pairs.data(), result.data(), slots, scratch.get());
+          } else if (to_real) {
+            irfft_f32(isa, *team, plan, outer, columns, 0.5f, pairs.data(), result.data(), slots, scratch.get());
+          } else {
+            fft_c64(isa, *team, plan, outer, columns, kind == FftKind::inverse, 0.5f, pairs.data(), result.data(),
+                    slots, scratch.get());
+          }
+          for (int64_t o = 0; o < outer; ++o) {
+            fft_tile_f32(isa, plan, kind, columns, 0.5f, src.data() + at(o * rows, 0, read), groups * read, tile.data(),
+                         written, scratch.get());
+            for (int64_t k = 0; k < made; ++k)
+              for (int64_t c = 0; c < columns; ++c) {
+                const int64_t row = o * made + k;
+                const auto pair = static_cast<size_t>(row * columns + c);
+                const auto in_tile = static_cast<size_t>(k * written + c);
+                ASSERT_EQ(got[at(row, c, written)], result[to_real ? pair : 2 * pair]) << to_string(isa) << " n " << n;
+                ASSERT_EQ(tile[in_tile], got[at(row, c, written)]);
+                if (to_real) continue;
+                ASSERT_EQ(got[at(row, c + columns, written)], result[2 * pair + 1]);
+                ASSERT_EQ(tile[in_tile + static_cast<size_t>(columns)], result[2 * pair + 1]);
+              }
+          }
+        }
       }
     }
   }
