@@ -9,6 +9,7 @@
 #include "gregale/emulator.hpp"
 #include "gregale/error.hpp"
 #include "gregale/exec.hpp"
+#include "gregale/fourier.hpp"
 #include "gregale/graph.hpp"
 #include "gregale/nn.hpp"
 #include "gregale/op.hpp"

@@ -16,24 +16,34 @@ namespace {
 
 std::vector<Type> infer(const NodeView& node) {
   check_transformable(node, true);
-  fourier_scale(node, node.boolean("inverse"), points(node.input(0).shape, fourier_axes(node)));
+  const auto axes = fourier_axes(node);
+  if (node.boolean("parts")) complex_columns(node, node.input(0).shape, axes);
+  fourier_scale(node, node.boolean("inverse"), points(node.input(0).shape, axes));
   return {node.input(0)};
 }
 
 void reference(ReferenceContext& c) {
   const auto axes = fourier_axes(c.node);
-  const bool inverse = c.node.boolean("inverse");
-  auto& z = c.outputs[0].complex();
-  z = c.inputs[0].complex();
-  for (int64_t axis : axes) transform_axis(z, c.inputs[0].extents, axis, inverse);
+  const bool inverse = c.node.boolean("inverse"), parts = c.node.boolean("parts");
+  Extents extents = c.inputs[0].extents;
+  if (parts) extents.back() /= 2;
+  auto z = parts ? from_parts(c.inputs[0].real(), extents.back()) : c.inputs[0].complex();
+  for (int64_t axis : axes) transform_axis(z, extents, axis, inverse);
   const double scale = fourier_scale(c.node, inverse, points(c.node.input(0).shape, axes));
   for (auto& v : z) v *= scale;
+  if (parts) {
+    c.outputs[0].real() = to_parts(z, extents.back());
+  } else {
+    c.outputs[0].complex() = std::move(z);
+  }
 }
 
 Result<Kernel> make(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
-  if (node.input(0).dtype != DType::c64)
-    return refuse(node, fmt::format("c64 needed, not {}", name_of(node.input(0).dtype)));
+  const bool in_parts = node.boolean("parts");
+  const DType dtype = in_parts ? DType::f32 : DType::c64;
+  if (node.input(0).dtype != dtype)
+    return refuse(node, fmt::format("{} needed, not {}", name_of(dtype), name_of(node.input(0).dtype)));
   struct Pass {
     FourierPass along;
     std::shared_ptr<kernels::FftPlan> plan;
@@ -42,6 +52,7 @@ Result<Kernel> make(const NodeView& node, const Target& target) {
   const bool inverse = node.boolean("inverse");
   const auto axes = fourier_axes(node);
   float scale = static_cast<float>(fourier_scale(node, inverse, points(node.input(0).shape, axes)));
+  if (in_parts) return parts_kernel(node, target);
   std::vector<Pass> passes;
   Kernel k;
   for (int64_t axis : axes) {
@@ -73,17 +84,20 @@ const OpDef& fft_op() {
         "Discrete Fourier transform of complex numbers along one or more axes, as numpy.fft.fftn: Z[k] = s sum_j z[j] "
         "exp(-2 pi i jk/n), with + in the exponent for the inverse. norm ortho scales both directions by 1/sqrt(n) (n "
         "counts all axes), backward the inverse by 1/n, forward the forward transform by 1/n.";
-    d.inputs = {{"z", "complex"}};
+    d.inputs = {{"z", "complex, or real in parts"}};
     d.outputs = {{"y", "shape of z"}};
     d.attributes = {{"axes", AttributeKind::integers, "the axes transformed, of constant extent", {}},
                     {"inverse", AttributeKind::boolean, "the inverse transform", false},
-                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")}};
+                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")},
+                    parts_attribute()};
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {
       const NodeView& node = c.view();
-      c.set_d_input(0, fft(c.graph(), c.d_output(), node.integers("axes"), !node.boolean("inverse"),
-                           swapped_norm(node.string("norm"))));
+      Attributes adjoint = node.attributes();
+      adjoint["inverse"] = !node.boolean("inverse");
+      adjoint["norm"] = swapped_norm(node.string("norm"));
+      c.set_d_input(0, c.graph().add1(fft_op(), {c.d_output()}, adjoint));
     };
     d.lowerings = {{"mixed-radix", make}};
     d.cost = [](const NodeView& node) { return fourier_cost(node, node.input(0).shape, false); };
@@ -93,7 +107,12 @@ const OpDef& fft_op() {
         return Sample{{sample_complex(std::move(extents), stream)},
                       {{"axes", std::move(axes)}, {"inverse", inverse}, {"norm", std::string(norm)}}};
       };
+      const auto in_parts = [](Extents extents, uint32_t stream, std::vector<int64_t> axes, bool inverse) {
+        return Sample{{sample_uniform(std::move(extents), stream)},
+                      {{"axes", std::move(axes)}, {"inverse", inverse}, {"parts", true}}};
+      };
       return std::vector<Sample>{
+          in_parts({2, 6, 4}, 11, {1}, false),           in_parts({3, 4, 2, 34}, 12, {0, 1}, true),
           sample({1}, 1, {0}, false, "ortho"),           sample({2}, 2, {0}, true, "backward"),
           sample({5}, 3, {0}, false, "forward"),         sample({6}, 4, {-1}, false, "backward"),
           sample({3, 4}, 5, {0}, true, "ortho"),         sample({3, 4}, 6, {0, 1}, false, "ortho"),
@@ -108,6 +127,11 @@ const OpDef& fft_op() {
 
 Value fft(Graph& g, Value z, std::vector<int64_t> axes, bool inverse, const std::string& norm) {
   return g.add1(fft_op(), {z}, {{"axes", std::move(axes)}, {"inverse", inverse}, {"norm", norm}});
+}
+
+Value fft_parts(Graph& g, Value z, int64_t axis, bool inverse, const std::string& norm) {
+  return g.add1(fft_op(), {z},
+                {{"axes", std::vector<int64_t>{axis}}, {"inverse", inverse}, {"norm", norm}, {"parts", true}});
 }
 
 }  // namespace gregale::ops

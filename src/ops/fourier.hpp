@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "gregale/fourier.hpp"
+#include "gregale/op.hpp"
 #include "gregale/ops.hpp"
 
 /// What the three Fourier operators share.
@@ -23,11 +25,22 @@ int64_t points(const Shape& shape, const std::vector<int64_t>& axes);
 /// s of the norm; throws "[fft] norm 'x' is none of ortho, backward, forward".
 double fourier_scale(const NodeView& node, bool inverse, int64_t n);
 std::string swapped_norm(const std::string& norm);
-/// A real f32 or f64; or the complex type made of one.
+/// A real f32 or f64; or the complex type made of one, or, in parts, as real numbers.
 void check_transformable(const NodeView& node, bool complex);
 /// 5 n log2 n flops a transform, once an axis; halved for real ones.
 Cost fourier_cost(const NodeView& node, const Shape& shape, bool real);
 
+// --- complex numbers in parts (attribute `parts`): real tensors whose last axis has all real parts and then all
+// imaginary ones, so that products and elementwise operators take them as rows of real numbers ---
+
+AttributeDef parts_attribute();
+void check_parts(const NodeView& node, int64_t rank, const std::vector<int64_t>& axes);
+/// Complex numbers of a last axis in parts; throws where it is odd or transformed.
+int64_t complex_columns(const NodeView& node, const Shape& shape, const std::vector<int64_t>& axes);
+std::vector<std::complex<double>> from_parts(const std::vector<double>& x, int64_t columns);
+std::vector<double> to_parts(const std::vector<std::complex<double>>& z, int64_t columns);
+/// The kernel of any of the three on f32 in parts: one axis after another, the halved one where it must be.
+Kernel parts_kernel(const NodeView& node, const Target& target);
 /// z scaled along the halved axis of a real transform of n points: 1 for mode 0 and (n even) mode n/2, `middle` for
 /// those that stand for two.
 Value weigh_half(Graph& g, Value z, int64_t axis, int64_t n, double middle);

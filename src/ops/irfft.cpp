@@ -9,6 +9,7 @@
 #include "kernels/fft/fft.hpp"
 #include "ops/common.hpp"
 #include "ops/fourier.hpp"
+#include "ops/list.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -21,7 +22,9 @@ std::vector<Type> infer(const NodeView& node) {
   const int64_t size = node.integer("size"), modes = z.shape[axes.back()].value();
   GREGALE_CHECK(size >= 1 && size / 2 + 1 == modes, shape, "[irfft] size {} needs {} modes along axis {}, not {}", size,
                 size < 1 ? 1 : size / 2 + 1, axes.back(), modes);
-  Type x(real_of(z.dtype), z.shape);
+  const bool parts = node.boolean("parts");
+  Type x(parts ? z.dtype : real_of(z.dtype), z.shape);
+  if (parts) x.shape[z.rank() - 1] = Dim(complex_columns(node, z.shape, axes));
   x.shape[axes.back()] = Dim(size);
   fourier_scale(node, true, points(x.shape, axes));
   return {x};
@@ -29,8 +32,11 @@ std::vector<Type> infer(const NodeView& node) {
 
 void reference(ReferenceContext& c) {
   const auto axes = fourier_axes(c.node);
-  std::vector<std::complex<double>> z = c.inputs[0].complex();
-  for (size_t i = 0; i + 1 < axes.size(); ++i) transform_axis(z, c.inputs[0].extents, axes[i], true);
+  const bool parts = c.node.boolean("parts");
+  Extents extents = c.inputs[0].extents;
+  if (parts) extents.back() /= 2;
+  auto z = parts ? from_parts(c.inputs[0].real(), extents.back()) : c.inputs[0].complex();
+  for (size_t i = 0; i + 1 < axes.size(); ++i) transform_axis(z, extents, axes[i], true);
   const double scale = fourier_scale(c.node, true, points(c.node.outputs()[0].shape, axes));
   const AxisSplit s = split_at(c.outputs[0].extents, axes.back());
   const int64_t n = s.extent, modes = n / 2 + 1;
@@ -58,14 +64,19 @@ void reference(ReferenceContext& c) {
 void gradient(GradientContext& c) {
   const NodeView& node = c.view();
   const auto axes = fourier_axes(node);
-  const Value d = rfft(c.graph(), c.d_output(), axes, swapped_norm(node.string("norm")));
+  const Value d =
+      c.graph().add1(rfft_op(), {c.d_output()},
+                     {{"axes", axes}, {"norm", swapped_norm(node.string("norm"))}, {"parts", node.boolean("parts")}});
   c.set_d_input(0, weigh_half(c.graph(), d, axes.back(), node.integer("size"), 2));
 }
 
 Result<Kernel> make(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
-  if (node.input(0).dtype != DType::c64)
-    return refuse(node, fmt::format("c64 needed, not {}", name_of(node.input(0).dtype)));
+  const bool in_parts = node.boolean("parts");
+  const DType dtype = in_parts ? DType::f32 : DType::c64;
+  if (node.input(0).dtype != dtype)
+    return refuse(node, fmt::format("{} needed, not {}", name_of(dtype), name_of(node.input(0).dtype)));
+  if (in_parts) return parts_kernel(node, target);
   struct Pass {
     FourierPass along;
     std::shared_ptr<kernels::FftPlan> plan;
@@ -110,11 +121,12 @@ const OpDef& irfft_op() {
         "real inverse transform along that one of its modes 0 to n/2. Imaginary parts of mode 0 and, for even n, mode "
         "n/2 "
         "are ignored at that point.";
-    d.inputs = {{"z", "complex, size/2 + 1 modes along the last of axes"}};
+    d.inputs = {{"z", "complex, size/2 + 1 modes along the last of axes; or real in parts"}};
     d.outputs = {{"x", "real, shape of z but `size` along the last of axes"}};
     d.attributes = {{"axes", AttributeKind::integers, "the axes transformed; the last one is restored to `size`", {}},
                     {"size", AttributeKind::integer, "extent of the last of axes in the result", {}},
-                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")}};
+                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")},
+                    parts_attribute()};
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
@@ -126,7 +138,13 @@ const OpDef& irfft_op() {
         return Sample{{sample_complex(std::move(extents), stream)},
                       {{"axes", std::move(axes)}, {"size", size}, {"norm", std::string(norm)}}};
       };
-      return std::vector<Sample>{sample({1}, 1, {0}, 1, "ortho"),
+      const auto in_parts = [](Extents extents, uint32_t stream, std::vector<int64_t> axes, int64_t size) {
+        return Sample{{sample_uniform(std::move(extents), stream)},
+                      {{"axes", std::move(axes)}, {"size", size}, {"parts", true}}};
+      };
+      return std::vector<Sample>{in_parts({2, 4, 6}, 11, {1}, 6),
+                                 in_parts({4, 3, 2, 36}, 12, {0, 1}, 5),
+                                 sample({1}, 1, {0}, 1, "ortho"),
                                  sample({2}, 2, {0}, 2, "backward"),
                                  sample({3}, 3, {0}, 5, "forward"),
                                  sample({5}, 4, {-1}, 8, "backward"),
@@ -145,6 +163,11 @@ const OpDef& irfft_op() {
 
 Value irfft(Graph& g, Value z, std::vector<int64_t> axes, int64_t size, const std::string& norm) {
   return g.add1(irfft_op(), {z}, {{"axes", std::move(axes)}, {"size", size}, {"norm", norm}});
+}
+
+Value irfft_parts(Graph& g, Value z, int64_t axis, int64_t size, const std::string& norm) {
+  return g.add1(irfft_op(), {z},
+                {{"axes", std::vector<int64_t>{axis}}, {"size", size}, {"norm", norm}, {"parts", true}});
 }
 
 }  // namespace gregale::ops

@@ -9,6 +9,7 @@
 #include "kernels/fft/fft.hpp"
 #include "ops/common.hpp"
 #include "ops/fourier.hpp"
+#include "ops/list.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -19,7 +20,13 @@ std::vector<Type> infer(const NodeView& node) {
   const Type& x = node.input(0);
   const auto axes = fourier_axes(node);
   fourier_scale(node, false, points(x.shape, axes));
-  Type y(complex_of(x.dtype), x.shape);
+  const bool parts = node.boolean("parts");
+  Type y(parts ? x.dtype : complex_of(x.dtype), x.shape);
+  if (parts) {
+    check_parts(node, x.rank(), axes);
+    GREGALE_CHECK(x.shape[x.rank() - 1].is_constant(), unsupported, "[rfft] in parts, the last axis is constant");
+    y.shape[x.rank() - 1] = Dim(2 * x.shape[x.rank() - 1].value());
+  }
   y.shape[axes.back()] = Dim(x.shape[axes.back()].value() / 2 + 1);
   return {y};
 }
@@ -33,12 +40,17 @@ void reference(ReferenceContext& c) {
   const double scale = fourier_scale(c.node, false, points(c.node.input(0).shape, axes));
   const AxisSplit s = split_at(extents, axes.back());
   const int64_t modes = s.extent / 2 + 1;
-  auto& y = c.outputs[0].complex();
+  std::vector<std::complex<double>> y(static_cast<size_t>(s.outer * modes * s.inner));
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t k = 0; k < modes; ++k)
       for (int64_t i = 0; i < s.inner; ++i)
         y[static_cast<size_t>((o * modes + k) * s.inner + i)] =
             scale * z[static_cast<size_t>((o * s.extent + k) * s.inner + i)];
+  if (c.node.boolean("parts")) {
+    c.outputs[0].real() = to_parts(y, extents.back());
+  } else {
+    c.outputs[0].complex() = std::move(y);
+  }
 }
 
 /// x[j] gets Re(sum over the kept modes of d[k] exp(+)): what irfft sums, but for the modes it counts twice.
@@ -47,13 +59,18 @@ void gradient(GradientContext& c) {
   const auto axes = fourier_axes(node);
   const int64_t n = node.input(0).shape[axes.back()].value();
   const Value d = weigh_half(c.graph(), c.d_output(), axes.back(), n, 0.5);
-  c.set_d_input(0, irfft(c.graph(), d, axes, n, swapped_norm(node.string("norm"))));
+  c.set_d_input(0, c.graph().add1(irfft_op(), {d},
+                                  {{"axes", axes},
+                                   {"size", n},
+                                   {"norm", swapped_norm(node.string("norm"))},
+                                   {"parts", node.boolean("parts")}}));
 }
 
 Result<Kernel> make(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.input(0).dtype != DType::f32)
     return refuse(node, fmt::format("f32 needed, not {}", name_of(node.input(0).dtype)));
+  if (node.boolean("parts")) return parts_kernel(node, target);
   struct Pass {
     FourierPass along;
     std::shared_ptr<kernels::FftPlan> plan;
@@ -92,9 +109,10 @@ const OpDef& rfft_op() {
         "modes "
         "0 to n/2, the others being their conjugates.";
     d.inputs = {{"x", "f32 or f64"}};
-    d.outputs = {{"y", "complex, shape of x but n/2 + 1 along the last of axes"}};
+    d.outputs = {{"y", "complex, shape of x but n/2 + 1 along the last of axes; in parts real, the last axis doubled"}};
     d.attributes = {{"axes", AttributeKind::integers, "the axes transformed; the last one is halved", {}},
-                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")}};
+                    {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")},
+                    parts_attribute()};
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
@@ -105,7 +123,12 @@ const OpDef& rfft_op() {
         return Sample{{sample_uniform(std::move(extents), stream)},
                       {{"axes", std::move(axes)}, {"norm", std::string(norm)}}};
       };
-      return std::vector<Sample>{sample({1}, 1, {0}, "ortho"),
+      const auto in_parts = [](Extents extents, uint32_t stream, std::vector<int64_t> axes) {
+        return Sample{{sample_uniform(std::move(extents), stream)}, {{"axes", std::move(axes)}, {"parts", true}}};
+      };
+      return std::vector<Sample>{in_parts({2, 6, 3}, 11, {1}),
+                                 in_parts({4, 5, 2, 18}, 12, {0, 1}),
+                                 sample({1}, 1, {0}, "ortho"),
                                  sample({2}, 2, {0}, "backward"),
                                  sample({5}, 3, {0}, "forward"),
                                  sample({8}, 4, {-1}, "backward"),
@@ -124,6 +147,10 @@ const OpDef& rfft_op() {
 
 Value rfft(Graph& g, Value x, std::vector<int64_t> axes, const std::string& norm) {
   return g.add1(rfft_op(), {x}, {{"axes", std::move(axes)}, {"norm", norm}});
+}
+
+Value rfft_parts(Graph& g, Value x, int64_t axis, const std::string& norm) {
+  return g.add1(rfft_op(), {x}, {{"axes", std::vector<int64_t>{axis}}, {"norm", norm}, {"parts", true}});
 }
 
 }  // namespace gregale::ops
