@@ -158,7 +158,7 @@ class Estimator {
       // What kernels reach of the peak where data are near (docs/kernels.md).
       constexpr double kReach = 0.92;
       const double rate = kReach * (c->compute == kernels::Compute::bf16 ? rates_.bf16_flops : rates_.f32_flops);
-      double seconds = 2 * m * width * k * static_cast<double>(c->batch) / rate;
+      double seconds = 2 * m * width * k * static_cast<double>(offsets_of(*c).size()) / rate;
       if (!c->epilogue.empty()) {
         const double steps = c->sum < 0
                                  ? 1
@@ -169,6 +169,10 @@ class Estimator {
       return seconds;
     }
     if (const auto* e = std::get_if<Express>(&call.what)) return m * width * cost_of(e->expression) / vector_rate;
+    if (const auto* w = std::get_if<Window>(&call.what))
+      return static_cast<double>(w->rows_of(0, s.m).size * w->columns_of(0, s.n).size * w->channels) / vector_rate;
+    if (std::get_if<Transform>(&call.what) != nullptr)  // radices: 5 n log2 n flops of a complex column
+      return 5 * m * std::log2(std::max(m, 2.0)) * width / rates_.f32_flops;
     const auto& move = std::get<Move>(call.what);
     return m * n * (move.trans ? 2 : 1) / vector_rate;
   }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 
@@ -15,6 +16,7 @@
 #include "tile/ledger.hpp"
 #include "tile/lower_convolution.hpp"
 #include "tile/matmul.hpp"
+#include "tile/row_transform.hpp"
 
 namespace gregale::tile {
 namespace {
@@ -47,10 +49,12 @@ struct Place {
   StridedView view;
 };
 
-/// Operators that run on a block of rows one after another: a product, or an expression of whole rows.
+/// Operators that run on a block of rows one after another: a product, a Fourier transform down the rows, or an
+/// expression of whole rows.
 struct Work {
   bool product = false;
-  int32_t node = -1;           ///< of a product
+  bool transform = false;
+  int32_t node = -1;           ///< of a product or transform
   std::vector<int32_t> nodes;  ///< of an expression, in order
   int level = 0;
   bool folded = false;  ///< an expression that is the epilogue of the product before it
@@ -80,6 +84,7 @@ class Lowering {
   const Type& type(Value v) const { return g_.type(v); }
   Extents extents(Value v) const { return type(v).shape.extents(); }
   static bool is_product(const Node& n) { return n.op->name == "matmul"; }
+  bool is_transform(const Node& n) const { return row_transform(view_of(g_, n)).has_value(); }
   static bool moves(const Node& n) { return static_cast<bool>(n.op->result_as_view); }
 
   // --- which operator does what ---
@@ -118,13 +123,13 @@ class Lowering {
         }
       } else {
         require(nd.outputs.size() == 1, "an operator with several results");
-        require(is_product(nd) || nd.op->express, "an operator that is no expression");
+        require(is_product(nd) || is_transform(nd) || nd.op->express, "an operator that is no expression");
         int level = 0;
         for (const Value v : nd.inputs) {
           require(place(v).kind != Place::Kind::alias, "elements are moved inside the group");
           level = std::max(level, level_[at(v)]);
         }
-        level_[at(result)] = is_product(nd) ? level + 1 : level;
+        level_[at(result)] = is_product(nd) || is_transform(nd) ? level + 1 : level;
         place(result).kind = Place::Kind::result;
       }
     }
@@ -147,9 +152,10 @@ class Lowering {
       for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
         const Node& nd = node(n);
         if (place(nd.outputs[0]).kind != Place::Kind::result || level_[at(nd.outputs[0])] != level) continue;
-        if (is_product(nd)) {
+        if (is_product(nd) || is_transform(nd)) {
           Work w;
-          w.product = true;
+          w.product = is_product(nd);
+          w.transform = !w.product;
           w.node = n;
           w.level = level;
           work_.push_back(w);
@@ -214,7 +220,7 @@ class Lowering {
       Work& w = work_[i];
       const Work& before = work_[i - 1];
       if (w.product || !before.product || before.level != w.level) continue;
-      if (i >= 2 && work_[i - 2].product && work_[i - 2].level == w.level) continue;
+      if (i >= 2 && work_[i - 2].node >= 0 && work_[i - 2].level == w.level) continue;
       const Value sums = node(before.node).outputs[0];
       if (is_output(sums) || results_of(w).size() != 1) continue;
       bool folds = true;
@@ -270,13 +276,16 @@ class Lowering {
         if (mine.size() > space_.size()) space_.assign(mine.size(), 1);
         for (size_t i = 0; i < mine.size(); ++i) space_[i] = std::max(space_[i], mine[i]);
       };
-      if (w.product) take(node(w.node).outputs[0]);
+      if (w.node >= 0) take(node(w.node).outputs[0]);
       for (const int32_t n : w.nodes) take(node(n).outputs[0]);
     }
     if (space_.empty()) space_ = {1};
-    has_product_ = false;
-    for (const Work& w : work_) has_product_ |= w.product;
-    whole_rows_ = has_product_;
+    has_product_ = has_transform_ = false;
+    for (const Work& w : work_) {
+      has_product_ |= w.product;
+      has_transform_ |= w.transform;
+    }
+    whole_rows_ = has_product_ || has_transform_;
     std::vector<std::vector<int64_t>> walks;  // strides along the space
     std::vector<size_t> right;                // those of what is multiplied from the right
     const auto result = [&](Value v) {
@@ -290,6 +299,10 @@ class Lowering {
         walks.push_back(aligned(found->second.second, drops));
     };
     for (const Work& w : work_) {
+      if (w.transform) {
+        result(node(w.node).outputs[0]);
+        if (place(node(w.node).inputs[0]).kind == Place::Kind::operand) walks.push_back(aligned(transformed(w)));
+      }
       if (w.product) {
         const Node& nd = node(w.node);
         result(nd.outputs[0]);
@@ -330,7 +343,7 @@ class Lowering {
       if (space_[i] == 1) continue;
       Axis axis{space_[i], i, i};
       if (!axes_.empty()) {
-        bool even = true;
+        bool even = !(has_transform_ && i + 1 == rows);  // a transform's rows are those of one matrix
         for (const auto& walk : walks) even &= walk[axes_.back().last] == walk[i] * space_[i];
         if (even) {
           axes_.back().extent *= space_[i];
@@ -359,6 +372,14 @@ class Lowering {
       axes_[i].dim = out_.program.add_dim(last ? "rows" : fmt::format("batch{}", i), axes_[i].extent, {1});
     }
     rows_ = axes_.empty() ? 1 : axes_.back().extent;
+  }
+
+  /// A transform's operand from outside, said to have the rows of the result: for modes of real numbers, it has others.
+  StridedView transformed(const Work& w) {
+    StridedView view = place(node(w.node).inputs[0]).view;
+    const Extents e = extents(node(w.node).outputs[0]);
+    view.extents[view.extents.size() - 2] = e[e.size() - 2];
+    return view;
   }
 
   struct Axis {
@@ -391,14 +412,17 @@ class Lowering {
     int64_t row_bytes = 0;
     for (const Work& w : work_) {
       const auto add = [&](Value v) { row_bytes += last_extent(v) * size_of(type(v).dtype); };
-      if (w.product) add(node(w.node).outputs[0]);
+      if (w.node >= 0) add(node(w.node).outputs[0]);
       if (!w.product && !w.folded)
         for (const Value v : results_of(w)) add(v);
     }
     const auto products = std::count_if(work_.begin(), work_.end(), [](const Work& w) { return w.product; });
     const auto passes = std::count_if(work_.begin(), work_.end(), [](const Work& w) { return !w.folded; });
     alone_ = products == 1 && passes == 1;
-    if (alone_) {
+    if (has_transform_) {
+      row_step_ = rows_;
+      require(row_bytes * rows_ <= target_.l2_bytes, "whole columns do not fit in the cache");
+    } else if (alone_) {
       row_step_ = blocks_of(node(work_[0].node)).m;
     } else if (has_product_) {
       const int64_t most = std::clamp<int64_t>(target_.l2_bytes / 4 / std::max<int64_t>(1, row_bytes), 12, 192);
@@ -612,6 +636,10 @@ class Lowering {
       emit_product(w, epilogue, stages);
       return;
     }
+    if (w.transform) {
+      emit_transform(w, stages);
+      return;
+    }
     if (w.folded) return;
     const std::vector<Value> results = results_of(w);
     int64_t columns = has_product_ || whole_rows_ ? 1 : column_step_;
@@ -647,6 +675,49 @@ class Lowering {
   int64_t last_extent(Value v) const {
     const Extents e = extents(v);
     return e.empty() ? 1 : e.back();
+  }
+
+  // --- Fourier transforms ---
+
+  void emit_transform(const Work& w, std::vector<Stage>& stages) {
+    const Node& nd = node(w.node);
+    const Value from = nd.inputs[0], to = nd.outputs[0];
+    const RowTransform spec = *row_transform(view_of(g_, nd));
+    require(type(from).dtype == DType::f32, "a transform of other than f32");
+    require(!axes_.empty() && axes_.back().last + 2 == space_.size() && axes_.back().extent == rows_ && rows_ > 1,
+            "a transform of a single row");
+    Transform t;
+    t.length = spec.length;
+    t.columns = spec.columns;
+    t.kind = spec.from_real ? kernels::FftKind::real_forward
+             : spec.to_real ? kernels::FftKind::real_inverse
+             : spec.inverse ? kernels::FftKind::inverse
+                            : kernels::FftKind::forward;
+    t.scale = spec.scale;
+    Operand a;
+    if (place(from).kind == Place::Kind::operand) {
+      const StridedView view = transformed(w);
+      const std::vector<int64_t> walk = aligned(view);
+      require(last_extent(from) == 1 || view.strides.back() == 1, "columns that do not follow each other");
+      a.buffer = place(from).input;
+      a.offset = view.offset;
+      a.strides.assign(out_.program.dims.size(), 0);
+      for (size_t i = 0; i + 1 < axes_.size(); ++i) a.strides[static_cast<size_t>(axes_[i].dim)] = walk[axes_[i].last];
+      a.leading = walk[axes_.back().last];
+    } else {
+      require(!spec.from_real && !spec.to_real, "a transform of real numbers inside the group");
+      a = stored_.at(from.id);
+      require(a.broadcast == Broadcast::none, "a column as an operand of a transform");
+    }
+    const auto length = static_cast<double>(spec.length);
+    out_.flops += 5 * length * std::log2(length) * (spec.from_real || spec.to_real ? 0.5 : 1) *
+                  static_cast<double>(spec.columns) * static_cast<double>(total_rows()) / static_cast<double>(rows_);
+    Call call;
+    call.what = t;
+    const Operand b = store(to, Broadcast::none, last_extent(to));
+    require(b.broadcast == Broadcast::none, "a transform into a column");
+    call.operands = {a, b};
+    stages.push_back({"", {call}});
   }
 
   // --- products ---
@@ -971,7 +1042,7 @@ class Lowering {
   std::vector<Axis> axes_;
   size_t column_axis_ = 0;
   int64_t rows_ = 1, width_ = 1, row_step_ = 1, column_step_ = 1;
-  bool has_product_ = false, whole_rows_ = false, direct_ = false, alone_ = false;
+  bool has_product_ = false, has_transform_ = false, whole_rows_ = false, direct_ = false, alone_ = false;
   int32_t columns_dim_ = -1;
   int panels_ = 0;
 };

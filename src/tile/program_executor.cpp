@@ -147,6 +147,12 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
     bound.window = w;
     bound.element_bytes = size_of(program_.buffers[static_cast<size_t>(call.operands[0].buffer)].dtype);
     bound.src_leading = call.operands[0].leading;
+  } else if (const auto* t = std::get_if<Transform>(&call.what)) {
+    bound.kind = BoundCall::Kind::transform;
+    bound.fft = std::make_shared<const kernels::FftTile>(
+        cache.target(), kernels::FftTile::Desc{t->length, t->columns, t->kind, t->scale, call.operands[0].leading,
+                                               call.operands[1].leading});
+    kernel_scratch_ = std::max(kernel_scratch_, align_bytes(bound.fft->scratch_bytes()));
   } else {
     const auto& move = std::get<Move>(call.what);
     bound.kind = BoundCall::Kind::move;
@@ -322,6 +328,10 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
       given.src_leading = call.src_leading;
       given.dst_leading = call.dst_leading;
       (*call.move)(given);
+      break;
+    }
+    case BoundCall::Kind::transform: {
+      (*call.fft)(reinterpret_cast<const float*>(pointers[0]), reinterpret_cast<float*>(pointers[1]), frame.scratch);
       break;
     }
   }

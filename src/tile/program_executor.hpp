@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/fft/fft_tile.hpp"
 #include "kernels/kernel_cache.hpp"
 #include "tile/schedule.hpp"
 #include "tile/tile_program.hpp"
@@ -55,7 +56,7 @@ class CompiledProgram {
   };
   struct BoundCall {
     const Call* call = nullptr;
-    enum class Kind : uint8_t { contract, express, move, window } kind = Kind::contract;
+    enum class Kind : uint8_t { contract, express, move, window, transform } kind = Kind::contract;
     When when;
     int32_t sum = -1;
     int64_t sum_extent = 0;
@@ -70,6 +71,7 @@ class CompiledProgram {
     const Window* window = nullptr;
     std::vector<int64_t> a_offsets, b_offsets;  ///< of a nest of products
     int64_t src_leading = 0, dst_leading = 0, element_bytes = 0;
+    std::shared_ptr<const kernels::FftTile> fft;
   };
   struct BoundLoop {
     int dim = 0;

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <complex>
 #include <cstring>
+#include <numbers>
 
 #include "gregale/error.hpp"
 #include "gregale/tensor.hpp"
@@ -92,6 +94,7 @@ class Interpreter {
       if (const auto* e = std::get_if<Express>(&call.what)) express(*e, call, s);
       if (const auto* m = std::get_if<Move>(&call.what)) move(*m, call, s);
       if (const auto* w = std::get_if<Window>(&call.what)) window(*w, call, s);
+      if (const auto* t = std::get_if<Transform>(&call.what)) transform(*t, call);
     });
   }
 
@@ -196,6 +199,43 @@ class Interpreter {
           const int64_t pixel = (i - w.pad_top) * w.w + j - w.pad_left;
           std::memcpy(element, from + (pixel * leading + channel) * size, static_cast<size_t>(size));
         }
+  }
+
+  /// By definition, in f64: sum over j of z[j] exp(-+2 pi i jk / n), where the modes of real numbers that are not there
+  /// are the conjugates of those that are.
+  void transform(const Transform& t, const Call& call) {
+    using Complex = std::complex<double>;
+    const bool from_real = t.kind == kernels::FftKind::real_forward, to_real = t.kind == kernels::FftKind::real_inverse;
+    const bool inverse = to_real || t.kind == kernels::FftKind::inverse;
+    const auto* src = static_cast<const float*>(pointers_[0]);
+    auto* dst = static_cast<float*>(const_cast<void*>(pointers_[1]));
+    const int64_t n = t.length, read = to_real ? n / 2 + 1 : n, made = from_real ? n / 2 + 1 : n;
+    std::vector<Complex> z(static_cast<size_t>(n));
+    std::vector<std::vector<Complex>> results;
+    for (int64_t c = 0; c < t.columns; ++c) {
+      for (int64_t j = 0; j < read; ++j) {
+        const float* row = src + j * call.operands[0].leading;
+        const bool real = from_real || (to_real && (j == 0 || 2 * j == n));
+        z[static_cast<size_t>(j)] = {row[c], real ? 0.0 : static_cast<double>(row[c + t.columns])};
+        if (to_real && !real) z[static_cast<size_t>(n - j)] = std::conj(z[static_cast<size_t>(j)]);
+      }
+      results.emplace_back();
+      for (int64_t k = 0; k < made; ++k) {
+        Complex sum = 0;
+        for (int64_t j = 0; j < n; ++j)
+          sum +=
+              z[static_cast<size_t>(j)] * std::polar(1.0, (inverse ? 2 : -2) * std::numbers::pi *
+                                                              static_cast<double>(j * k % n) / static_cast<double>(n));
+        results.back().push_back(sum * t.scale);
+      }
+    }
+    for (int64_t c = 0; c < t.columns; ++c)  // after all is read: it may be in place
+      for (int64_t k = 0; k < made; ++k) {
+        const Complex y = results[static_cast<size_t>(c)][static_cast<size_t>(k)];
+        float* row = dst + k * call.operands[1].leading;
+        row[c] = static_cast<float>(y.real());
+        if (!to_real) row[c + t.columns] = static_cast<float>(y.imag());
+      }
   }
 
   const TileProgram& program_;

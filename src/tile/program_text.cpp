@@ -4,6 +4,7 @@
 
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "tile/tile_program.hpp"
@@ -25,6 +26,10 @@ constexpr std::pair<const char*, LayoutOp> kMoves[] = {{"copy", LayoutOp::copy},
                                                        {"transpose", LayoutOp::transpose},
                                                        {"panels16", LayoutOp::panels16},
                                                        {"column_panels", LayoutOp::column_panels}};
+constexpr std::pair<const char*, kernels::FftKind> kTransforms[] = {{"forward", kernels::FftKind::forward},
+                                                                    {"inverse", kernels::FftKind::inverse},
+                                                                    {"real_forward", kernels::FftKind::real_forward},
+                                                                    {"real_inverse", kernels::FftKind::real_inverse}};
 
 constexpr std::pair<const char*, int64_t Window::*> kWindowFields[] = {
     {"h", &Window::h},
@@ -78,6 +83,12 @@ std::string text_of(const TileProgram& p, const Call& call) {
   } else if (const auto* w = std::get_if<Window>(&call.what)) {
     text = fmt::format("window rows={} columns={}", text_of(p, w->rows), text_of(p, w->columns));
     for (const auto& [name, field] : kWindowFields) text += fmt::format(" {}={}", name, w->*field);
+  } else if (const auto* t = std::get_if<Transform>(&call.what)) {
+    text = "transform";
+    for (const auto& [name, kind] : kTransforms)
+      if (kind == t->kind) text += fmt::format(" {}", name);
+    text += fmt::format(" length={} columns={}", t->length, t->columns);
+    if (t->scale != 1) text += fmt::format(" scale={}", t->scale);
   } else {
     const auto& m = std::get<Move>(call.what);
     text = "move";
@@ -204,6 +215,13 @@ class Parser {
     const auto [end, error] = std::from_chars(w.data(), w.data() + w.size(), value);
     check(error == std::errc() && end == w.data() + w.size(), fmt::format("'{}' is no whole number", w));
     check(value > -(int64_t{1} << 48) && value < (int64_t{1} << 48), fmt::format("{} is absurd", value));
+    return value;
+  }
+  double real(std::string_view w) const {
+    double value = 0;
+    const auto [end, error] = std::from_chars(w.data(), w.data() + w.size(), value);
+    check(error == std::errc() && end == w.data() + w.size() && std::isfinite(value),
+          fmt::format("'{}' is no number", w));
     return value;
   }
   int32_t letter(std::string_view w) const {
@@ -338,6 +356,7 @@ class Parser {
     Express e;
     Move m;
     Window window;
+    Transform t;
     if (kind == "contract") {
       const std::string compute = word();
       bool known = false;
@@ -349,6 +368,15 @@ class Parser {
       check(known, fmt::format("'{}' is no computation", compute));
     } else if (kind == "express") {
       e.compute = dtype();
+    } else if (kind == "transform") {
+      const std::string name = word();
+      bool known = false;
+      for (const auto& [text, which] : kTransforms)
+        if (name == text) {
+          t.kind = which;
+          known = true;
+        }
+      check(known, fmt::format("'{}' is no transform", name));
     } else if (kind != "window") {
       check(kind == "move", fmt::format("'{}' begins no call", kind));
       const std::string name = word();
@@ -376,6 +404,12 @@ class Parser {
         c.batch.push_back(batch(*v));
       } else if (const auto v = value(w, "width")) {
         m.width = number(*v);
+      } else if (const auto v = value(w, "length")) {
+        t.length = number(*v);
+      } else if (const auto v = value(w, "columns")) {
+        t.columns = number(*v);
+      } else if (const auto v = value(w, "scale")) {
+        t.scale = real(*v);
       } else if (w == "panels16") {
         c.packing = kernels::Packing::panels16;
       } else if (w == "trans_a") {
@@ -417,6 +451,8 @@ class Parser {
       call.what = e;
     } else if (kind == "window") {
       call.what = window;
+    } else if (kind == "transform") {
+      call.what = t;
     } else {
       call.what = m;
     }

@@ -39,6 +39,7 @@ CallSizes sizes_of(const Call& call, const LoopIndex& at) {
   if (const auto* e = std::get_if<Express>(&call.what)) return {value(e->m), value(e->n), 0};
   if (const auto* w = std::get_if<Window>(&call.what))
     return {value(w->rows), value(w->columns), 0, begin(w->rows), begin(w->columns)};
+  if (const auto* t = std::get_if<Transform>(&call.what)) return {t->length, t->columns, 0};
   const auto& move = std::get<Move>(call.what);
   return {value(move.m), value(move.n), 0};
 }
@@ -127,6 +128,14 @@ void accesses_of(const Window& w, const std::vector<Operand>& operands, const Ca
   all.push_back(written(tile_of(operands, 1, 1, w.blocks * w.band_rows * w.band_columns * w.depth), false));
 }
 
+void accesses_of(const Transform& t, const std::vector<Operand>& operands, std::vector<Access>& all) {
+  const int64_t modes = t.length / 2 + 1;
+  const bool from_real = t.kind == kernels::FftKind::real_forward, to_real = t.kind == kernels::FftKind::real_inverse;
+  all.push_back(tile_of(operands, 0, to_real ? modes : t.length, from_real ? t.columns : 2 * t.columns));
+  all.push_back(
+      written(tile_of(operands, 1, from_real ? modes : t.length, to_real ? t.columns : 2 * t.columns), false));
+}
+
 }  // namespace
 
 void accesses_of(const Call& call, const CallSizes& s, bool first_step, std::vector<Access>& all) {
@@ -140,6 +149,8 @@ void accesses_of(const Call& call, const CallSizes& s, bool first_step, std::vec
     }
   } else if (const auto* w = std::get_if<Window>(&call.what)) {
     accesses_of(*w, call.operands, s, all);
+  } else if (const auto* t = std::get_if<Transform>(&call.what)) {
+    accesses_of(*t, call.operands, all);
   } else {
     accesses_of(std::get<Move>(call.what), call.operands, s, all);
   }
@@ -249,6 +260,15 @@ class Verifier {
     } else if (const auto* w = std::get_if<Window>(&c.what)) {
       window(*w, c);
       operands = 2;
+    } else if (const auto* f = std::get_if<Transform>(&c.what)) {
+      check(f->length >= 1 && f->length < (int64_t{1} << 28) && f->columns >= 1 && f->columns < (int64_t{1} << 40),
+            "a transform of no rows or columns, or too many");
+      operands = 2;
+      for (const Operand& o : c.operands)
+        check(o.buffer >= 0 && o.buffer < static_cast<int32_t>(p_.buffers.size()) &&
+                  p_.buffers[static_cast<size_t>(o.buffer)].dtype == DType::f32 &&
+                  o.broadcast == kernels::Broadcast::none,
+              "a transform reads and writes tiles of f32");
     } else {
       const auto& move = std::get<Move>(c.what);
       size(move.m);

@@ -11,6 +11,7 @@
 #include "gregale/error.hpp"
 #include "kernels/contraction/contraction_kernel.hpp"
 #include "kernels/expression/expression_kernel.hpp"
+#include "kernels/fft/fft.hpp"
 #include "kernels/layout/tile_layout.hpp"
 #include "tile/schedule.hpp"
 
@@ -160,8 +161,18 @@ struct Window {
   }
 };
 
+/// Fourier transforms down the columns of complex numbers in parts (kernels/fft/fft.hpp): `length` rows, or length / 2
+/// + 1 of them where they are modes of real numbers; 2 `columns` floats a row, or `columns` where they are real.
+/// Operands: source, destination, in f32.
+struct Transform {
+  int64_t length = 0, columns = 0;
+  kernels::FftKind kind = kernels::FftKind::forward;
+  double scale = 1;
+  bool operator==(const Transform&) const = default;
+};
+
 struct Call {
-  std::variant<Contract, Express, Move, Window> what;
+  std::variant<Contract, Express, Move, Window, Transform> what;
   std::vector<Operand> operands;
   When when;
   bool operator==(const Call&) const = default;

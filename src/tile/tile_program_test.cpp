@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
 #include "gregale/random.hpp"
@@ -149,6 +150,71 @@ TEST(TileProgram, RefusesWhatCannotRun) {
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::invalid_argument) << e.what();
       EXPECT_THAT(e.what(), testing::HasSubstr(c.fact));
+    }
+  }
+}
+
+/// Modes of real numbers down nine rows, there and back in two ways.
+constexpr const char* kModes = R"(program "modes" {
+  dim a "batch" 3 step 1
+  argument x f32 540
+  argument y f32 540
+  argument z f32 1080
+  panel modes f32 200
+  panel whole f32 360
+  phase "A" {
+    stage "" {
+      transform real_forward length=9 columns=20 scale=0.5 (x a*180 /20, modes /40)
+    }
+    stage "" {
+      transform real_inverse length=9 columns=20 scale=0.25 (modes /40, y a*180 /20)
+    }
+    stage "" {
+      transform forward length=9 columns=20 (z a*360 /40, whole /40)
+    }
+    stage "" {
+      transform inverse length=9 columns=20 scale=0.125 (whole /40, z a*360 /40)
+    }
+  }
+}
+)";
+
+TEST(TileProgram, Transforms) {
+  const TileProgram program = parse_program(kModes);
+  EXPECT_EQ(print(program), kModes);
+  EXPECT_EQ(parse_program(print(program)), program);
+  Memory memory(program);
+  const Memory before(program);
+  interpret(program, memory.pointers());
+  const std::vector<Tensor> one = run(program, 1), two = run(program, 2);
+  for (size_t i = 0; i < memory.tensors.size(); ++i) {
+    EXPECT_TRUE(one[i].identical(two[i]));
+    for (size_t j = 0; j < one[i].as<float>().size(); ++j)
+      ASSERT_NEAR(one[i].as<float>()[j], memory.tensors[i].as<float>()[j], 1e-5) << i << " at " << j;
+  }
+  for (size_t j = 0; j < 540; ++j)  // nine times the product of the scales
+    ASSERT_NEAR(one[1].as<float>()[j], 1.125 * before.tensors[0].as<float>()[j], 1e-5) << j;
+  for (const auto& [from, to, fact] : {std::array<const char*, 3>{"y f32 540", "y f32 539", "of buffer 'y'"},
+                                       {"modes f32 200", "modes f32 199", "of buffer 'modes'"},
+                                       {"z f32 1080", "z bf16 1080", "tiles of f32"},
+                                       {"y a*180 /20", "y /20", "write the same part of 'y'"},
+                                       {"length=9", "length=0", "no rows"}}) {
+    try {
+      parse_program(replaced(kModes, from, to));
+      ADD_FAILURE() << to;
+    } catch (const Error& e) {
+      EXPECT_THAT(e.what(), testing::HasSubstr(fact));
+    }
+  }
+  for (const auto& [from, to, fact] :
+       {std::array<const char*, 3>{"transform forward", "transform up", "is no transform"},
+        {"scale=0.5", "scale=nan", "is no number"}}) {
+    try {
+      parse_program(replaced(kModes, from, to));
+      ADD_FAILURE() << to;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::corrupt_data);
+      EXPECT_THAT(e.what(), testing::HasSubstr(fact));
     }
   }
 }
