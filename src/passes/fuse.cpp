@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -12,9 +13,11 @@
 #include "gregale/ops.hpp"
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
+#include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
 #include "tile/ledger.hpp"
 #include "tile/lower_region.hpp"
+#include "tile/row_transform.hpp"
 
 // Groups grow as in DNNFusion (Niu et al., PLDI 2021): around operators whose results stay small, as long as the group
 // has a tile program, its quotient graph stays acyclic, and the bytes it moves fall. Products join products, which its
@@ -51,6 +54,9 @@ class Fuser {
   const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
   const std::vector<int32_t>& users(Value v) const { return users_[static_cast<size_t>(v.id)]; }
   bool is_product(int32_t n) const { return node(n).op->name == "matmul" || node(n).op->name == "conv2d_nhwc"; }
+  bool is_transform(int32_t n) const { return tile::row_transform(view_of(g_, node(n))).has_value(); }
+  /// What groups grow around.
+  bool is_seed(int32_t n) const { return is_product(n) || is_transform(n); }
   bool moves(int32_t n) const { return static_cast<bool>(node(n).op->result_as_view); }
   static bool is_small_float(DType d) { return d == DType::f32 || d == DType::bf16 || d == DType::f16; }
 
@@ -204,11 +210,11 @@ class Fuser {
     }
   }
 
-  /// A product takes the elementwise operators behind it as its epilogue, as long as nobody else wants the values
-  /// between.
+  /// A product, or a Fourier transform, takes the elementwise operators behind it as its epilogue, as long as nobody
+  /// else wants the values between.
   void grow_products() {
     for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
-      if (!is_product(n) || !is_small_float(g_.type(node(n).outputs[0]).dtype)) continue;
+      if (!is_seed(n) || !is_small_float(g_.type(node(n).outputs[0]).dtype)) continue;
       Group group{n};
       if (!bytes_of(group)) continue;
       Value v = node(n).outputs[0];
@@ -242,7 +248,7 @@ class Fuser {
         Group larger = group;
         if (other >= 0) {
           const Group& joined = groups_[static_cast<size_t>(other)];
-          if (std::any_of(joined.begin(), joined.end(), [&](int32_t m) { return is_product(m); })) continue;
+          if (std::any_of(joined.begin(), joined.end(), [&](int32_t m) { return is_seed(m); })) continue;
           larger.insert(joined.begin(), joined.end());
         } else {
           larger.insert(p);  // a comparison alone has no program, with its user it has
@@ -260,7 +266,7 @@ class Fuser {
   /// expression or of another product. They are joined where that saves bytes.
   void join_chains() {
     for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
-      if (!is_product(n)) continue;
+      if (!is_seed(n)) continue;
       const int32_t mine = group_of_[static_cast<size_t>(n)];
       if (mine < 0) continue;
       // What makes a: an expression of whole rows, and the product before it.
@@ -289,7 +295,7 @@ class Fuser {
       // The longest chain first: through the expression to the product in front of it.
       Group longer = chain;
       double longer_apart = apart;
-      const bool expression = std::none_of(chain.begin(), chain.end(), [&](int32_t m) { return is_product(m); });
+      const bool expression = std::none_of(chain.begin(), chain.end(), [&](int32_t m) { return is_seed(m); });
       if (expression) {
         for (const int32_t m : chain)
           for (const Value v : node(m).inputs) {
@@ -299,7 +305,7 @@ class Fuser {
             if (other < 0 || other == mine || other == first) continue;
             const Group& before = groups_[static_cast<size_t>(other)];
             if (before.empty() || longer.count(*before.begin()) > 0) continue;
-            if (std::none_of(before.begin(), before.end(), [&](int32_t k) { return is_product(k); })) continue;
+            if (std::none_of(before.begin(), before.end(), [&](int32_t k) { return is_seed(k); })) continue;
             longer.insert(before.begin(), before.end());
             longer_apart += bytes_of(before).value_or(0);
           }
@@ -417,10 +423,67 @@ class Fuser {
 
 }  // namespace
 
+namespace {
+
+/// Whether elementwise operators behind a Fourier transform make it: their group can write it moved.
+bool follows_transform(const Graph& graph, Value v, int depth = 8) {
+  const int32_t p = graph.producer(v);
+  if (p < 0 || depth == 0) return false;
+  const Node& node = graph.nodes()[static_cast<size_t>(p)];
+  if (tile::row_transform(view_of(graph, node))) return true;
+  if (!node.op->express || node.op->name == "layer_norm" || node.op->name == "softmax") return false;
+  return std::any_of(node.inputs.begin(), node.inputs.end(), [&](Value in) {
+    return graph.type(in).shape == graph.type(v).shape && follows_transform(graph, in, depth - 1);
+  });
+}
+
+/// Every reader of an operator that moves elements gets one of its own, so that each group can walk its operand as it
+/// likes; only where there are Fourier transforms, whose groups read their operands across the rows of all others. What
+/// is made behind a transform is moved once, by its maker.
+Graph part_moves(const Graph& graph) {
+  const auto moves = [&](int32_t n) {
+    return n >= 0 && static_cast<bool>(graph.nodes()[static_cast<size_t>(n)].op->result_as_view);
+  };
+  const auto source_of = [&](Value v) {
+    for (int32_t p = graph.producer(v); moves(p); p = graph.producer(v))
+      v = graph.nodes()[static_cast<size_t>(p)].inputs[0];
+    return v;
+  };
+  std::map<int32_t, Value> copied;  // value of `graph` -> of the copy
+  return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> results;
+    for (size_t i = 0; i < inputs.size(); ++i) copied[node.inputs[i].id] = inputs[i];
+    if (node.op->result_as_view) return results;
+    const std::function<Value(Value)> own = [&](Value v) -> Value {
+      const int32_t p = graph.producer(v);
+      if (!moves(p) || follows_transform(graph, source_of(v))) return copied.at(v.id);
+      const Node& mover = graph.nodes()[static_cast<size_t>(p)];
+      std::vector<Value> operands;
+      for (const Value in : mover.inputs) operands.push_back(operands.empty() ? own(in) : copied.at(in.id));
+      return out.add(*mover.op, operands, mover.attributes, mover.regions)[0];
+    };
+    std::vector<Value> operands;
+    bool changed = false;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      changed |= moves(graph.producer(node.inputs[i]));
+      operands.push_back(own(node.inputs[i]));
+    }
+    if (changed) results = out.add(*node.op, operands, node.attributes, node.regions);
+    return results;
+  });
+}
+
+}  // namespace
+
 Graph fuse(const Graph& graph, const Target& target) {
   for (const Value v : graph.inputs())
     if (!graph.type(v).shape.is_constant()) return graph;
-  return Fuser(graph, target).run();
+  const bool transforms = std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& n) {
+    return tile::row_transform(view_of(graph, n)).has_value();
+  });
+  if (!transforms) return Fuser(graph, target).run();
+  // What no group took of its own copies is one again.
+  return drop_dead_nodes(merge_common_subexpressions(Fuser(drop_dead_nodes(part_moves(graph)), target).run()));
 }
 
 }  // namespace gregale::passes

@@ -7,6 +7,7 @@
 #include "ir/inference.hpp"
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
+#include "tile/row_transform.hpp"
 
 namespace gregale::passes {
 namespace {
@@ -19,6 +20,39 @@ Value regrouped(const Graph& g, Value v) {
   const Shape &a = g.type(from).shape, &b = g.type(v).shape;
   if (!a.is_constant() || !b.is_constant() || a.rank() < 1 || b.rank() < 1) return {};
   return a[a.rank() - 1] == b[b.rank() - 1] && a.elements() > 0 ? from : Value{};
+}
+
+/// Where a reshape [B, r..., k] -> [B, R, k] only merged the rows of a Fourier transform's matrices: the transform's
+/// result. The transform needs the rows apart, products and elementwise operators do not care.
+Value transformed(const Graph& g, Value v) {
+  const Value from = regrouped(g, v);
+  if (!from.valid()) return {};
+  // Through the operators that act on each row alone: what they began with.
+  for (Value at = from;;) {
+    const int32_t p = g.producer(at);
+    if (p < 0) return {};
+    const Node& node = g.nodes()[static_cast<size_t>(p)];
+    if (tile::row_transform(view_of(g, node))) return from;
+    if (node.inputs.empty() || (node.op->name != "matmul" && !node.op->express)) return {};
+    at = node.inputs[0];
+  }
+}
+
+/// `v`, which is broadcast along the rows of [B, R, n], for rows [B, r..., n] of a higher rank.
+Value for_more_axes(Graph& g, Value v, const Shape& rows, const Shape& more, bool matrix) {
+  const Shape s = g.type(v).shape;
+  if (!s.is_constant() || s.rank() != rows.rank() || more.rank() < rows.rank()) return {};
+  const int64_t rank = rows.rank();
+  if (!matrix && s[rank - 2] != Dim(1)) return {};
+  std::vector<Dim> dims;
+  for (int64_t i = 0; i < rank - 2; ++i) {
+    if (rows[i] != more[i]) return {};
+    dims.push_back(s[i]);
+  }
+  dims.insert(dims.end(), static_cast<size_t>(more.rank() - rank), Dim(1));
+  dims.push_back(s[rank - 2]);
+  dims.push_back(s[rank - 1]);
+  return ops::reshape(g, v, Shape(dims));
 }
 
 /// An elementwise operator, or one along the last axis that keeps it.
@@ -54,11 +88,25 @@ Graph sink_reshapes(const Graph& graph) {
       results = {ops::reshape(out, product, graph.type(node.outputs[0]).shape)};
       return results;
     }
+    if (node.op->name == "matmul" && shape(inputs[1]).rank() > 2 &&
+        !std::get<bool>(node.attributes.at("transpose_a"))) {
+      const Value from = transformed(out, inputs[0]);
+      if (!from.valid()) return results;
+      const Value weights = for_more_axes(out, inputs[1], shape(inputs[0]), shape(from), true);
+      if (!weights.valid()) return results;
+      const Value product = out.add(*node.op, {from, weights}, node.attributes)[0];
+      results = {ops::reshape(out, product, graph.type(node.outputs[0]).shape)};
+      return results;
+    }
     if (!keeps_rows(node, graph)) return results;
     const Shape result = graph.type(node.outputs[0]).shape;
     Value source;
+    bool modes = false;
     for (const Value v : inputs)
-      if (shape(v) == result && regrouped(out, v).valid()) source = regrouped(out, v);
+      if (shape(v) == result && regrouped(out, v).valid()) {
+        source = regrouped(out, v);
+        modes = transformed(out, v).valid();
+      }
     if (!source.valid()) return results;
     std::vector<Value> operands;
     for (const Value v : inputs) {
@@ -73,7 +121,9 @@ Graph sink_reshapes(const Graph& graph) {
       } else if (s.is_constant() && (s.rank() == 0 || (s.rank() == 1 && shape(source).rank() >= 1))) {
         operands.push_back(v);  // one value, or a row for all rows
       } else {
-        return results;
+        const Value wider = modes ? for_more_axes(out, v, result, shape(source), false) : Value{};
+        if (!wider.valid()) return results;
+        operands.push_back(wider);
       }
     }
     Attributes attributes = node.attributes;
