@@ -97,6 +97,9 @@ struct AfnoFilterOptions {
   double scale = 0.02;  ///< of the initial weights
 };
 Value afno_filter(Scope& scope, const std::string& name, Value x, const AfnoFilterOptions& options);
+/// x [b, h, w, c] of one block: norm, filter, skip, norm, feed-forward through `hidden` channels, skip.
+Value afno_block(Scope& scope, const std::string& name, Value x, const AfnoFilterOptions& options, int64_t hidden,
+                 double dropout = 0);
 
 struct AfnoOptions {
   int64_t patch = 4;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "gregale/error.hpp"
+#include "gregale/fourier.hpp"
 #include "gregale/nn.hpp"
 
 namespace gregale::nn {
@@ -52,9 +53,8 @@ void check_blocks(const char* who, int64_t width, int64_t blocks) {
                 who, width, blocks);
 }
 
-}  // namespace
-
-Value afno_filter(Scope& scope, const std::string& name, Value x, const AfnoFilterOptions& options) {
+/// afno_filter, and what is added to its result.
+Value filter(Scope& scope, const std::string& name, Value x, const AfnoFilterOptions& options, Value residual) {
   Graph& g = scope.graph();
   const Grid grid = grid_of(g, x, "afno_filter", false);
   const int64_t blocks = options.blocks;
@@ -72,24 +72,47 @@ Value afno_filter(Scope& scope, const std::string& name, Value x, const AfnoFilt
   const Value w2 = scope.parameter(name + "/w2", {2, blocks, hidden, in}, init);
   const Value b2 = scope.parameter(name + "/b2", {2, blocks, in}, init, false);
 
-  const int64_t columns = grid.w / 2 + 1, modes = grid.h * columns;
-  const Value spectrum = ops::rfft(g, x, {1, 2});  // [b, h, w/2+1, c]
-  // Rows (re, im) of every mode, blocks in front of them: one product a block for all modes. A symbolic batch stays an
-  // axis of its own.
+  // Blocks in front of the points, so that the points of one circle of latitude are rows; modes have their real and
+  // imaginary parts side by side, (re, im), so that one real product a block does the complex one of all modes.
+  const int64_t columns = grid.w / 2 + 1;
+  const Shape split{grid.batch, grid.h, grid.w, blocks, in};
+  const auto rows_of = [&](Value v) { return ops::transpose(g, ops::reshape(g, v, split), {0, 1, 3, 2, 4}); };
+  const Value rows = rows_of(x);                                    // [b, h, blocks, w, in]
+  Value z = ops::rfft_parts(g, rows, 3);                            // [b, h, blocks, w/2+1, 2 in]
+  z = ops::fft_parts(g, ops::transpose(g, z, {2, 0, 3, 1, 4}), 3);  // [blocks, b, w/2+1, h, 2 in]
+  const Shape apart = g.type(z).shape;
+  // A symbolic batch stays an axis of its own.
   const bool merge = grid.batch.is_constant();
-  const Shape split = merge ? Shape{grid.batch.value() * modes, blocks, in} : Shape{grid.batch, modes, blocks, in};
-  const std::vector<int64_t> swap = merge ? std::vector<int64_t>{1, 0, 2} : std::vector<int64_t>{0, 2, 1, 3};
-  const int64_t last = merge ? 2 : 3;
-  Value z = ops::concat(
-      g, {ops::reshape(g, ops::real(g, spectrum), split), ops::reshape(g, ops::imag(g, spectrum), split)}, last);
-  z = ops::transpose(g, z, swap);
-  z = ops::relu(g, ops::add(g, ops::matmul(g, z, real_form(g, w1)), real_form_of_bias(g, b1)));
-  z = ops::add(g, ops::matmul(g, z, real_form(g, w2)), real_form_of_bias(g, b2));
-  z = ops::transpose(g, ops::softshrink(g, z, options.sparsity_threshold), swap);
-  const Shape joined{grid.batch, grid.h, columns, grid.c};
-  const Value re = ops::reshape(g, ops::slice_axis(g, z, last, 0, in), joined);
-  const Value im = ops::reshape(g, ops::slice_axis(g, z, last, in, 2 * in), joined);
-  return ops::add(g, ops::irfft(g, ops::complex(g, re, im), {1, 2}, grid.w), x);
+  if (merge) z = ops::reshape(g, z, {blocks, grid.batch.value() * columns * grid.h, 2 * in});
+  const auto along = [&](Value parameter) {
+    if (merge) return parameter;
+    const Shape& s = g.type(parameter).shape;
+    return ops::reshape(g, parameter, {s[0], 1, 1, s[1], s[2]});
+  };
+  z = ops::matmul(g, z, along(real_form(g, w1)));
+  z = ops::relu(g, ops::add(g, z, along(real_form_of_bias(g, b1))));
+  z = ops::matmul(g, z, along(real_form(g, w2)));
+  z = ops::softshrink(g, ops::add(g, z, along(real_form_of_bias(g, b2))), options.sparsity_threshold);
+  z = ops::fft_parts(g, ops::reshape(g, z, apart), 3, true);
+  z = ops::irfft_parts(g, ops::transpose(g, z, {1, 3, 0, 2, 4}), 3, grid.w);
+  z = ops::add(g, z, rows);
+  if (residual.valid()) z = ops::add(g, z, rows_of(residual));
+  return ops::reshape(g, ops::transpose(g, z, {0, 1, 3, 2, 4}), {grid.batch, grid.h, grid.w, grid.c});
+}
+
+}  // namespace
+
+Value afno_filter(Scope& scope, const std::string& name, Value x, const AfnoFilterOptions& options) {
+  return filter(scope, name, x, options, Value{});
+}
+
+Value afno_block(Scope& scope, const std::string& name, Value x, const AfnoFilterOptions& options, int64_t hidden,
+                 double dropout) {
+  Graph& g = scope.graph();
+  const Grid grid = grid_of(g, x, "afno_block", false);
+  x = filter(scope, name + "/filter", layer_norm(scope, name + "/norm1", x), options, x);
+  return ops::add(g, x,
+                  feed_forward(scope, name + "/mlp", layer_norm(scope, name + "/norm2", x), hidden, grid.c, dropout));
 }
 
 Value afno(Scope& scope, const std::string& name, Value x, const AfnoOptions& options) {
@@ -115,16 +138,11 @@ Value afno(Scope& scope, const std::string& name, Value x, const AfnoOptions& op
                scope.parameter(name + "/position", {h, w, options.width}, Initialiser::truncated_normal(0.02), false));
   x = dropout(scope, x, options.dropout);
 
-  AfnoFilterOptions filter;
-  filter.blocks = options.blocks;
-  filter.sparsity_threshold = options.sparsity_threshold;
-  for (int64_t i = 0; i < options.depth; ++i) {
-    const std::string block = fmt::format("{}/{}", name, i);
-    x = ops::add(g, x, afno_filter(scope, block + "/filter", layer_norm(scope, block + "/norm1", x), filter));
-    x = ops::add(g, x,
-                 feed_forward(scope, block + "/mlp", layer_norm(scope, block + "/norm2", x),
-                              static_cast<int64_t>(hidden), options.width, options.dropout));
-  }
+  AfnoFilterOptions spectral;
+  spectral.blocks = options.blocks;
+  spectral.sparsity_threshold = options.sparsity_threshold;
+  for (int64_t i = 0; i < options.depth; ++i)
+    x = afno_block(scope, fmt::format("{}/{}", name, i), x, spectral, static_cast<int64_t>(hidden), options.dropout);
 
   const auto init = options.zero_head ? Initialiser::zeros() : Initialiser::truncated_normal(0.02);
   x = linear(scope, name + "/head", x, p * p * options.out, false, init);
