@@ -40,7 +40,9 @@ std::vector<Type> infer(const NodeView& node) {
   return types;
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) { return program_kernel(body_of(node), node, target, schedule_of(node)); }
+Result<Kernel> lower(const NodeView& node, const Target& target) {
+  return program_kernel(body_of(node), node, target, schedule_of(node));
+}
 
 Sample sample() {
   Graph body("body");

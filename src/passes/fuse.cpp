@@ -16,6 +16,7 @@
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
 #include "tile/ledger.hpp"
+#include "tile/lower_boxes.hpp"
 #include "tile/lower_region.hpp"
 #include "tile/row_transform.hpp"
 
@@ -68,6 +69,20 @@ class Fuser {
     for (const Value v : nd.inputs)
       if (g_.type(v).shape.is_constant() && g_.type(v).shape.elements() > kMostElements) return false;
     return is_small_float(t.dtype) || t.dtype == DType::boolean;
+  }
+
+  /// Shows a part of its operand, or its operand and zeros around: a shift, where the operand is computed in the group.
+  bool is_shift(int32_t n) const {
+    const OpDef& op = *node(n).op;
+    if (static_cast<bool>(op.result_as_view) == static_cast<bool>(op.operand_as_view)) return false;
+    const Type& t = g_.type(node(n).outputs[0]);
+    return t.shape.is_constant() && t.shape.elements() > 0 && is_small_float(t.dtype);
+  }
+
+  bool is_sum(int32_t n) const {
+    if (node(n).outputs.size() != 1) return false;
+    const Type& t = g_.type(node(n).outputs[0]);
+    return t.shape.is_constant() && is_small_float(t.dtype) && tile::sums_over_boxes(g_, node(n));
   }
 
   bool is_scalar_constant(Value v) const {
@@ -235,24 +250,52 @@ class Fuser {
     }
   }
 
-  /// Expressions join the expressions that make their operands.
+  /// Shifts between operators of a group: a difference's gradient leaves it through two of them, and both come back.
+  void take_shifts(Group& group) const {
+    std::vector<int32_t> open(group.begin(), group.end());
+    while (!open.empty()) {
+      const int32_t m = open.back();
+      open.pop_back();
+      for (const Value v : node(m).outputs)
+        for (const int32_t u : users(v)) {
+          if (!is_shift(u) || group.count(u) > 0 || group_of_[static_cast<size_t>(u)] >= 0) continue;
+          const std::vector<int32_t>& readers = users(node(u).outputs[0]);
+          const bool inside =
+              std::all_of(readers.begin(), readers.end(), [&](int32_t r) { return group.count(r) > 0; });
+          if (!inside || readers.empty() || is_output_[static_cast<size_t>(node(u).outputs[0].id)]) continue;
+          group.insert(u);
+          open.push_back(u);
+        }
+    }
+  }
+
+  /// Expressions and sums join the expressions that make their operands, through shifts where there are any.
   void grow_expressions() {
     for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
-      if (!is_expression(n) || group_of_[static_cast<size_t>(n)] >= 0) continue;
+      if ((!is_expression(n) && !is_sum(n)) || group_of_[static_cast<size_t>(n)] >= 0) continue;
       Group group{n};
-      bool possible = bytes_of(group).has_value();
+      bool possible = !is_sum(n) && bytes_of(group).has_value();  // a sum alone has a kernel of its own
       for (const Value v : node(n).inputs) {
-        const int32_t p = g_.producer(v);
-        if (p < 0 || !is_expression(p)) continue;
-        const int32_t other = group_of_[static_cast<size_t>(p)];
         Group larger = group;
+        int32_t p = g_.producer(v);
+        bool pads = false;
+        while (p >= 0 && is_shift(p) && group_of_[static_cast<size_t>(p)] < 0) {
+          larger.insert(p);
+          pads |= !moves(p);
+          p = g_.producer(node(p).inputs[0]);
+        }
+        const bool made =
+            p >= 0 && (is_expression(p) || is_sum(p) || (is_shift(p) && group_of_[static_cast<size_t>(p)] >= 0));
+        if (!made && !pads) continue;
+        const int32_t other = made ? group_of_[static_cast<size_t>(p)] : -1;
         if (other >= 0) {
           const Group& joined = groups_[static_cast<size_t>(other)];
           if (std::any_of(joined.begin(), joined.end(), [&](int32_t m) { return is_seed(m); })) continue;
           larger.insert(joined.begin(), joined.end());
-        } else {
+        } else if (made) {
           larger.insert(p);  // a comparison alone has no program, with its user it has
         }
+        take_shifts(larger);
         constexpr size_t kMostNodes = 48;
         if (larger.size() > kMostNodes || !is_acyclic(larger) || !bytes_of(larger)) continue;
         group = std::move(larger);

@@ -52,8 +52,7 @@ TEST(RandomNetworks, RunAsTheyAreInterpreted) {
         EXPECT_TRUE(got[i].identical(again[i])) << context->team().size() << " threads change result " << i;
     }
     // However groups are cut, results are the same bits.
-    const Executable other(
-        make_plan(with_schedules(executable.graph(), options.target, 1 + seed), options.target));
+    const Executable other(make_plan(with_schedules(executable.graph(), options.target, 1 + seed), options.target));
     const std::vector<Tensor> scheduled = other.run(two, network.inputs());
     for (size_t i = 0; i < got.size(); ++i)
       EXPECT_TRUE(got[i].identical(scheduled[i])) << "the schedule changes the bits of result " << i;

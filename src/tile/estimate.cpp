@@ -132,8 +132,8 @@ class Estimator {
       }
       for (const Call& call : stage.calls) {
         const double share = share_of(call);
-        w.compute += times * inner * compute_of(call, whole_sizes(p_, call, inner_used)) * share;
-        w.bytes += times * inner * bytes_of(call, whole_sizes(p_, call, inner_used)) * share;
+        w.compute += times * inner * compute_of(call, whole_sizes(p_, stage, call, inner_used)) * share;
+        w.bytes += times * inner * bytes_of(call, whole_sizes(p_, stage, call, inner_used)) * share;
         w.calls += rounds * inner_rounds * share;
       }
     }

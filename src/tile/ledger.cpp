@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "tile/cut.hpp"
@@ -25,6 +26,7 @@ struct Use {
   double threads = 1;  ///< each with a copy, of a panel
   double nearby = 0;   ///< of a panel: what is touched before a stage meets it again; 0: it does not
   double moved = 0;    ///< bytes loaded, if everything else stayed out of the way no more than it does
+  int64_t reach = 0;   ///< where the last of the windows begins that are one use
 };
 
 /// Operands that walk a buffer in the same way are one.
@@ -82,13 +84,37 @@ class Prediction {
 
   using Loop = Trips;
 
-  Uses of_call(const Call& call, const std::vector<size_t>& used) const {
+  /// Windows of one buffer, walked in the same way, that lie less than half of `span` apart overlap: the next loads
+  /// what lies between, and the share `gone` of the rest.
+  static void meet(Uses& uses, int64_t span, double gone) {
+    for (auto use = uses.begin(); use != uses.end(); ++use) {
+      for (auto other = std::next(use); other != uses.end();) {
+        const auto& [buffer, begin, strides, leading, broadcast] = use->first;
+        const int64_t apart = std::get<1>(other->first) - use->second.reach;
+        const bool same = std::get<0>(other->first) == buffer && std::get<2>(other->first) == strides &&
+                          std::get<3>(other->first) == leading && std::get<4>(other->first) == broadcast;
+        if (!same || use->second.operand->by_step || apart <= 0 || 2 * apart > span) {
+          ++other;
+          continue;
+        }
+        const double share = static_cast<double>(apart) / static_cast<double>(span);
+        use->second.touched += other->second.touched * share;
+        use->second.moved += other->second.moved * (share + gone * (1 - share));
+        use->second.read |= other->second.read;
+        use->second.write |= other->second.write;
+        use->second.reach = other->second.reach;
+        other = uses.erase(other);
+      }
+    }
+  }
+
+  Uses of_call(const Stage& stage, const Call& call, const std::vector<size_t>& used) const {
     std::vector<Access> accesses;
     const auto* contract = std::get_if<Contract>(&call.what);
     const bool sums =
         contract != nullptr && contract->sum >= 0 &&
         p_.dims[static_cast<size_t>(contract->sum)].extent > p_.dims[static_cast<size_t>(contract->sum)].steps.back();
-    const CallSizes sizes = whole_sizes(p_, call, used);
+    const CallSizes sizes = whole_sizes(p_, stage, call, used);
     accesses_of(call, sizes, !sums, accesses);
     Uses uses;
     for (size_t i = 0; i < call.operands.size(); ++i) {
@@ -121,7 +147,15 @@ class Prediction {
       use.write |= part.write;
       use.span = static_cast<double>((last - first) * size_of(b.dtype));
       use.touched = use.moved = std::min(use.span, static_cast<double>(elements * size_of(b.dtype)));
+      use.reach = first;
     }
+    int64_t columns = 0, rows = 0;
+    for (const Access& a : accesses) {
+      columns = std::max(columns, a.columns);
+      rows = std::max(rows, a.rows * a.leading);
+    }
+    meet(uses, columns, 0);
+    meet(uses, rows, 0);
     return uses;
   }
 
@@ -137,6 +171,7 @@ class Prediction {
       mine.read |= use.read && !made;
       mine.write |= use.write;
       mine.touched = std::max(mine.touched, use.touched);
+      mine.reach = std::max(mine.reach, use.reach);
       mine.moved = both <= cache_ ? std::max(mine.moved, use.moved) : mine.moved + use.moved;
     }
   }
@@ -170,6 +205,15 @@ class Prediction {
         use.moved *= 1 + gone(use, once) * (std::ceil(loop.trips) - 1);
       }
     }
+    meet_along(uses, loop, once);
+  }
+
+  /// Windows apart by steps of the loop: a later step finds what an earlier one loaded.
+  void meet_along(Uses& uses, const Loop& loop, double once) const {
+    std::set<int64_t> strides;
+    for (const auto& [key, use] : uses) strides.insert(use.operand->stride(loop.dim));
+    for (const int64_t s : strides)
+      if (s > 0) meet(uses, s * p_.dims[static_cast<size_t>(loop.dim)].extent, lost(once));
   }
 
   /// The loop whose steps are shared by `threads`, each with a cache of its own; `inner`: steps of the loops inside it.
@@ -189,6 +233,21 @@ class Prediction {
         use.moved *= threads + gone(use, once) * (trips - threads);
       }
     }
+    meet_along(uses, loop, once);
+  }
+
+  /// A stage that works on a part of what the phase's loops cover.
+  void cut(Uses& uses, const Stage& stage, const std::vector<size_t>& used) const {
+    for (const Range& w : stage.box) {
+      if (used[static_cast<size_t>(w.dim)] == 0) continue;
+      const double share =
+          static_cast<double>(w.end - w.begin) / static_cast<double>(p_.dims[static_cast<size_t>(w.dim)].extent);
+      for (auto& [key, use] : uses) {
+        if (use.operand->stride(w.dim) == 0 || use.panel || use.operand->by_step) continue;
+        use.touched *= share;
+        use.moved *= share;
+      }
+    }
   }
 
   Uses of_phase(const Phase& phase) const {
@@ -199,8 +258,9 @@ class Prediction {
       std::vector<size_t> inner_used = used;
       const std::vector<Loop> inner = trips_of(p_, stage.loops, inner_used);
       Uses uses;
-      for (const Call& call : stage.calls) join(uses, of_call(call, inner_used));
+      for (const Call& call : stage.calls) join(uses, of_call(stage, call, inner_used));
       for (auto loop = inner.rbegin(); loop != inner.rend(); ++loop) around(uses, *loop, false);
+      cut(uses, stage, used);
       join(all, uses);
     }
     std::map<int32_t, double> nearby;  // of a buffer
@@ -237,8 +297,10 @@ class Prediction {
       for (const Stage& stage : phase.stages) {
         std::vector<size_t> inner_used = used;
         const std::vector<Loop> inner = trips_of(p_, stage.loops, inner_used);
-        for (const Call& call : stage.calls)
-          for (const auto& [key, use] : of_call(call, inner_used)) {
+        for (const Call& call : stage.calls) {
+          Uses uses = of_call(stage, call, inner_used);
+          cut(uses, stage, used);
+          for (const auto& [key, use] : uses) {
             const Buffer& b = p_.buffers[static_cast<size_t>(std::get<0>(key))];
             if (b.scope != Scope::argument) continue;
             double bytes = use.touched;
@@ -248,8 +310,11 @@ class Prediction {
             bytes = std::min(bytes, static_cast<double>(b.elements * size_of(b.dtype)));
             auto& [read, written] = buffers[std::get<0>(key)];
             if (use.read) read = std::max(read, bytes);
-            if (use.write) written = std::max(written, bytes);
+            // Boxes of a result are apart.
+            if (use.write) written = stage.box.empty() ? std::max(written, bytes) : written + bytes;
+            written = std::min(written, static_cast<double>(b.elements * size_of(b.dtype)));
           }
+        }
       }
     }
     double total = 0;

@@ -14,6 +14,7 @@
 #include "ir/inference.hpp"
 #include "tile/cut.hpp"
 #include "tile/ledger.hpp"
+#include "tile/lower_boxes.hpp"
 #include "tile/lower_convolution.hpp"
 #include "tile/matmul.hpp"
 #include "tile/row_transform.hpp"
@@ -1052,6 +1053,8 @@ class Lowering {
 Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant,
                                    const ScheduleChoice& choice) {
   if (has_convolution(region)) return lower_convolution(region, target, constant);
+  if (wants_boxes(region))
+    if (auto lowered = lower_boxes(region, target)) return lowered;
   try {
     LoweredRegion lowered = Lowering(region, target, constant, choice).run();
     verify(lowered.program);

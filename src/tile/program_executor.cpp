@@ -76,19 +76,20 @@ void CompiledProgram::bind(kernels::KernelCache& cache, const Phase& phase) {
   const std::vector<int> outer = letters_of(phase.schedule);
   for (const Stage& stage : phase.stages) {
     BoundStage s;
+    s.stage = &stage;
     std::vector<int> looped = outer;
     for (const int d : letters_of(stage.loops)) {
       const auto used = static_cast<size_t>(std::count(looped.begin(), looped.end(), d));
       s.loops.push_back({d, program_.dims[static_cast<size_t>(d)].steps[used]});
       looped.push_back(d);
     }
-    for (const Call& call : stage.calls) s.calls.push_back(bind_call(cache, call, looped));
+    for (const Call& call : stage.calls) s.calls.push_back(bind_call(cache, stage, call, looped));
     bound.stages.push_back(std::move(s));
   }
   phases_.push_back(std::move(bound));
 }
 
-CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cache, const Call& call,
+CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cache, const Stage& stage, const Call& call,
                                                       const std::vector<int>& looped) {
   BoundCall bound;
   bound.call = &call;
@@ -98,6 +99,7 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
     b.buffer = o.buffer;
     const Buffer& buffer = program_.buffers[static_cast<size_t>(o.buffer)];
     b.panel = buffer.scope == Scope::panel;
+    b.by_step = o.by_step;
     b.offset = o.offset * size_of(buffer.dtype);
     for (size_t d = 0; d < o.strides.size(); ++d) {
       if (o.strides[d] == 0) continue;
@@ -106,11 +108,15 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
     }
     bound.operands.push_back(b);
   }
-  /// The whole and the tail size of an extent; 0 where there is none.
+  /// The whole and the tail size of an extent; 0 where there is none. What a range leaves of a step is known at the
+  /// call.
   const auto pieces = [&](const Size& s) -> std::vector<int64_t> {
     if (s.dim < 0) return {s.constant, 0};
     const Dim& d = program_.dims[static_cast<size_t>(s.dim)];
     const auto loops = std::count(looped.begin(), looped.end(), s.dim);
+    for (const Range& w : stage.box)
+      if (w.dim == s.dim)
+        return loops > 0 ? std::vector<int64_t>{0, kernels::kAtCall} : std::vector{w.end - w.begin, int64_t{0}};
     if (loops == 0) return {d.extent, 0};
     const int64_t step = d.steps[static_cast<size_t>(loops) - 1];
     return {piece_size(d.extent, step, 0), piece_size(d.extent, step, 1)};
@@ -140,7 +146,9 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
           list.push_back({program_.buffers[static_cast<size_t>(o.buffer)].dtype, o.broadcast, o.leading});
         }
         bound.express[tm][tn] = cache.get(d);
-        kernel_scratch_ = std::max(kernel_scratch_, align_bytes(bound.express[tm][tn]->scratch_bytes(d.n)));
+        const int64_t columns =
+            d.n == kernels::kAtCall ? program_.dims[static_cast<size_t>(e->n.dim)].steps.back() : d.n;
+        kernel_scratch_ = std::max(kernel_scratch_, align_bytes(bound.express[tm][tn]->scratch_bytes(columns)));
       }
   } else if (const auto* w = std::get_if<Window>(&call.what)) {
     bound.kind = BoundCall::Kind::window;
@@ -279,7 +287,11 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
   for (size_t i = 0; i < call.operands.size(); ++i) {
     const BoundOperand& o = call.operands[i];
     std::byte* p = frame.bases[o.buffer] + o.offset;
-    if (o.panel) {
+    if (o.by_step) {
+      if (o.panel) p += frame.thread_offset;
+      for (int j = 0; j < o.count; ++j)
+        p += outer.begin[o.dims[j]] / program_.dims[static_cast<size_t>(o.dims[j])].steps.back() * o.strides[j];
+    } else if (o.panel) {
       p += frame.thread_offset;
       for (int j = 0; j < o.count; ++j) p += (at.begin[o.dims[j]] - outer.begin[o.dims[j]]) * o.strides[j];
     } else {
@@ -313,6 +325,8 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
       given.inputs = const_cast<const void* const*>(reinterpret_cast<void**>(pointers));
       given.outputs = reinterpret_cast<void* const*>(pointers + call.inputs);
       given.scratch = frame.scratch;
+      given.m = s.m;
+      given.n = s.n;
       (*call.express[s.m != call.m_full][s.n != call.n_full])(given);
       break;
     }
@@ -357,7 +371,14 @@ void CompiledProgram::run_stage(const BoundStage& stage, size_t loop, LoopIndex&
 
 void CompiledProgram::run_step(const BoundPhase& phase, const LoopIndex& outer, const Frame& frame) const {
   LoopIndex at = outer;
-  for (const BoundStage& stage : phase.stages) run_stage(stage, 0, at, outer, frame);
+  for (const BoundStage& stage : phase.stages) {
+    if (stage.stage->box.empty()) {
+      run_stage(stage, 0, at, outer, frame);
+      continue;
+    }
+    LoopIndex cut = outer;
+    if (cut_to_box(*stage.stage, cut)) run_stage(stage, 0, cut, outer, frame);
+  }
 }
 
 void CompiledProgram::execute(ThreadTeam& team, const void* const* arguments, std::byte* memory,

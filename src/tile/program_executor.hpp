@@ -48,7 +48,7 @@ class CompiledProgram {
  private:
   struct BoundOperand {
     int32_t buffer = 0;
-    bool panel = false;
+    bool panel = false, by_step = false;
     int64_t offset = 0;  ///< bytes
     int count = 0;
     int8_t dims[kMaxDims];
@@ -78,6 +78,7 @@ class CompiledProgram {
     int64_t step = 1;
   };
   struct BoundStage {
+    const Stage* stage = nullptr;
     std::vector<BoundLoop> loops;
     std::vector<BoundCall> calls;
   };
@@ -90,7 +91,8 @@ class CompiledProgram {
   struct Frame;
 
   void bind(kernels::KernelCache& cache, const Phase& phase);
-  BoundCall bind_call(kernels::KernelCache& cache, const Call& call, const std::vector<int>& looped);
+  BoundCall bind_call(kernels::KernelCache& cache, const Stage& stage, const Call& call,
+                      const std::vector<int>& looped);
   void bind_contract(kernels::KernelCache& cache, const Contract& c, BoundCall& bound, const std::vector<int64_t>& m,
                      const std::vector<int64_t>& n, const std::vector<int64_t>& k);
   void run_step(const BoundPhase& phase, const LoopIndex& outer, const Frame& frame) const;

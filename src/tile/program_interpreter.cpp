@@ -50,6 +50,7 @@ void walk(const TileProgram& program, const Visit& visit) {
       const LoopIndex outer = index;
       for (const Stage& stage : phase.stages) {
         LoopIndex at = outer;
+        if (!cut_to_box(stage, at)) continue;
         std::vector<size_t> inner_used = used;
         loop(program, letters_of(stage.loops), 0, inner_used, at, [&] {
           for (const Call& call : stage.calls)

@@ -53,7 +53,7 @@ std::string text_of(const TileProgram& p, const Size& s) {
 
 std::string text_of(const TileProgram& p, const Operand& o) {
   std::string text = p.buffers[static_cast<size_t>(o.buffer)].name;
-  if (o.offset != 0) text += fmt::format(" +{}", o.offset);
+  if (o.offset != 0) text += fmt::format(" {:+}", o.offset);
   for (size_t d = 0; d < o.strides.size(); ++d) {
     if (o.strides[d] == 0) continue;
     text += fmt::format(" {}", p.letter(static_cast<int32_t>(d)));
@@ -61,6 +61,7 @@ std::string text_of(const TileProgram& p, const Operand& o) {
   }
   if (o.leading != 0) text += fmt::format(" /{}", o.leading);
   if (o.broadcast != Broadcast::none) text += fmt::format(" :{}", kBroadcasts[static_cast<size_t>(o.broadcast)]);
+  if (o.by_step) text += " :steps";
   return text;
 }
 
@@ -122,7 +123,9 @@ std::string print(const TileProgram& p) {
   for (const Phase& phase : p.phases) {
     text += fmt::format("  phase \"{}\" {{\n", phase.schedule);
     for (const Stage& stage : phase.stages) {
-      text += fmt::format("    stage \"{}\" {{\n", stage.loops);
+      text += fmt::format("    stage \"{}\"", stage.loops);
+      for (const Range& w : stage.box) text += fmt::format(" within {} {} {}", p.letter(w.dim), w.begin, w.end);
+      text += " {\n";
       for (const Call& call : stage.calls) text += fmt::format("      {}\n", text_of(p, call));
       text += "    }\n";
     }
@@ -276,6 +279,13 @@ class Parser {
       expect("stage");
       Stage stage;
       stage.loops = quoted();
+      while (take("within")) {
+        Range range;
+        range.dim = letter(word());
+        range.begin = number(word());
+        range.end = number(word());
+        stage.box.push_back(range);
+      }
       expect("{");
       while (!take("}")) stage.calls.push_back(call());
       phase.stages.push_back(std::move(stage));
@@ -297,12 +307,13 @@ class Parser {
     check(o.buffer >= 0, fmt::format("no buffer '{}'", name));
     for (std::string w = peek(); w != "," && w != ")"; w = peek()) {
       word();
-      if (w[0] == '+') {
-        o.offset = number(std::string_view(w).substr(1));
+      if (w[0] == '+' || w[0] == '-') {
+        o.offset = number(std::string_view(w).substr(w[0] == '+' ? 1 : 0));
       } else if (w[0] == '/') {
         o.leading = number(std::string_view(w).substr(1));
       } else if (w[0] == ':') {
-        bool known = false;
+        bool known = w == ":steps";
+        o.by_step |= known;
         for (size_t i = 1; i < 4; ++i)
           if (w.substr(1) == kBroadcasts[i]) {
             o.broadcast = static_cast<Broadcast>(i);

@@ -41,11 +41,15 @@ inline std::vector<Trips> trips_of(const TileProgram& program, const std::string
 }
 
 /// The sizes of a whole (not a tail) call inside those loops.
-inline CallSizes whole_sizes(const TileProgram& program, const Call& call, const std::vector<size_t>& used) {
+inline CallSizes whole_sizes(const TileProgram& program, const Stage& stage, const Call& call,
+                             const std::vector<size_t>& used) {
   LoopIndex at;
   for (size_t d = 0; d < program.dims.size(); ++d) {
     const Dim& dim = program.dims[d];
-    at.size[d] = used[d] == 0 ? dim.extent : std::min(dim.extent, dim.steps[used[d] - 1]);
+    at.size[d] = dim.extent;
+    for (const Range& range : stage.box)
+      if (range.dim == static_cast<int32_t>(d)) at.size[d] = range.end - range.begin;
+    if (used[d] > 0) at.size[d] = std::min(at.size[d], dim.steps[used[d] - 1]);
   }
   return sizes_of(call, at);
 }
@@ -53,6 +57,12 @@ inline CallSizes whole_sizes(const TileProgram& program, const Call& call, const
 /// Where an operand's data begin, beyond its constant offset: panels count from where the phase's loops stand.
 inline int64_t relative_offset(const TileProgram& program, const Operand& operand, const LoopIndex& at,
                                const LoopIndex& outer) {
+  if (operand.by_step) {
+    int64_t offset = 0;
+    for (size_t d = 0; d < operand.strides.size(); ++d)
+      if (operand.strides[d] != 0) offset += operand.strides[d] * (outer.begin[d] / program.dims[d].steps.back());
+    return offset;
+  }
   const bool panel = program.buffers[static_cast<size_t>(operand.buffer)].scope == Scope::panel;
   int64_t offset = 0;
   for (size_t d = 0; d < operand.strides.size(); ++d)

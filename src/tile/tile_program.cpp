@@ -55,6 +55,16 @@ std::vector<std::pair<int64_t, int64_t>> offsets_of(const Contract& c) {
   return offsets;
 }
 
+bool cut_to_box(const Stage& stage, LoopIndex& at) {
+  for (const Range& w : stage.box) {
+    const int64_t end = std::min(w.end, at.begin[w.dim] + at.size[w.dim]);
+    at.begin[w.dim] = std::max(w.begin, at.begin[w.dim]);
+    at.size[w.dim] = end - at.begin[w.dim];
+    if (at.size[w.dim] <= 0) return false;
+  }
+  return true;
+}
+
 namespace {
 
 Access tile_of(const std::vector<Operand>& operands, size_t which, int64_t rows, int64_t columns) {
@@ -200,7 +210,35 @@ class Verifier {
         check(times <= p_.dims[d].steps.size(),
               fmt::format("dim '{}' has {} steps and {} loops", p_.dims[d].name, p_.dims[d].steps.size(), times));
       }
-      for (const Call& c : stage.calls) call(c, phase.schedule, loops);
+      ranges(stage, loops);
+      for (const Call& c : stage.calls) call(c, stage, phase.schedule, loops);
+    }
+  }
+
+  const Range* range_of(const Stage& stage, int dim) const {
+    for (const Range& w : stage.box)
+      if (w.dim == dim) return &w;
+    return nullptr;
+  }
+
+  void ranges(const Stage& stage, const std::vector<int>& loops) const {
+    for (const Range& w : stage.box) {
+      check(w.dim >= 0 && w.dim < static_cast<int>(p_.dims.size()), "a range of no dim");
+      const Dim& d = p_.dims[static_cast<size_t>(w.dim)];
+      check(range_of(stage, w.dim) == &w, fmt::format("two ranges of dim '{}'", d.name));
+      check(0 <= w.begin && w.begin < w.end && w.end <= d.extent,
+            fmt::format("the range {} to {} of dim '{}', which has {}", w.begin, w.end, d.name, d.extent));
+      check(!d.reduction, "a range of a dim that is summed over");
+      check(std::count(loops.begin(), loops.end(), w.dim) <= 1, "a range of a dim with several loops");
+      for (const Call& c : stage.calls) {
+        const auto* t = std::get_if<Contract>(&c.what);
+        check(t == nullptr || (t->m.dim != w.dim && t->n.dim != w.dim && t->k.dim != w.dim && t->sum != w.dim),
+              "a contraction of a part of a dim");
+        const auto* window = std::get_if<Window>(&c.what);
+        check(window == nullptr || (window->rows.dim != w.dim && window->columns.dim != w.dim),
+              "a window of a part of a dim");
+        check(c.when.kind == When::Kind::always || c.when.dim != w.dim, "a condition on where a range stands");
+      }
     }
   }
 
@@ -223,7 +261,7 @@ class Verifier {
     check(s.dim < static_cast<int>(p_.dims.size()) && (s.dim >= 0 || s.constant >= 0), "a call's extent names no dim");
   }
 
-  void call(const Call& c, const std::string& schedule, const std::vector<int>& loops) const {
+  void call(const Call& c, const Stage& stage, const std::string& schedule, const std::vector<int>& loops) const {
     size_t operands = 0;
     if (const auto* t = std::get_if<Contract>(&c.what)) {
       size(t->m);
@@ -285,14 +323,18 @@ class Verifier {
           "a condition on no dim");
     for (const Operand& o : c.operands) {
       check(o.buffer >= 0 && o.buffer < static_cast<int32_t>(p_.buffers.size()), "an operand in no buffer");
-      check(o.offset >= 0 && o.leading >= 0 && o.strides.size() <= p_.dims.size(), "an operand's offset or strides");
+      check(o.leading >= 0 && o.strides.size() <= p_.dims.size(), "an operand's rows or strides");
       for (const int64_t s : o.strides)
         check(s >= 0 && s < (int64_t{1} << 48), "an operand's stride is negative or absurd");
     }
+    for (const Operand& o : c.operands)
+      for (size_t d = 0; o.by_step && d < o.strides.size(); ++d)
+        check(o.strides[d] == 0 || (p_.dims[d].steps.size() == 1 && has_loop(schedule, static_cast<int>(d))),
+              fmt::format("a place for every step of '{}', over which the phase has no single loop", p_.dims[d].name));
     // At the corners of the iteration space every access must be inside its buffer; being affine, all others are too.
     LoopIndex at, outer;
     for (size_t d = 0; d < p_.dims.size(); ++d) at.size[d] = outer.size[d] = p_.dims[d].extent;
-    corners(c, schedule, loops, 0, at, outer);
+    corners(c, stage, schedule, loops, 0, at, outer);
     races(c, schedule);
   }
 
@@ -303,6 +345,7 @@ class Verifier {
     size(w.columns);
     check(c.operands.size() == 2, "a window has a source and a destination");
     const Operand& from = c.operands[0];
+    check(from.offset >= 0 && !from.by_step && !c.operands[1].by_step, "a window's operand begins outside");
     constexpr int64_t kMost = int64_t{1} << 15;
     for (const int64_t extent : {w.h, w.w, w.channels, w.stride_h, w.stride_w, w.reach_h, w.reach_w, w.band_rows,
                                  w.band_columns, w.depth, w.blocks})
@@ -334,16 +377,41 @@ class Verifier {
           "a window is larger than its band");
   }
 
-  void corners(const Call& c, const std::string& schedule, const std::vector<int>& loops, size_t dim, LoopIndex& at,
-               LoopIndex& outer) const {
+  static bool has_loop(const std::string& schedule, int dim) {
+    return std::any_of(schedule.begin(), schedule.end(),
+                       [&](char l) { return std::tolower(static_cast<unsigned char>(l)) - 'a' == dim; });
+  }
+
+  void corners(const Call& c, const Stage& stage, const std::string& schedule, const std::vector<int>& loops,
+               size_t dim, LoopIndex& at, LoopIndex& outer) const {
     if (dim == p_.dims.size()) {
       bounds(c, at, outer);
       return;
     }
     const Dim& d = p_.dims[dim];
     const auto times = std::count(loops.begin(), loops.end(), static_cast<int>(dim));
+    const Range* range = range_of(stage, static_cast<int>(dim));
+    if (range != nullptr) {
+      // The first two steps and the last two. The phase's steps are cut to the range, the stage's begin with it.
+      const bool of_phase = has_loop(schedule, static_cast<int>(dim));
+      const int64_t step = times == 0 ? d.extent : d.steps.back(), zero = of_phase ? 0 : range->begin;
+      const int64_t first = (range->begin - zero) / step, last = (range->end - 1 - zero) / step;
+      int64_t seen = -1;
+      for (const int64_t s : {first, first + 1, last - 1, last}) {
+        if (s < first || s > last || s <= seen) continue;
+        seen = s;
+        at.begin[dim] = std::max(range->begin, zero + s * step);
+        at.size[dim] = std::min(range->end, zero + (s + 1) * step) - at.begin[dim];
+        outer.begin[dim] = of_phase ? s * step : 0;
+        outer.size[dim] = of_phase ? std::min(step, d.extent - outer.begin[dim]) : d.extent;
+        corners(c, stage, schedule, loops, dim + 1, at, outer);
+      }
+      at.begin[dim] = outer.begin[dim] = 0;
+      at.size[dim] = outer.size[dim] = d.extent;
+      return;
+    }
     if (times == 0 || d.extent == 0) {
-      corners(c, schedule, loops, dim + 1, at, outer);
+      corners(c, stage, schedule, loops, dim + 1, at, outer);
       return;
     }
     const int64_t step = d.steps[static_cast<size_t>(times) - 1];
@@ -357,8 +425,9 @@ class Verifier {
       at.size[dim] = size;
       outer.begin[dim] = begin / block * block;
       outer.size[dim] = std::min(block, d.extent - outer.begin[dim]);
-      corners(c, schedule, loops, dim + 1, at, outer);
+      corners(c, stage, schedule, loops, dim + 1, at, outer);
     };
+    visit(0, std::min(step, d.extent));  // offsets may be negative
     if (whole > 0) visit((whole - 1) * step, step);
     if (tail > 0) visit(whole * step, tail);
     // The last step of a whole block reaches furthest into a panel.

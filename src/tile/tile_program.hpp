@@ -64,14 +64,16 @@ struct Buffer {
 };
 
 /// The part of a buffer that a call works on begins at offset + sum over dims of stride * where the loops stand, and
-/// has `leading` elements from row to row. In panels, loops count from where the phase's loops stand, so that a step of
-/// the phase finds its data at the panel's beginning.
+/// has `leading` elements from row to row. The offset is negative where a stage's range begins beyond it. In panels,
+/// loops count from where the phase's loops stand, so that a step of the phase finds its data at the panel's beginning.
 struct Operand {
   int32_t buffer = 0;
   int64_t offset = 0;
   std::vector<int64_t> strides;  ///< a dim each, elements; missing ones are 0
   int64_t leading = 0;
   kernels::Broadcast broadcast = kernels::Broadcast::none;  ///< of expressions and epilogues
+  /// Strides count the steps of the phase's loops, not what they cover: a place for every step, as partial sums have.
+  bool by_step = false;
   int64_t stride(int dim) const {
     return dim < static_cast<int>(strides.size()) ? strides[static_cast<size_t>(dim)] : 0;
   }
@@ -178,9 +180,19 @@ struct Call {
   bool operator==(const Call&) const = default;
 };
 
+/// Part of a dim.
+struct Range {
+  int32_t dim = 0;
+  int64_t begin = 0, end = 0;
+  bool operator==(const Range&) const = default;
+};
+
 struct Stage {
   std::string loops;  ///< letters of dims, outermost first; sequential
   std::vector<Call> calls;
+  /// The box the stage works on: each step of the phase is cut to it, and left out where they do not meet; the stage's
+  /// loops begin at the range's beginning. So stages over slightly different extents share the phase's loops.
+  std::vector<Range> box;
   bool operator==(const Stage&) const = default;
 };
 
@@ -231,6 +243,8 @@ struct CallSizes {
 void accesses_of(const Call& call, const CallSizes& sizes, bool first_step, std::vector<Access>& accesses);
 /// The call's extents where the loops stand at `at`.
 CallSizes sizes_of(const Call& call, const LoopIndex& at);
+/// Cuts where the phase's loops stand to a stage's ranges; false where nothing is left.
+bool cut_to_box(const Stage& stage, LoopIndex& at);
 
 /// Runs the program as it is written: loops in order, one call after another with the reference kernels, every tile of
 /// any size by the same code. The oracle of the executor. `arguments` are the argument buffers in order.
