@@ -163,8 +163,8 @@ void Generator::prologue() {
   tail_mask_at = frame_vector();
   x_at_ = frame_vector();
   y_at_ = frame_vector();
-  for (int* quad :
-       {&tail_count_at, &tail_bits_at, &call_at_, &m_at_, &n_at_, &row_at_, &main_limit_at_, &single_limit_at_}) {
+  for (int* quad : {&tail_count_at, &tail_bits_at, &call_at_, &m_at_, &n_at_, &row_at_, &main_limit_at_,
+                    &single_limit_at_, &pair_limit_at_}) {
     *quad = frame_quad();
   }
   for (size_t i = 0; i < settings_.pinned_constants.size(); ++i) {
@@ -237,6 +237,8 @@ void Generator::prologue() {
     mov(ptr[rsp + main_limit_at_], rax);
     lea(rax, ptr[rcx - lanes()]);
     mov(ptr[rsp + single_limit_at_], rax);
+    lea(rax, ptr[rcx - kSums * lanes()]);
+    mov(ptr[rsp + pair_limit_at_], rax);
   }
   if (plan_.scratch_rows > 0) {
     mov(rax, ptr[rdi + static_cast<int>(offsetof(ExpressionCall, scratch))]);
@@ -323,6 +325,67 @@ void Generator::columns(Body&& body) {
       je(none, T_NEAR);
     }
     run(1, Lanes::tail, false);
+    L(none);
+  }
+}
+
+/// The same for stages with sums: vectors one by one, which are added to kSums accumulators in turn (`turn` makes the
+/// next of them the first). So the order of a sum depends on n alone, however much of the row else is computed beside
+/// it.
+template <class Body, class Turn>
+void Generator::columns_in_turn(Body&& body, Turn&& turn) {
+  const bool fixed = n_ != kAtCall;
+  const int64_t single_end = fixed ? n_ / lanes() * lanes() : 0;
+  const auto run = [&](Lanes which, bool counts) {
+    unroll_ = 1;
+    lanes_ = which;
+    main_body_ = counts;
+    body();
+    main_body_ = false;
+    lanes_ = Lanes::all;
+  };
+  xor_(edx, edx);
+  const int64_t step = kSums * lanes(), turns_end = fixed ? n_ / step * step : 0;
+  if (!fixed || turns_end > 0) {
+    Xbyak::Label again, done;
+    if (!fixed) {
+      cmp(qword[rsp + pair_limit_at_], 0);
+      jl(done, T_NEAR);
+    }
+    L(again);
+    for (int i = 0; i < kSums; ++i) {
+      run(Lanes::all, true);
+      add(rdx, lanes());
+      turn();
+    }
+    if (!fixed) {
+      cmp(rdx, ptr[rsp + pair_limit_at_]);
+      jle(again, T_NEAR);
+    } else if (turns_end > step) {
+      cmp(rdx, static_cast<uint32_t>(turns_end));
+      jl(again, T_NEAR);
+    }
+    L(done);
+  }
+  // What is left is less than a turn.
+  static_assert(kSums == 2);
+  if (!fixed || single_end > turns_end) {
+    Xbyak::Label done;
+    if (!fixed) {
+      cmp(rdx, ptr[rsp + single_limit_at_]);
+      jg(done, T_NEAR);
+    }
+    run(Lanes::all, fixed && turns_end == 0);
+    add(rdx, lanes());
+    L(done);
+  }
+  if (!fixed || n_ > single_end) {
+    Xbyak::Label none;
+    if (!fixed) {
+      cmp(dword[rsp + tail_count_at], 0);
+      je(none, T_NEAR);
+    }
+    run(Lanes::tail, false);
     L(none);
   }
 }
@@ -734,7 +797,11 @@ void Generator::stage(size_t index) {
   const bool last = index + 1 == plan_.stages.size();
   const auto& reductions = plan_.stages[index].reductions;
   std::vector<Folding> foldings;
-  unroll_ = settings_.unroll;
+  const bool sums = std::any_of(reductions.begin(), reductions.end(), [&](Id id) {
+    const Fold fold = fold_of(node(id).op);
+    return fold == Fold::sum || fold == Fold::sum_squares;
+  });
+  unroll_ = sums ? kSums : settings_.unroll;
   for (Id id : reductions) foldings.push_back(start_folding(id, true));
   const size_t of_rows = foldings.size();
   if (last) {
@@ -749,9 +816,17 @@ void Generator::stage(size_t index) {
   }
   bool any = !foldings.empty();
   for (const ExpressionOperand& output : desc_.outputs) any = any || (last && output.broadcast == Broadcast::none);
-  if (any) columns([&] { body(reductions, index, last, false, &foldings); });
-  unroll_ = settings_.unroll;
+  const auto all = [&] { body(reductions, index, last, false, &foldings); };
+  if (any && sums) {
+    columns_in_turn(all, [&] {
+      for (size_t i = 0; i < of_rows; ++i) std::swap(foldings[i].acc.r[0], foldings[i].acc.r[1]);
+    });
+  } else if (any) {
+    columns(all);
+  }
+  unroll_ = sums ? kSums : settings_.unroll;
   for (size_t i = 0; i < of_rows; ++i) finish_folding(&foldings[i]);
+  unroll_ = settings_.unroll;
 }
 
 void Generator::store_columns() {

@@ -415,6 +415,62 @@ TEST(Expression, ColumnReductionsBesideFullOutputs) {
   }
 }
 
+/// A sum's bits depend on the row alone, whatever is computed beside it and whether its length is known beforehand.
+TEST(Expression, SumsDoNotDependOnTheirCompany) {
+  for (const Isa isa : {Isa::avx2, Isa::avx512}) {
+    if (Target::detect().isa < isa) continue;
+    const Target target = Target::detect().capped(isa);
+    for (const int64_t n : {1, 7, 8, 17, 31, 32, 33, 100, 257}) {
+      std::vector<float> x(static_cast<size_t>(n));
+      for (int64_t i = 0; i < n; ++i) x[static_cast<size_t>(i)] = 1.0f / static_cast<float>(3 + 7 * i % 23);
+      std::vector<float> sums;
+      for (const int company : {0, 1, 2, 3}) {
+        for (const int64_t known : {n, kAtCall}) {
+          ExpressionDesc desc;
+          desc.n = known;
+          Expression& e = desc.expression;
+          const auto in = e.input(0);
+          desc.inputs = {operand(DType::f32, Broadcast::none, n)};
+          e.output(e.apply(ExprOp::row_sum, in));
+          desc.outputs = {operand(DType::f32, Broadcast::column)};
+          std::vector<std::vector<float>> others;
+          if (company == 1) e.output(e.apply(ExprOp::tanh, in));
+          if (company == 2) {
+            // Many values at once.
+            std::vector<Expression::Id> many;
+            for (int i = 0; i < 12; ++i) many.push_back(e.apply(ExprOp::mul, in, e.constant(1.5 + i)));
+            auto product = many[0];
+            for (const auto id : many) product = e.apply(ExprOp::mul, product, id);
+            for (const auto id : many) product = e.apply(ExprOp::add, product, id);
+            e.output(product);
+          }
+          if (company == 3) e.output(e.apply(ExprOp::row_sum_squares, e.apply(ExprOp::sigmoid, in)));
+          if (company > 0) {
+            desc.outputs.push_back(company == 3 ? operand(DType::f32, Broadcast::column)
+                                                : operand(DType::f32, Broadcast::none, n));
+            others.emplace_back(static_cast<size_t>(n));
+          }
+          const auto kernel = ExpressionKernel::compile(target, desc);
+          ASSERT_EQ(kernel->info().isa, isa);
+          float sum = 0;
+          const void* inputs[] = {x.data()};
+          void* outputs[] = {&sum, others.empty() ? nullptr : others[0].data()};
+          std::vector<std::byte> scratch(static_cast<size_t>(kernel->scratch_bytes(n)) + 64);
+          ExpressionCall call;
+          call.m = 1;
+          call.n = n;
+          call.inputs = inputs;
+          call.outputs = outputs;
+          call.scratch = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) / 64 * 64);
+          (*kernel)(call);
+          sums.push_back(sum);
+        }
+      }
+      for (const float sum : sums) EXPECT_EQ(sum, sums[0]) << n << " columns";
+    }
+  }
+}
+
 TEST(Expression, StreamsWhereAligned) {
   for (const DType dtype : kFloats) {
     ExpressionDesc desc;
