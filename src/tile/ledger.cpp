@@ -24,7 +24,7 @@ struct Use {
   double touched = 0;  ///< distinct bytes
   double span = 0;     ///< from the first to the last of them
   double threads = 1;  ///< each with a copy, of a panel
-  double nearby = 0;   ///< of a panel: what is touched before a stage meets it again; 0: it does not
+  double nearby = 0;   ///< of a panel: what a stage touches between meeting it and meeting it again
   double moved = 0;    ///< bytes loaded, if everything else stayed out of the way no more than it does
   int64_t reach = 0;   ///< where the last of the windows begins that are one use
 };
@@ -261,6 +261,9 @@ class Prediction {
       for (const Call& call : stage.calls) join(uses, of_call(stage, call, inner_used));
       for (auto loop = inner.rbegin(); loop != inner.rend(); ++loop) around(uses, *loop, false);
       cut(uses, stage, used);
+      const double together = sum_touched(uses);
+      for (auto& [key, use] : uses)
+        if (use.panel && use.nearby == 0) use.nearby = together;
       join(all, uses);
     }
     std::map<int32_t, double> nearby;  // of a buffer

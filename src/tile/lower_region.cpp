@@ -823,7 +823,18 @@ class Lowering {
     Operand target = store(results[0], Broadcast::none, problem.n);
     target.strides.resize(dims, 0);
     if (n_dim >= 0) target.strides[static_cast<size_t>(n_dim)] = 1;
-    const bool finishes = k_dim >= 0 && c_dtype != DType::f32;
+    std::vector<Operand> extra;
+    Expression expression;
+    if (epilogue != nullptr) expression = express(epilogue->nodes, result, problem.n, n_dim, extra, results);
+    const int64_t sum_columns = n_dim < 0 ? problem.n : span;
+    // An epilogue that reads more than rows and columns does so for all columns of the task at once: a call's columns
+    // of it would be a line here and a line there, which no prefetcher foresees.
+    const bool reads_tiles = std::any_of(extra.begin(), extra.end(), [](const Operand& o) {
+      return o.broadcast == Broadcast::none && o.leading != 0;
+    });
+    const bool afterwards =
+        alone_ && reads_tiles && span > step && row_step_ * sum_columns * 4 <= target_.l2_bytes / 4;
+    const bool finishes = afterwards || (k_dim >= 0 && c_dtype != DType::f32);
     Stage stage;
     // Alone, a product's columns are cut among tasks as its rows are, and a block of a stays in the cache for all
     // columns of the task; in a chain, the sums of a few columns are completed before the next.
@@ -833,7 +844,6 @@ class Lowering {
       columns_dim_ = n_dim;
       if (span > step) stage.loops += p.letter(n_dim);
     }
-    const int64_t sum_columns = n_dim < 0 ? problem.n : span;
     Operand sums = target;
     if (finishes) {
       sums = {};
@@ -844,13 +854,7 @@ class Lowering {
     }
     Call product;
     product.operands = {a, b, sums};
-    std::vector<Operand> extra;
-    Expression expression;
-    if (epilogue != nullptr) {
-      expression = express(epilogue->nodes, result, problem.n, n_dim, extra, results);
-    } else if (finishes) {
-      expression.output(expression.input(0));
-    }
+    if (finishes && epilogue == nullptr) expression.output(expression.input(0));
     if (!finishes && epilogue != nullptr) {
       c.epilogue = expression;
       product.operands.insert(product.operands.end(), extra.begin(), extra.end());
@@ -867,6 +871,11 @@ class Lowering {
       finish.operands = {sums};
       finish.operands.insert(finish.operands.end(), extra.begin(), extra.end());
       finish.operands.push_back(target);
+      if (afterwards) {
+        stages.push_back(std::move(stage));
+        stages.push_back({"", {finish}});
+        return;
+      }
       finish.when = {When::Kind::last, k_dim};
       stage.calls.push_back(finish);
     }
