@@ -153,7 +153,11 @@ class ConvolutionLowering {
   int64_t band_rows() const { return (rows_ - 1) * s_.stride_h + (s_.r - 1) * s_.dilation_h + 1; }
   int64_t band_columns() const { return (columns_ - 1) * s_.stride_w + (s_.s - 1) * s_.dilation_w + 1; }
   int64_t band_elements() const { return band_rows() * band_columns() * depth_ * blocks_; }
-  int64_t band_bytes() const { return in_place_ ? 0 : band_elements() * size_of(dtype_); }
+  /// What a band takes of the cache. Pixels that are skipped take their share of its sets.
+  int64_t band_bytes() const {
+    const int64_t size = size_of(dtype_);
+    return in_place_ ? rows_ * columns_ * s_.stride_w * group_channels() * size : band_elements() * size;
+  }
 
   void declare() {
     TileProgram& p = out_.program;
