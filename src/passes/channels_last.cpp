@@ -163,6 +163,18 @@ class ChannelsLast {
           !is_constant(node.inputs[1]))
         cut.add_edge(vertex[n], MinimumCut::kSink, bytes);
     }
+    // What stands behind a convolution joins its program only in its layout; alone it writes and reads the image again.
+    for (size_t n = 0; n < kinds_.size(); ++n) {
+      if (kinds_[n] != Kind::elementwise) continue;
+      const Node& node = g_.nodes()[n];
+      const bool behind = std::any_of(node.inputs.begin(), node.inputs.end(), [&](Value v) {
+        const int32_t p = g_.producer(v);
+        return p >= 0 && is_image(v) && kinds_[static_cast<size_t>(p)] != Kind::fixed;
+      });
+      const Type& t = type(node.outputs[0]);
+      if (behind)
+        cut.add_edge(MinimumCut::kSource, vertex[n], 2.0 * static_cast<double>(t.shape.elements() * size_of(t.dtype)));
+    }
     const std::vector<bool> side = cut.solve();
     last_.resize(kinds_.size());
     for (size_t n = 0; n < kinds_.size(); ++n)

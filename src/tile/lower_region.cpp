@@ -829,11 +829,9 @@ class Lowering {
     const int64_t sum_columns = n_dim < 0 ? problem.n : span;
     // An epilogue that reads more than rows and columns does so for all columns of the task at once: a call's columns
     // of it would be a line here and a line there, which no prefetcher foresees.
-    const bool reads_tiles = std::any_of(extra.begin(), extra.end(), [](const Operand& o) {
-      return o.broadcast == Broadcast::none && o.leading != 0;
-    });
-    const bool afterwards =
-        alone_ && reads_tiles && span > step && row_step_ * sum_columns * 4 <= target_.l2_bytes / 4;
+    const bool reads_tiles = std::any_of(
+        extra.begin(), extra.end(), [](const Operand& o) { return o.broadcast == Broadcast::none && o.leading != 0; });
+    const bool afterwards = alone_ && reads_tiles && span > step && row_step_ * sum_columns * 4 <= target_.l2_bytes / 4;
     const bool finishes = afterwards || (k_dim >= 0 && c_dtype != DType::f32);
     Stage stage;
     // Alone, a product's columns are cut among tasks as its rows are, and a block of a stays in the cache for all
