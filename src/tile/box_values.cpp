@@ -147,7 +147,8 @@ std::vector<bool> BoxValues::reduced_axes(const Graph& g, const Node& sum) {
     const Shape &from = g.type(sum.inputs[0]).shape, &to = g.type(sum.outputs[0]).shape;
     std::vector<bool> reduced;
     const int64_t lead = rank - to.rank();
-    for (int64_t a = 0; a < rank; ++a) reduced.push_back(a < lead || (to[a - lead] == Dim(1) && from[a] != Dim(1)));
+    for (int64_t a = 0; a < rank; ++a)
+      reduced.push_back(a < lead || (to[a - lead] == gregale::Dim(1) && from[a] != gregale::Dim(1)));
     return reduced;
   }
   const auto& axes = std::get<std::vector<int64_t>>(sum.attributes.at("axes"));

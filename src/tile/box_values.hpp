@@ -11,16 +11,9 @@
 #include "gregale/graph.hpp"
 #include "gregale/op.hpp"
 #include "kernels/expression/expression_kernel.hpp"
+#include "tile/refusal.hpp"
 
 namespace gregale::tile {
-
-/// Thrown inside a lowering, a Result outside: why a region has no program.
-struct Refusal {
-  std::string why;
-};
-inline void require(bool holds, const char* why) {
-  if (!holds) throw Refusal{why};
-}
 
 struct Interval {
   int64_t begin = 0, end = 0;

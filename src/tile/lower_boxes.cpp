@@ -650,15 +650,7 @@ bool wants_boxes(const Graph& region) {
 }
 
 Result<LoweredRegion> lower_boxes(const Graph& region, const Target& target) {
-  try {
-    LoweredRegion lowered = BoxLowering(region, target).run();
-    verify(lowered.program);
-    return lowered;
-  } catch (const Refusal& refusal) {
-    return Error(ErrorCode::unsupported, refusal.why);
-  } catch (const Error& error) {
-    return error;
-  }
+  return lowered_or_refused([&] { return BoxLowering(region, target).run(); });
 }
 
 }  // namespace gregale::tile

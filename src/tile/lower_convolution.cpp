@@ -14,6 +14,7 @@
 #include "ir/inference.hpp"
 #include "tile/convolution.hpp"
 #include "tile/cut.hpp"
+#include "tile/refusal.hpp"
 
 namespace gregale::tile {
 namespace {
@@ -25,13 +26,6 @@ using kernels::LayoutOp;
 using kernels::Packing;
 
 constexpr const char* kConvolution = "conv2d_nhwc";
-
-struct Refusal {
-  std::string why;
-};
-void require(bool holds, const char* why) {
-  if (!holds) throw Refusal{why};
-}
 
 class ConvolutionLowering {
  public:
@@ -447,15 +441,7 @@ bool has_convolution(const Graph& region) {
 }
 
 Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<bool>& constant) {
-  try {
-    LoweredRegion lowered = ConvolutionLowering(region, target, constant).run();
-    verify(lowered.program);
-    return lowered;
-  } catch (const Refusal& refusal) {
-    return Error(ErrorCode::unsupported, refusal.why);
-  } catch (const Error& error) {
-    return error;
-  }
+  return lowered_or_refused([&] { return ConvolutionLowering(region, target, constant).run(); });
 }
 
 }  // namespace gregale::tile

@@ -1,0 +1,214 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fmt/format.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ir/inference.hpp"
+#include "tile/lower_region.hpp"
+#include "tile/matmul.hpp"
+#include "tile/refusal.hpp"
+#include "tile/row_transform.hpp"
+
+namespace gregale::tile {
+
+/// How lower_region makes a program of operators that share rows: values are placed, operators are put in order of
+/// products, rows are found and merged, and then each operator adds a stage. Its methods are in three files:
+/// region_lowering_rows.cpp, region_lowering_operands.cpp and region_lowering_products.cpp.
+class RegionLowering {
+ public:
+  RegionLowering(const Graph& region, const Target& target, const std::vector<bool>& constant,
+                 const ScheduleChoice& choice)
+      : g_(region), target_(target), constant_(constant), choice_(choice) {}
+
+  LoweredRegion run();
+
+ private:
+  using Broadcast = kernels::Broadcast;
+  using Expression = kernels::Expression;
+
+  /// Where a value of the region is.
+  struct Place {
+    enum class Kind : uint8_t {
+      none,
+      scalar,   ///< a constant of one element
+      operand,  ///< an input of the region, walked by `view`
+      result,   ///< of a stage, or of the expression at hand
+      alias,    ///< a result seen through operators that move elements
+    } kind = Kind::none;
+    double scalar = 0;
+    int32_t input = -1;
+    StridedView view;
+  };
+
+  /// Operators that run on a block of rows one after another: a product, a Fourier transform down the rows, or an
+  /// expression of whole rows.
+  struct Work {
+    bool product = false;
+    bool transform = false;
+    int32_t node = -1;           ///< of a product or transform
+    std::vector<int32_t> nodes;  ///< of an expression, in order
+    int level = 0;
+    bool folded = false;  ///< an expression that is the epilogue of the product before it
+  };
+
+  const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
+  Place& place(Value v) { return places_[static_cast<size_t>(v.id)]; }
+  const Type& type(Value v) const { return g_.type(v); }
+  Extents extents(Value v) const { return type(v).shape.extents(); }
+  static bool is_product(const Node& n) { return n.op->name == "matmul"; }
+  bool is_transform(const Node& n) const { return row_transform(view_of(g_, n)).has_value(); }
+  static bool moves(const Node& n) { return static_cast<bool>(n.op->result_as_view); }
+
+  // --- which operator does what ---
+
+  void place_values();
+
+  static size_t at(Value v) { return static_cast<size_t>(v.id); }
+
+  void collect_work();
+
+  /// For every result: who uses it, and where in memory it goes if it is an output of the region.
+  void find_outputs();
+
+  bool is_output(Value v) const { return outputs_.count(v.id) > 0; }
+
+  /// The result of an expression's nodes that others need: outputs of the region, operands of later products and
+  /// expressions.
+  std::vector<Value> results_of(const Work& w) const {
+    std::vector<Value> results;
+    for (const int32_t n : w.nodes) {
+      const Value v = node(n).outputs[0];
+      if (is_output(v) || used_after(v, w)) results.push_back(v);
+    }
+    return results;
+  }
+
+  bool used_after(Value v, const Work& w) const;
+
+  /// An expression right behind its level's only product, without whole rows and with one result, is its epilogue.
+  void fold_epilogues();
+
+  // --- rows ---
+
+  /// The strides of a view along the axes of the rows and the last axis of the space: broadcast, aligned on the right.
+  /// `reduced`: a result without its last axis.
+  std::vector<int64_t> aligned(const StridedView& view, bool reduced = false) const;
+
+  /// A reduced result without its axis (keep_dims unset) is one rank lower than the rows it belongs to.
+  bool drops_axis(Value v) const {
+    const Node& nd = node(g_.producer(v));
+    if (is_product(nd) || nd.inputs.empty()) return false;
+    return type(v).rank() + 1 == type(nd.inputs[0]).rank() && nd.attributes.count("keep_dims") > 0;
+  }
+
+  StridedView dense_result(Value v) const { return StridedView::dense(extents(v)); }
+
+  /// Rows are the axes of results but the last, equal for all; axes that lie evenly in all operands are merged.
+  void find_rows();
+
+  /// A transform's operand from outside, said to have the rows of the result: for modes of real numbers, it has others.
+  StridedView transformed(const Work& w) {
+    StridedView view = place(node(w.node).inputs[0]).view;
+    const Extents e = extents(node(w.node).outputs[0]);
+    view.extents[view.extents.size() - 2] = e[e.size() - 2];
+    return view;
+  }
+
+  struct Axis {
+    int64_t extent = 1;
+    size_t first = 0, last = 0;  ///< of the space
+    int32_t dim = -1;
+  };
+
+  int64_t total_rows() const {
+    int64_t n = 1;
+    for (const Axis& a : axes_) n *= a.extent;
+    return n;
+  }
+
+  // --- buffers ---
+
+  void declare_buffers();
+
+  /// Rows of a block: panels of all stages should take a quarter of L2 at most, and every core should have several
+  /// blocks.
+  void choose_row_step();
+
+  /// How tile::Matmul would cut this product.
+  MatmulBlocks blocks_of(const Node& nd);
+
+  int32_t panel(const char* name, DType dtype, int64_t columns) {
+    return out_.program.add_buffer(fmt::format("{}{}", name, panels_++), Scope::panel, dtype, row_step_ * columns);
+  }
+
+  // --- operands ---
+
+  /// An operand from strides along the space: dims, leading and how it broadcasts over a tile of rows and columns.
+  Operand operand_of(int32_t buffer, int64_t offset, const std::vector<int64_t>& walk, int64_t columns,
+                     int32_t column_dim) const;
+
+  /// A value that an earlier stage made, or an operand from outside.
+  Operand read(Value v, int64_t columns, int32_t column_dim);
+
+  /// Where a result of this shape is to be written: its output, or a panel for later stages.
+  Operand store(Value v, Broadcast shape, int64_t columns);
+
+  /// What an expression's outputs are over a tile, from what its inputs are.
+  static std::vector<Broadcast> shapes_of(const Expression& e, const std::vector<Operand>& inputs, bool sums);
+
+  // --- expressions ---
+
+  /// The expression of `nodes`; `given` is what is known already (a product's sums as input 0). Operands are added in
+  /// the order they are met.
+  Expression express(const std::vector<int32_t>& nodes, std::optional<Value> sums, int64_t columns, int32_t column_dim,
+                     std::vector<Operand>& operands, const std::vector<Value>& results);
+
+  void emit(size_t index, std::vector<Stage>& stages);
+
+  int64_t last_extent(Value v) const {
+    const Extents e = extents(v);
+    return e.empty() ? 1 : e.back();
+  }
+
+  // --- Fourier transforms ---
+
+  void emit_transform(const Work& w, std::vector<Stage>& stages);
+
+  // --- products ---
+
+  void emit_product(const Work& w, const Work* epilogue, std::vector<Stage>& stages);
+
+  /// b as the kernels read it: where it is, packed beforehand, or packed by a phase of its own. Sets direct_.
+  Operand pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width);
+
+  int uses_of_input(int32_t input) const;
+
+  void finish(std::vector<Stage> stages);
+
+  const Graph& g_;
+  const Target& target_;
+  const std::vector<bool>& constant_;
+  const ScheduleChoice& choice_;
+  LoweredRegion out_;
+  std::vector<Place> places_;
+  std::vector<int> level_, uses_;
+  std::vector<Work> work_;
+  std::map<int32_t, std::pair<int32_t, StridedView>> outputs_;  // result -> output and where it lies
+  std::map<int32_t, Operand> stored_;                           // result -> where later stages find it
+  Extents space_;
+  std::vector<Axis> axes_;
+  size_t column_axis_ = 0;
+  int64_t rows_ = 1, width_ = 1, row_step_ = 1, column_step_ = 1;
+  bool has_product_ = false, has_transform_ = false, whole_rows_ = false, direct_ = false, alone_ = false;
+  int32_t columns_dim_ = -1;
+  int panels_ = 0;
+};
+
+}  // namespace gregale::tile

@@ -1,0 +1,373 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tile/region_lowering.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "gregale/error.hpp"
+#include "tile/cut.hpp"
+#include "tile/ledger.hpp"
+
+namespace gregale::tile {
+
+using kernels::Compute;
+using kernels::LayoutOp;
+using kernels::Packing;
+
+// --- Fourier transforms ---
+
+void RegionLowering::emit_transform(const Work& w, std::vector<Stage>& stages) {
+  const Node& nd = node(w.node);
+  const Value from = nd.inputs[0], to = nd.outputs[0];
+  const RowTransform spec = *row_transform(view_of(g_, nd));
+  require(type(from).dtype == DType::f32, "a transform of other than f32");
+  require(!axes_.empty() && axes_.back().last + 2 == space_.size() && axes_.back().extent == rows_ && rows_ > 1,
+          "a transform of a single row");
+  Transform t;
+  t.length = spec.length;
+  t.columns = spec.columns;
+  t.kind = spec.from_real ? kernels::FftKind::real_forward
+           : spec.to_real ? kernels::FftKind::real_inverse
+           : spec.inverse ? kernels::FftKind::inverse
+                          : kernels::FftKind::forward;
+  t.scale = spec.scale;
+  Operand a;
+  if (place(from).kind == Place::Kind::operand) {
+    const StridedView view = transformed(w);
+    const std::vector<int64_t> walk = aligned(view);
+    require(last_extent(from) == 1 || view.strides.back() == 1, "columns that do not follow each other");
+    a.buffer = place(from).input;
+    a.offset = view.offset;
+    a.strides.assign(out_.program.dims.size(), 0);
+    for (size_t i = 0; i + 1 < axes_.size(); ++i) a.strides[static_cast<size_t>(axes_[i].dim)] = walk[axes_[i].last];
+    a.leading = walk[axes_.back().last];
+  } else {
+    require(!spec.from_real && !spec.to_real, "a transform of real numbers inside the group");
+    a = stored_.at(from.id);
+    require(a.broadcast == Broadcast::none, "a column as an operand of a transform");
+  }
+  const auto length = static_cast<double>(spec.length);
+  out_.flops += 5 * length * std::log2(length) * (spec.from_real || spec.to_real ? 0.5 : 1) *
+                static_cast<double>(spec.columns) * static_cast<double>(total_rows()) / static_cast<double>(rows_);
+  Call call;
+  call.what = t;
+  const Operand b = store(to, Broadcast::none, last_extent(to));
+  require(b.broadcast == Broadcast::none, "a transform into a column");
+  call.operands = {a, b};
+  stages.push_back({"", {call}});
+}
+
+// --- products ---
+
+void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vector<Stage>& stages) {
+  TileProgram& p = out_.program;
+  const Node& nd = node(w.node);
+  const Value result = nd.outputs[0];
+  const bool ta = std::get<bool>(nd.attributes.at("transpose_a")), tb = std::get<bool>(nd.attributes.at("transpose_b"));
+  const DType dtype = type(nd.inputs[0]).dtype;
+  require(dtype == DType::f32 || dtype == DType::bf16, "a product of other than f32 and bf16");
+  require(type(nd.inputs[1]).dtype == dtype, "a product of two dtypes");
+  MatmulProblem problem;
+  problem.a = problem.b = dtype;
+  problem.compute = dtype == DType::bf16 ? Compute::bf16 : Compute::f32;
+  problem.n = extents(result).back();
+  const Extents a_extents = extents(nd.inputs[0]);
+  problem.k = ta ? a_extents[a_extents.size() - 2] : a_extents.back();
+  problem.m = rows_;
+  require(problem.k > 0, "an empty sum");
+  out_.flops +=
+      2.0 * static_cast<double>(total_rows()) * static_cast<double>(problem.n) * static_cast<double>(problem.k);
+  const std::vector<Value> results = epilogue != nullptr ? results_of(*epilogue) : std::vector<Value>{result};
+  const DType c_dtype = type(results[0]).dtype;
+
+  // k in the blocks of the numerical recipe, n in panels of b.
+  const MatmulBlocks blocks = blocks_of(nd);
+  const int64_t panel_width = dtype == DType::bf16         ? 16
+                              : target_.isa >= Isa::avx512 ? 64
+                              : target_.isa == Isa::avx2   ? 16
+                                                           : 16;
+  int32_t k_dim = -1;
+  if (problem.k > blocks.k) k_dim = p.add_dim("k", problem.k, {blocks.k}, true);
+
+  Operand b = pack(nd.inputs[1], problem, tb, panel_width);
+  const bool packed = !direct_;
+  int64_t step = packed ? (dtype == DType::bf16 ? 64 : panel_width) : round_up(std::min<int64_t>(problem.n, 256), 64);
+  int32_t n_dim = -1;
+  int64_t span = alone_ ? round_up(std::min(blocks.n_span, problem.n), step) : step;
+  // A product alone is cut into wider or narrower tasks; in a chain, calls are wider or narrower where b allows it.
+  if (alone_ || !packed || dtype == DType::bf16) {
+    ScheduleFreedom& free = out_.freedom;
+    free.columns = std::max(free.columns, problem.n);
+    free.made.columns = std::max(free.made.columns, span);
+    free.column_unit = alone_ ? step : 64;
+    if (choice_.columns > 0) span = round_up(std::min(choice_.columns, problem.n), free.column_unit);
+    if (!alone_) step = span;
+  }
+  if (problem.n > step)
+    n_dim = p.add_dim("n", problem.n, span > step ? std::vector<int64_t>{span, step} : std::vector<int64_t>{step});
+  const size_t dims = p.dims.size();
+  require(dims <= kMaxDims, "it has too many dims");
+  b.strides.resize(dims, 0);
+  const int64_t panel_elements = panel_width * (dtype == DType::bf16 ? round_up(problem.k, 32) : problem.k);
+  if (packed) {
+    if (n_dim >= 0) b.strides[static_cast<size_t>(n_dim)] = panel_elements / panel_width;
+    if (k_dim >= 0) b.strides[static_cast<size_t>(k_dim)] = panel_width;
+    b.leading = dtype == DType::bf16 ? panel_elements : panel_width;
+  } else {
+    if (n_dim >= 0) b.strides[static_cast<size_t>(n_dim)] = 1;
+    if (k_dim >= 0) b.strides[static_cast<size_t>(k_dim)] = b.leading;
+  }
+
+  Contract c;
+  c.m = axes_.empty() ? Size::of(1) : Size::along(axes_.back().dim);
+  c.n = n_dim >= 0 ? Size::along(n_dim) : Size::of(problem.n);
+  c.k = k_dim >= 0 ? Size::along(k_dim) : Size::of(problem.k);
+  c.compute = problem.compute;
+  c.packing = dtype == DType::bf16 ? Packing::panels16 : Packing::plain;
+  c.sum = k_dim;
+
+  Operand a;
+  if (place(nd.inputs[0]).kind == Place::Kind::operand) {
+    StridedView view = place(nd.inputs[0]).view;
+    const size_t r = view.extents.size();
+    if (ta) {
+      std::swap(view.extents[r - 1], view.extents[r - 2]);
+      std::swap(view.strides[r - 1], view.strides[r - 2]);
+    }
+    const std::vector<int64_t> walk = aligned(view);
+    const int64_t row_stride = axes_.empty() ? 0 : walk[axes_.back().last], k_stride = view.strides[r - 1];
+    c.trans_a = k_stride != 1 && problem.k > 1;
+    require(!c.trans_a || row_stride == 1, "rows of a that are not dense");
+    require(!c.trans_a || dtype == DType::f32, "a transposed a in bf16");
+    require(row_stride != 0 || rows_ == 1, "rows of a repeat");
+    a.buffer = place(nd.inputs[0]).input;
+    a.offset = view.offset;
+    a.strides.assign(dims, 0);
+    for (const Axis& axis : axes_) a.strides[static_cast<size_t>(axis.dim)] = walk[axis.last];
+    if (k_dim >= 0) a.strides[static_cast<size_t>(k_dim)] = k_stride;
+    a.leading = c.trans_a ? k_stride : std::max(row_stride, problem.k);
+  } else {
+    require(!ta, "a transposed intermediate result");
+    a = stored_.at(nd.inputs[0].id);
+    require(a.broadcast == Broadcast::none, "a column as an operand of a product");
+    a.strides.resize(dims, 0);
+    if (k_dim >= 0) a.strides[static_cast<size_t>(k_dim)] = 1;
+  }
+
+  // Sums of several blocks of k are kept in f32 until they are complete.
+  Operand target = store(results[0], Broadcast::none, problem.n);
+  target.strides.resize(dims, 0);
+  if (n_dim >= 0) target.strides[static_cast<size_t>(n_dim)] = 1;
+  std::vector<Operand> extra;
+  Expression expression;
+  if (epilogue != nullptr) expression = express(epilogue->nodes, result, problem.n, n_dim, extra, results);
+  const int64_t sum_columns = n_dim < 0 ? problem.n : span;
+  // An epilogue that reads more than rows and columns does so for all columns of the task at once: a call's columns
+  // of it would be a line here and a line there, which no prefetcher foresees.
+  const bool reads_tiles = std::any_of(
+      extra.begin(), extra.end(), [](const Operand& o) { return o.broadcast == Broadcast::none && o.leading != 0; });
+  const bool afterwards = alone_ && reads_tiles && span > step && row_step_ * sum_columns * 4 <= target_.l2_bytes / 4;
+  const bool finishes = afterwards || (k_dim >= 0 && c_dtype != DType::f32);
+  Stage stage;
+  // Alone, a product's columns are cut among tasks as its rows are, and a block of a stays in the cache for all
+  // columns of the task; in a chain, the sums of a few columns are completed before the next.
+  if (!alone_ && n_dim >= 0) stage.loops += p.letter(n_dim);
+  if (k_dim >= 0) stage.loops += p.letter(k_dim);
+  if (alone_ && n_dim >= 0) {
+    columns_dim_ = n_dim;
+    if (span > step) stage.loops += p.letter(n_dim);
+  }
+  Operand sums = target;
+  if (finishes) {
+    sums = {};
+    sums.buffer = panel("sums", DType::f32, sum_columns);
+    sums.strides.assign(dims, 0);
+    if (n_dim >= 0 && alone_) sums.strides[static_cast<size_t>(n_dim)] = 1;
+    sums.leading = sum_columns;
+  }
+  Call product;
+  product.operands = {a, b, sums};
+  if (finishes && epilogue == nullptr) expression.output(expression.input(0));
+  if (!finishes && epilogue != nullptr) {
+    c.epilogue = expression;
+    product.operands.insert(product.operands.end(), extra.begin(), extra.end());
+  }
+  product.what = c;
+  stage.calls.push_back(product);
+  if (finishes) {
+    Call finish;
+    Express express_call;
+    express_call.m = c.m;
+    express_call.n = c.n;
+    express_call.expression = expression;
+    finish.what = express_call;
+    finish.operands = {sums};
+    finish.operands.insert(finish.operands.end(), extra.begin(), extra.end());
+    finish.operands.push_back(target);
+    if (afterwards) {
+      stages.push_back(std::move(stage));
+      stages.push_back({"", {finish}});
+      return;
+    }
+    finish.when = {When::Kind::last, k_dim};
+    stage.calls.push_back(finish);
+  }
+  stages.push_back(std::move(stage));
+}
+
+Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width) {
+  const StridedView& view = place(value).view;
+  const int32_t input = place(value).input;
+  const size_t r = view.extents.size();
+  const int64_t k_stride = view.strides[r - (trans ? 1 : 2)], n_stride = view.strides[r - (trans ? 2 : 1)];
+  const bool interleaved = problem.b == DType::bf16;
+  const bool is_constant = static_cast<size_t>(input) < constant_.size() && constant_[static_cast<size_t>(input)];
+  const bool stored_trans = problem.n > 1 && n_stride != 1;
+  require(!stored_trans || k_stride == 1 || problem.k == 1, "columns of b that do not follow each other");
+  const int64_t leading = stored_trans ? n_stride : k_stride;
+  StridedView matrices = view;
+  matrices.extents[r - 2] = matrices.extents[r - 1] = 1;
+  const std::vector<int64_t> walk = aligned(matrices);
+  Operand b;
+  b.strides.assign(out_.program.dims.size(), 0);
+  std::vector<const Axis*> own;  // axes along which b changes
+  for (const Axis& axis : axes_)
+    if (walk[axis.last] != 0) own.push_back(&axis);
+  constexpr int64_t kPackRows = 24;
+  direct_ = !interleaved && !stored_trans && !is_constant &&
+            ((own.empty() ? total_rows() : rows_) < kPackRows || problem.k * problem.n * 4 <= target_.l2_bytes / 8);
+  if (!interleaved && !stored_trans && !is_constant) {
+    using Right = ScheduleChoice::Right;
+    out_.freedom.made.right = direct_ ? Right::direct : Right::packed;
+    if (choice_.right != Right::formula) direct_ = choice_.right == Right::direct;
+  }
+  if (direct_) {
+    b.buffer = input;
+    b.offset = view.offset;
+    for (const Axis* axis : own) b.strides[static_cast<size_t>(axis->dim)] = walk[axis->last];
+    b.leading = std::max(leading, problem.n);
+    return b;
+  }
+  const int64_t panel_elements = panel_width * (interleaved ? round_up(problem.k, 32) : problem.k);
+  const int64_t matrix = ceil_div(problem.n, panel_width) * panel_elements;
+  int64_t elements = matrix;
+  for (auto axis = own.rbegin(); axis != own.rend(); ++axis) {
+    b.strides[static_cast<size_t>((*axis)->dim)] = elements;
+    elements *= (*axis)->extent;
+  }
+  require(own.empty() || own.back()->dim != axes_.back().dim || rows_ == 1, "b changes from row to row");
+  // Strips wide enough for whole pages of a row, short enough for the cache.
+  const bool before = is_constant && uses_of_input(input) == 1;
+  TileProgram own_program;
+  TileProgram& p = before ? own_program : out_.program;
+  std::map<int32_t, int32_t> dim_of;
+  std::string schedule;
+  if (before) {
+    p.name = fmt::format("pack in{}", input);
+    for (const Axis* axis : own) dim_of[axis->dim] = p.add_dim("batch", axis->extent, {1});
+  } else {
+    for (const Axis* axis : own) dim_of[axis->dim] = axis->dim;
+  }
+  for (const Axis* axis : own) schedule += static_cast<char>(p.letter(dim_of[axis->dim]) - 'a' + 'A');
+  const int64_t n_strip = round_up(std::min<int64_t>(problem.n, 512), panel_width),
+                k_strip = std::min<int64_t>(problem.k, 256);
+  Move move;
+  move.op = interleaved ? LayoutOp::panels16 : LayoutOp::column_panels;
+  move.width = interleaved ? 0 : panel_width;
+  move.trans = stored_trans;
+  move.m = Size::of(problem.k);
+  move.n = Size::of(problem.n);
+  Operand from, to;
+  int32_t n_dim = -1, k_dim = -1;
+  if (problem.n > n_strip) n_dim = p.add_dim("pack n", problem.n, {n_strip});
+  if (problem.k > k_strip) k_dim = p.add_dim("pack k", problem.k, {k_strip});
+  require(p.dims.size() <= kMaxDims, "it has too many dims");
+  from.strides.assign(p.dims.size(), 0);
+  to.strides.assign(p.dims.size(), 0);
+  if (n_dim >= 0) {
+    schedule += static_cast<char>(p.letter(n_dim) - 'a' + 'A');
+    move.n = Size::along(n_dim);
+    from.strides[static_cast<size_t>(n_dim)] = n_stride;
+    to.strides[static_cast<size_t>(n_dim)] = panel_elements / panel_width;
+  }
+  if (k_dim >= 0) {
+    schedule += static_cast<char>(p.letter(k_dim) - 'a' + 'A');
+    move.m = Size::along(k_dim);
+    from.strides[static_cast<size_t>(k_dim)] = k_stride;
+    to.strides[static_cast<size_t>(k_dim)] = panel_width;
+  }
+  for (const Axis* axis : own) {
+    from.strides[static_cast<size_t>(dim_of[axis->dim])] = walk[axis->last];
+    to.strides[static_cast<size_t>(dim_of[axis->dim])] = b.strides[static_cast<size_t>(axis->dim)];
+  }
+  from.offset = view.offset;
+  from.leading = std::max(leading, stored_trans ? problem.k : problem.n);
+  to.leading = panel_elements;
+  if (before) {
+    from.buffer = p.add_buffer("plain", Scope::argument, problem.b,
+                               type(g_.inputs()[static_cast<size_t>(input)]).shape.elements());
+    to.buffer = p.add_buffer("packed", Scope::argument, problem.b, elements);
+  } else {
+    from.buffer = input;
+    to.buffer = p.add_buffer(fmt::format("packed{}", panels_++), Scope::memory, problem.b, elements);
+  }
+  Call call;
+  call.what = move;
+  call.operands = {from, to};
+  p.phases.push_back({schedule, {{"", {call}}}});
+  if (p.dims.empty()) p.add_dim("one", 1, {1});
+  if (before) {
+    out_.packed.push_back({input, own_program});
+    b.buffer = input;
+    out_.program.buffers[static_cast<size_t>(input)].elements = elements;
+  } else {
+    b.buffer = to.buffer;
+  }
+  b.strides.resize(out_.program.dims.size(), 0);
+  return b;
+}
+
+int RegionLowering::uses_of_input(int32_t input) const {
+  int uses = 0;
+  for (const Node& nd : g_.nodes()) {
+    if (moves(nd)) continue;
+    for (const Value v : nd.inputs) {
+      const Place& p = places_[static_cast<size_t>(v.id)];
+      uses += p.kind == Place::Kind::operand && p.input == input;
+    }
+  }
+  return uses;
+}
+
+void RegionLowering::finish(std::vector<Stage> stages) {
+  TileProgram& p = out_.program;
+  // Enough work for several threads: one parallel region over all rows.
+  double elements = static_cast<double>(total_rows()) * static_cast<double>(width_);
+  constexpr double kParallelElements = 1 << 15, kParallelFlops = 1 << 20;
+  const bool parallel = target_.cores > 1 && (elements >= kParallelElements || out_.flops >= kParallelFlops);
+  std::string schedule;
+  for (const Axis& a : axes_) schedule += p.letter(a.dim);
+  if (columns_dim_ >= 0) schedule += p.letter(columns_dim_);
+  if (parallel)
+    for (char& c : schedule) c = static_cast<char>(c - 'a' + 'A');
+  if (p.dims.empty()) p.add_dim("one", 1, {1});
+  p.name = g_.name();
+  p.phases.push_back({schedule, std::move(stages)});
+  // Tasks that follow each other share rows of a or columns of b, whichever moves less.
+  if (alone_ && !axes_.empty() && columns_dim_ >= 0) {
+    using Order = ScheduleChoice::Order;
+    TileProgram turned = p;
+    std::string& other = turned.phases.back().schedule;
+    std::swap(other[other.size() - 1], other[other.size() - 2]);
+    const bool turns = choice_.order == Order::columns ||
+                       (choice_.order == Order::formula && predict(turned, target_).bytes < predict(p, target_).bytes);
+    out_.freedom.made.order = turns ? Order::columns : Order::rows;
+    if (turns) p = std::move(turned);
+    std::string& last = p.phases.back().schedule;
+    if (choice_.order == Order::curve)
+      last = last.substr(0, last.size() - 2) + '<' + last.substr(last.size() - 2) + '>';
+  }
+}
+
+}  // namespace gregale::tile

@@ -1,0 +1,271 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tile/region_lowering.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "gregale/error.hpp"
+#include "ir/core_ops.hpp"
+#include "tile/cut.hpp"
+
+namespace gregale::tile {
+
+// --- which operator does what ---
+
+void RegionLowering::place_values() {
+  require(g_.variables().empty() && !g_.outputs().empty(), "it has state or no result");
+  places_.resize(static_cast<size_t>(g_.value_count()));
+  level_.assign(static_cast<size_t>(g_.value_count()), 0);
+  for (size_t i = 0; i < g_.inputs().size(); ++i) {
+    const Value v = g_.inputs()[i];
+    require(type(v).shape.is_constant(), "an extent is symbolic");
+    place(v) = {Place::Kind::operand, 0, static_cast<int32_t>(i), StridedView::dense(extents(v))};
+  }
+  for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+    const Node& nd = node(n);
+    for (const Value v : nd.outputs) {
+      require(type(v).shape.is_constant(), "an extent is symbolic");
+      require(type(v).shape.elements() > 0, "a value is empty");
+    }
+    const Value result = nd.outputs[0];
+    if (nd.op->name == kConstantOp) {
+      const Tensor& t = std::get<Tensor>(nd.attributes.at("value"));
+      require(t.size() == 1 && is_real_float(t.dtype()), "a constant inside is no scalar");
+      place(result) = {Place::Kind::scalar, RefArray::from(t).real()[0], -1, {}};
+    } else if (moves(nd)) {
+      Place& from = place(nd.inputs[0]);
+      level_[at(result)] = level_[at(nd.inputs[0])];
+      if (from.kind == Place::Kind::scalar) {
+        place(result) = from;
+      } else if (from.kind == Place::Kind::operand) {
+        const auto view = nd.op->result_as_view(view_of(g_, nd), from.view);
+        require(view.has_value(), "a reshape of strided data");
+        place(result) = {Place::Kind::operand, 0, from.input, *view};
+      } else {
+        place(result).kind = Place::Kind::alias;
+      }
+    } else {
+      require(nd.outputs.size() == 1, "an operator with several results");
+      require(is_product(nd) || is_transform(nd) || nd.op->express, "an operator that is no expression");
+      int level = 0;
+      for (const Value v : nd.inputs) {
+        require(place(v).kind != Place::Kind::alias, "elements are moved inside the group");
+        level = std::max(level, level_[at(v)]);
+      }
+      level_[at(result)] = is_product(nd) || is_transform(nd) ? level + 1 : level;
+      place(result).kind = Place::Kind::result;
+    }
+  }
+}
+
+void RegionLowering::collect_work() {
+  std::map<int, size_t> expressions;  // level -> work
+  std::vector<Work> products;
+  int levels = 0;
+  for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+    const Node& nd = node(n);
+    if (place(nd.outputs[0]).kind != Place::Kind::result) continue;
+    levels = std::max(levels, level_[at(nd.outputs[0])]);
+  }
+  for (int level = 0; level <= levels; ++level) {
+    Work expression;
+    expression.level = level;
+    for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+      const Node& nd = node(n);
+      if (place(nd.outputs[0]).kind != Place::Kind::result || level_[at(nd.outputs[0])] != level) continue;
+      if (is_product(nd) || is_transform(nd)) {
+        Work w;
+        w.product = is_product(nd);
+        w.transform = !w.product;
+        w.node = n;
+        w.level = level;
+        work_.push_back(w);
+      } else {
+        expression.nodes.push_back(n);
+      }
+    }
+    if (!expression.nodes.empty()) work_.push_back(expression);
+  }
+  require(!work_.empty(), "nothing is computed");
+}
+
+void RegionLowering::find_outputs() {
+  uses_.assign(static_cast<size_t>(g_.value_count()), 0);
+  for (const Node& nd : g_.nodes())
+    for (const Value v : nd.inputs) ++uses_[at(v)];
+  for (size_t i = 0; i < g_.outputs().size(); ++i) {
+    Value v = g_.outputs()[i];
+    ++uses_[at(v)];
+    StridedView view = StridedView::dense(extents(v));
+    while (place(v).kind == Place::Kind::alias) {
+      const Node& nd = node(g_.producer(v));
+      require(static_cast<bool>(nd.op->operand_as_view), "a result is only seen in part");
+      const auto before = nd.op->operand_as_view(view_of(g_, nd), view);
+      require(before.has_value(), "a reshape of strided data");
+      view = *before;
+      v = nd.inputs[0];
+    }
+    require(place(v).kind == Place::Kind::result, "an output is an input");
+    require(outputs_.emplace(v.id, std::pair{static_cast<int32_t>(i), view}).second, "one result is two outputs");
+    require(is_real_float(type(v).dtype) && type(v).dtype != DType::f16, "an output is no f32, bf16 or f64");
+  }
+}
+
+bool RegionLowering::used_after(Value v, const Work& w) const {
+  for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
+    const Node& nd = node(n);
+    if (std::find(nd.inputs.begin(), nd.inputs.end(), v) == nd.inputs.end()) continue;
+    if (moves(nd)) continue;  // an alias: an output
+    if (std::find(w.nodes.begin(), w.nodes.end(), n) == w.nodes.end()) return true;
+  }
+  return false;
+}
+
+void RegionLowering::fold_epilogues() {
+  for (size_t i = 1; i < work_.size(); ++i) {
+    Work& w = work_[i];
+    const Work& before = work_[i - 1];
+    if (w.product || !before.product || before.level != w.level) continue;
+    if (i >= 2 && work_[i - 2].node >= 0 && work_[i - 2].level == w.level) continue;
+    const Value sums = node(before.node).outputs[0];
+    if (is_output(sums) || results_of(w).size() != 1) continue;
+    bool folds = true;
+    for (const int32_t n : w.nodes) {
+      Expression e;
+      std::vector<int32_t> ids;
+      for (size_t k = 0; k < node(n).inputs.size(); ++k) ids.push_back(e.input(static_cast<int>(k)));
+      if (node(n).op->express(e, view_of(g_, node(n)), ids) < 0) folds = false;
+      for (const Expression::Node& x : e.nodes()) folds &= x.op < kernels::ExprOp::row_sum;
+      folds &= extents(node(n).outputs[0]) == extents(sums);
+    }
+    if (used_after(sums, w) || extents(results_of(w)[0]) != extents(sums)) folds = false;
+    w.folded = folds;
+  }
+}
+
+// --- rows ---
+
+std::vector<int64_t> RegionLowering::aligned(const StridedView& view, bool reduced) const {
+  const size_t rank = space_.size();
+  std::vector<int64_t> strides(rank, 0);
+  const size_t own = view.extents.size() + (reduced ? 1 : 0);
+  require(own <= rank, "a value has more axes than the rows");
+  for (size_t i = 0; i < view.extents.size(); ++i) {
+    const size_t to = rank - own + i;
+    if (view.extents[i] == 1) continue;
+    // The last axis is the value's own.
+    require(to + 1 == rank || view.extents[i] == space_[to], "rows do not fit together");
+    strides[to] = view.strides[i];
+  }
+  return strides;
+}
+
+void RegionLowering::find_rows() {
+  for (const Work& w : work_) {
+    const auto take = [&](Value v) {
+      const Extents e = extents(v);
+      Extents mine(e.begin(), e.end());
+      if (drops_axis(v)) mine.push_back(1);
+      if (mine.size() < space_.size()) return;
+      if (mine.size() > space_.size()) space_.assign(mine.size(), 1);
+      for (size_t i = 0; i < mine.size(); ++i) space_[i] = std::max(space_[i], mine[i]);
+    };
+    if (w.node >= 0) take(node(w.node).outputs[0]);
+    for (const int32_t n : w.nodes) take(node(n).outputs[0]);
+  }
+  if (space_.empty()) space_ = {1};
+  has_product_ = has_transform_ = false;
+  for (const Work& w : work_) {
+    has_product_ |= w.product;
+    has_transform_ |= w.transform;
+  }
+  whole_rows_ = has_product_ || has_transform_;
+  std::vector<std::vector<int64_t>> walks;  // strides along the space
+  std::vector<size_t> right;                // those of what is multiplied from the right
+  const auto result = [&](Value v) {
+    const Extents e = extents(v);
+    const bool drops = drops_axis(v);
+    for (size_t i = 0; i + 1 < space_.size(); ++i) {
+      const size_t own = e.size() + (drops ? 1 : 0);
+      require(own == space_.size() && e[i] == space_[i], "the results' rows differ");
+    }
+    if (const auto found = outputs_.find(v.id); found != outputs_.end())
+      walks.push_back(aligned(found->second.second, drops));
+  };
+  for (const Work& w : work_) {
+    if (w.transform) {
+      result(node(w.node).outputs[0]);
+      if (place(node(w.node).inputs[0]).kind == Place::Kind::operand) walks.push_back(aligned(transformed(w)));
+    }
+    if (w.product) {
+      const Node& nd = node(w.node);
+      result(nd.outputs[0]);
+      if (place(nd.inputs[0]).kind == Place::Kind::operand) {
+        StridedView a = place(nd.inputs[0]).view;
+        if (std::get<bool>(nd.attributes.at("transpose_a"))) {
+          const size_t r = a.extents.size();
+          std::swap(a.extents[r - 1], a.extents[r - 2]);
+          std::swap(a.strides[r - 1], a.strides[r - 2]);
+        }
+        walks.push_back(aligned(a));
+      }
+      require(place(nd.inputs[1]).kind == Place::Kind::operand, "what is multiplied from the right is computed inside");
+      StridedView b = place(nd.inputs[1]).view;
+      b.extents[b.extents.size() - 2] = 1;  // not along the rows
+      right.push_back(walks.size());
+      walks.push_back(aligned(b));
+    }
+    for (const int32_t n : w.nodes) {
+      if (w.product) break;
+      const Value v = node(n).outputs[0];
+      if (is_output(v) || used_after(v, w)) result(v);
+      for (const Value in : node(n).inputs)
+        if (place(in).kind == Place::Kind::operand) walks.push_back(aligned(place(in).view));
+      Expression e;
+      std::vector<int32_t> ids;
+      for (size_t k = 0; k < node(n).inputs.size(); ++k) ids.push_back(e.input(static_cast<int>(k)));
+      require(node(n).op->express(e, view_of(g_, node(n)), ids) >= 0, "an operator that is no expression");
+      for (const Expression::Node& x : e.nodes()) whole_rows_ |= x.op >= kernels::ExprOp::row_sum;
+      whole_rows_ |= drops_axis(v);
+    }
+  }
+  // Merge, beginning with single axes; the last axis joins where every operator is elementwise.
+  const size_t rows = space_.size() - (whole_rows_ ? 1 : 0);
+  axes_.clear();
+  for (size_t i = 0; i < rows; ++i) {
+    if (space_[i] == 1) continue;
+    Axis axis{space_[i], i, i};
+    if (!axes_.empty()) {
+      bool even = !(has_transform_ && i + 1 == rows);  // a transform's rows are those of one matrix
+      for (const auto& walk : walks) even &= walk[axes_.back().last] == walk[i] * space_[i];
+      if (even) {
+        axes_.back().extent *= space_[i];
+        axes_.back().last = i;
+        continue;
+      }
+    }
+    axes_.push_back(axis);
+  }
+  // Matrices of one row, each with a b of its own: the row stays an axis.
+  if (has_product_ && !axes_.empty() && axes_.back().last + 1 != rows &&
+      std::any_of(right.begin(), right.end(), [&](size_t w) { return walks[w][axes_.back().last] != 0; }))
+    axes_.push_back({1, rows - 1, rows - 1});
+  if (!whole_rows_) {
+    // The last merged axis is the columns of a tile, the one before its rows.
+    width_ = axes_.empty() ? 1 : axes_.back().extent;
+    column_axis_ = axes_.empty() ? space_.size() - 1 : axes_.back().last;
+    if (!axes_.empty()) axes_.pop_back();
+  } else {
+    width_ = space_.back();
+    column_axis_ = space_.size() - 1;
+  }
+  require(axes_.size() + 6 <= kMaxDims, "the rows have too many axes");
+  for (size_t i = 0; i < axes_.size(); ++i) {
+    const bool last = i + 1 == axes_.size();
+    axes_[i].dim = out_.program.add_dim(last ? "rows" : fmt::format("batch{}", i), axes_[i].extent, {1});
+  }
+  rows_ = axes_.empty() ? 1 : axes_.back().extent;
+}
+
+}  // namespace gregale::tile
