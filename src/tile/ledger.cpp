@@ -24,7 +24,8 @@ struct Use {
   double touched = 0;  ///< distinct bytes
   double span = 0;     ///< from the first to the last of them
   double threads = 1;  ///< each with a copy, of a panel
-  double nearby = 0;   ///< of a panel: what a stage touches between meeting it and meeting it again
+  double nearby = 0;   ///< what is touched between meeting it and meeting it again, where an inner loop does; else 0
+  double parts = 1;    ///< met so one after another
   double moved = 0;    ///< bytes loaded, if everything else stayed out of the way no more than it does
   int64_t reach = 0;   ///< where the last of the windows begins that are one use
 };
@@ -33,10 +34,24 @@ struct Use {
 using Key = std::tuple<int32_t, int64_t, std::vector<int64_t>, int64_t, bool>;
 using Uses = std::map<Key, Use>;
 
-double sum_touched(const Uses& uses) {
+/// Distinct bytes of all uses, each times its weight. A panel that is written in one way and read in another is one.
+template <class Weight>
+double sum_touched(const Uses& uses, const Weight& weight) {
   double total = 0;
-  for (const auto& [key, use] : uses) total += use.touched;
+  std::map<int32_t, double> panels;
+  for (const auto& [key, use] : uses) {
+    if (!use.panel) {
+      total += use.touched * weight(use);
+      continue;
+    }
+    double& panel = panels[std::get<0>(key)];
+    total += std::max(0.0, use.touched - panel);
+    panel = std::max(panel, use.touched);
+  }
   return total;
+}
+double sum_touched(const Uses& uses) {
+  return sum_touched(uses, [](const Use&) { return 1.0; });
 }
 
 class Prediction {
@@ -166,13 +181,14 @@ class Prediction {
       const auto [found, fresh] = all.emplace(key, use);
       if (fresh) continue;
       Use& mine = found->second;
-      // Made by the first part and still there: the second does not load it.
-      const bool made = mine.write && !mine.read && both <= cache_;
+      // Made by the first part and still there: the second does not load it. From the middle of one to the middle of
+      // the other half of both goes by.
+      const bool made = mine.write && !mine.read && (both <= cache_ || (mine.panel && both / 2 <= cache_));
       mine.read |= use.read && !made;
       mine.write |= use.write;
       mine.touched = std::max(mine.touched, use.touched);
       mine.reach = std::max(mine.reach, use.reach);
-      mine.moved = both <= cache_ ? std::max(mine.moved, use.moved) : mine.moved + use.moved;
+      mine.moved = made || both <= cache_ ? std::max(mine.moved, use.moved) : mine.moved + use.moved;
     }
   }
 
@@ -183,12 +199,23 @@ class Prediction {
     return std::clamp((touched / cache_ - kBegin) / (kEnd - kBegin), 0.0, 1.0);
   }
 
-  /// The share of what one step touched that is gone when the next needs it. A panel that a stage met again and again
-  /// is the youngest when its step ends, whatever else has passed by.
-  double gone(const Use& use, double once) const { return lost(use.panel && use.nearby > 0 ? use.nearby : once); }
+  /// The share of what one step touched that is gone when the next needs it. What inner loops met again and again is
+  /// the youngest when its step ends, whatever else has passed by; where that was one part after another, the first has
+  /// had to wait for the others.
+  double gone(const Use& use, double once) const {
+    if (use.nearby == 0) return lost(once);
+    return lost(use.panel ? use.nearby : std::max(use.nearby, once * (1 - 1 / use.parts)));
+  }
+
+  /// What is touched between one step of a loop and the next. Of what moves with the loop and was met again until the
+  /// step's end, both the old and the new: the old is younger than what stays.
+  static double between(const Uses& uses, const Loop& loop) {
+    return sum_touched(
+        uses, [&](const Use& use) { return use.operand->stride(loop.dim) != 0 && use.nearby > 0 ? 2.0 : 1.0; });
+  }
 
   void around(Uses& uses, const Loop& loop, bool phase) const {
-    const double once = sum_touched(uses);
+    const double once = between(uses, loop);
     for (auto& [key, use] : uses) {
       const bool moves = use.operand->stride(loop.dim) != 0 && !(phase && use.panel);
       if (moves) {
@@ -200,6 +227,7 @@ class Prediction {
         use.touched *= fresh;
         use.moved *= fresh + lost(once) * (loop.trips - fresh);
         use.span += (loop.trips - 1) * advance;
+        if (use.nearby > 0) use.parts *= loop.trips;
       } else {
         if (!phase) use.nearby = use.nearby > 0 ? std::min(use.nearby, once) : once;
         use.moved *= 1 + gone(use, once) * (std::ceil(loop.trips) - 1);
@@ -218,7 +246,7 @@ class Prediction {
 
   /// The loop whose steps are shared by `threads`, each with a cache of its own; `inner`: steps of the loops inside it.
   void across(Uses& uses, const Loop& loop, double threads, double inner, const std::vector<Loop>& inside) const {
-    const double once = sum_touched(uses), trips = std::ceil(loop.trips), share = trips * inner / threads;
+    const double once = between(uses, loop), trips = std::ceil(loop.trips), share = trips * inner / threads;
     const bool cut = std::fmod(share, inner) != 0;  // a share ends within a step of this loop
     for (auto& [key, use] : uses) {
       if (use.panel) use.threads = threads;
