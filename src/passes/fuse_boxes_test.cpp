@@ -215,7 +215,9 @@ TEST(FuseBoxes, BytesAreAsPredicted) {
       {{96, 160, 256}, false}, {{96, 160, 256}, true}, {{1200, 1000}, false}, {{1200, 1000}, true}, {{3000000}, false}};
   for (const auto& [extents, gradient] : cases) {
     CompileOptions options;
+    options.target = Target::detect().capped(Isa::avx2);  // the same programs on every machine
     options.target.cores = 2;
+    options.target.l2_bytes = 1 << 20;
     options.target.l3_bytes = 0;  // results are large
     const Executable e = compile(differences(extents, gradient).graph, options);
     for (const auto& group : e.groups()) {

@@ -1,34 +1,16 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
-#include "exec/plan.hpp"
 #include "gregale/autodiff.hpp"
-#include "gregale/exec.hpp"
 #include "gregale/fourier.hpp"
 #include "gregale/op.hpp"
-#include "gregale/ops.hpp"
 #include "ir/inference.hpp"
-#include "ir/interpret.hpp"
-#include "passes/passes.hpp"
-#include "tile/ledger.hpp"
+#include "passes/compiled_case_for_tests.hpp"
 
 // Fourier layers: transforms in groups with what they feed.
 namespace gregale::passes {
 namespace {
-
-Tensor values(const Extents& extents, uint32_t stream, double scale = 1) {
-  Tensor t(DType::f32, extents);
-  for (uint64_t i = 0; float& x : t.as<float>())
-    x = static_cast<float>(scale * (2 * random_uniform(RandomKey{3, 4, stream}, i++) - 1));
-  return t;
-}
 
 struct Sizes {
   int64_t batch = 1, h = 0, w = 0, blocks = 0, in = 0, hidden = 0;
@@ -79,24 +61,6 @@ struct Block {
   uint32_t stream = 0;
 };
 
-void expect_near(const Tensor& got, const Tensor& expected, double tolerance) {
-  double scale = 0, worst = 0;
-  for (size_t i = 0; i < expected.as<float>().size(); ++i) {
-    const double e = static_cast<double>(expected.as<float>()[i]);
-    const double error = std::abs(static_cast<double>(got.as<float>()[i]) - e);
-    scale = std::max(scale, std::abs(e));
-    worst = std::isfinite(error) ? std::max(worst, error) : 1e30;
-  }
-  EXPECT_LE(worst, tolerance * scale);
-}
-
-std::vector<Isa> isas() {
-  std::vector<Isa> all{Isa::reference};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
-    if (Target::detect().isa >= isa) all.push_back(isa);
-  return all;
-}
-
 void check(const Block& b, double tolerance = 1e-5, Precision precision = Precision::fp32) {
   const std::vector<Tensor> expected = interpret(b.graph, b.inputs);
   for (const Isa isa : isas()) {
@@ -136,7 +100,7 @@ TEST(FuseSpectral, Bf16) {
 /// Meridional transforms and the perceptron of the modes are one program; nothing copies.
 TEST(FuseSpectral, OneGroupAMode) {
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-    CompileOptions options;
+    CompileOptions options = declared_options();
     options.precision = precision;
     const Executable e = compile(Block({.h = 30, .w = 60, .blocks = 4, .in = 32, .hidden = 512}).graph, options);
     SCOPED_TRACE(e.describe());
@@ -185,7 +149,7 @@ double elementwise_bytes(const Executable& e) {
 /// What is not compulsory falls to less than half.
 TEST(FuseSpectral, HalvesElementwiseTraffic) {
   const Block b({.h = 30, .w = 60, .blocks = 4, .in = 32, .hidden = 512});
-  CompileOptions options;
+  CompileOptions options = declared_options();
   const double fused = elementwise_bytes(compile(b.graph, options));
   options.fuse = false;
   const double apart = elementwise_bytes(compile(b.graph, options));
@@ -197,37 +161,13 @@ TEST(FuseSpectral, HalvesElementwiseTraffic) {
 
 /// Every group's program: text and back, interpreter against executor, predicted bytes against counted ones.
 TEST(FuseSpectral, ProgramsAreWhatTheySay) {
-  CompileOptions options;
-  options.target.cores = 2;
+  const CompileOptions options = declared_options();
   const Executable e = compile(Block({.h = 30, .w = 60, .blocks = 4, .in = 32, .hidden = 512}).graph, options);
   int transforms = 0;
   for (const auto& group : e.groups()) {
     if (group.program == nullptr || !(has(group, "fft") || has(group, "rfft") || has(group, "irfft"))) continue;
     ++transforms;
-    const tile::TileProgram& p = group.program->program();
-    SCOPED_TRACE(tile::print(p));
-    EXPECT_EQ(tile::print(tile::parse_program(tile::print(p))), tile::print(p));
-    const tile::Traffic predicted = tile::predict(p, options.target),
-                        counted = tile::simulate(*group.program, options.target, 2);
-    EXPECT_NEAR(predicted.bytes / counted.bytes, 1, 0.1)
-        << predicted.bytes << " predicted, " << counted.bytes << " counted";
-    std::vector<Tensor> memory, same;
-    for (const tile::Buffer& b : p.buffers) {
-      if (b.scope != tile::Scope::argument) continue;
-      ASSERT_EQ(b.dtype, DType::f32);
-      memory.push_back(values({b.elements}, static_cast<uint32_t>(memory.size()), 0.2));
-      same.push_back(values({b.elements}, static_cast<uint32_t>(same.size()), 0.2));
-    }
-    std::vector<void*> arguments, twice;
-    for (Tensor& t : memory) arguments.push_back(t.data());
-    for (Tensor& t : same) twice.push_back(t.data());
-    tile::interpret(p, arguments);
-    const auto team = make_thread_team(2);
-    Tensor scratch(DType::u8, {group.program->memory_bytes() + 64}),
-        threads(DType::u8, {2 * group.program->thread_bytes() + 64});
-    group.program->run(*team, twice.data(), static_cast<std::byte*>(scratch.data()),
-                       static_cast<std::byte*>(threads.data()));
-    for (size_t i = 0; i < memory.size(); ++i) expect_near(same[i], memory[i], 1e-5);
+    check_program(*group.program, options.target);
   }
   EXPECT_EQ(transforms, 3);
 }
