@@ -362,7 +362,11 @@ class Verifier {
                             : dim == w.columns.dim ? w.stride_w * from.leading
                                                    : -1;
       check(moved < 0 || from.stride(static_cast<int>(d)) == moved, "a window's source does not move with its pixels");
-      if (moved < 0) last += std::max<int64_t>(0, p_.dims[d].extent - 1) * from.stride(static_cast<int>(d));
+      if (moved >= 0) continue;
+      const int64_t steps = std::max<int64_t>(0, p_.dims[d].extent - 1), stride = from.stride(static_cast<int>(d));
+      constexpr int64_t kFurthest = int64_t{1} << 48;
+      check(stride == 0 || steps <= kFurthest / stride, "a window's image is larger than its buffer");
+      last += steps * stride;
     }
     check(from.buffer >= 0 && from.buffer < static_cast<int32_t>(p_.buffers.size()) &&
               last <= p_.buffers[static_cast<size_t>(from.buffer)].elements,

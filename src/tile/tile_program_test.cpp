@@ -278,5 +278,76 @@ TEST(Ledger, SeesAWorseSchedule) {
   EXPECT_GT(worse_counted, 1.5 * counted);
 }
 
+/// A 3x3 convolution of an image of 7 x 6 pixels, bands of three rows.
+constexpr const char* kConvolution = R"(program "convolution" {
+  dim a "row" 7 step 3 step 1
+  dim b "column" 6 step 6
+  argument x f32 168
+  argument w f32 288
+  argument y f32 336
+  panel band f32 160
+  phase "AB" {
+    stage "" {
+      window rows=a columns=b h=7 w=6 channels=4 stride_h=1 stride_w=1 pad_top=1 pad_left=1 reach_h=3 reach_w=3 band_rows=5 band_columns=8 depth=4 blocks=1 (x a*24 b*4 /4, band)
+    }
+    stage "a" {
+      contract f32 m=b n=8 k=4 batch=3:32:96 batch=3:4:32 (band a*32 /4, w /8, y a*48 b*8 /8)
+    }
+  }
+}
+)";
+
+TEST(TileProgram, WindowsHaveZerosAround) {
+  const TileProgram program = parse_program(kConvolution);
+  EXPECT_EQ(print(program), kConvolution);
+  Memory memory(program);
+  interpret(program, memory.pointers());
+  const auto& x = memory.tensors[0].as<float>();
+  const auto& w = memory.tensors[1].as<float>();
+  const auto& y = memory.tensors[2].as<float>();
+  for (int64_t i = 0; i < 7; ++i)
+    for (int64_t j = 0; j < 6; ++j)
+      for (int64_t k = 0; k < 8; ++k) {
+        double sum = 0;
+        for (int64_t r = 0; r < 3; ++r)
+          for (int64_t s = 0; s < 3; ++s) {
+            const int64_t row = i + r - 1, column = j + s - 1;
+            if (row < 0 || row >= 7 || column < 0 || column >= 6) continue;
+            for (int64_t c = 0; c < 4; ++c)
+              sum += static_cast<double>(x[static_cast<size_t>((row * 6 + column) * 4 + c)]) *
+                     w[static_cast<size_t>(((r * 3 + s) * 4 + c) * 8 + k)];
+          }
+        EXPECT_NEAR(y[static_cast<size_t>((i * 6 + j) * 8 + k)], sum, 1e-5) << i << " " << j << " " << k;
+      }
+  for (const int threads : {1, 2, 3}) {
+    const std::vector<Tensor> got = run(program, threads);
+    for (size_t i = 0; i < y.size(); ++i) EXPECT_NEAR(got[2].as<float>()[i], y[i], 1e-5);
+  }
+}
+
+TEST(TileProgram, RefusesWindowsThatDoNotFit) {
+  const std::pair<std::string, const char*> cases[] = {
+      {replaced(kConvolution, "band_rows=5", "band_rows=4"), "larger than its band"},
+      {replaced(kConvolution, "x f32 168", "x f32 167"), "larger than its buffer"},
+      {replaced(kConvolution, "band f32 160", "band f32 159"), "buffer 'band'"},
+      {replaced(kConvolution, "(x a*24", "(x a*12"), "does not move with its pixels"},
+      {replaced(kConvolution, "depth=4", "depth=3"), "hold its channels"},
+      {replaced(kConvolution, "stride_h=1", "stride_h=0"), "not positive"},
+      {replaced(kConvolution, "pad_top=1", "pad_top=-1"), "padding"},
+      {replaced(kConvolution, "/4, band)", "/3, band)"), "pixels of a window overlap"},
+      {replaced(kConvolution, "batch=3:32:96", "batch=99999:32:96"), "sums 1 to"},
+      {replaced(kConvolution, "batch=3:32:96", "batch=3:32"), "no count"},
+      {replaced(kConvolution, "reach_h=3", "reech_h=3"), "no setting of a window"},
+  };
+  for (const auto& [text, message] : cases) {
+    try {
+      parse_program(text);
+      ADD_FAILURE() << "accepted: " << message;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(message));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gregale::tile
