@@ -108,8 +108,6 @@ class RegionLowering {
     return type(v).rank() + 1 == type(nd.inputs[0]).rank() && nd.attributes.count("keep_dims") > 0;
   }
 
-  StridedView dense_result(Value v) const { return StridedView::dense(extents(v)); }
-
   /// Rows are the axes of results but the last, equal for all; axes that lie evenly in all operands are merged.
   void find_rows();
 

@@ -197,7 +197,7 @@ class Generator : public VectorAssembler {
   void columns(Body&& body);
   static constexpr int kSums = 2;  ///< accumulators of a sum along a row
   template <class Body, class Turn>
-  void columns_in_turn(Body&& body, Turn&& turn);
+  void blocks_of_columns(int unroll, int turns, int limit_at, Body&& body, Turn&& turn);
   template <class Body>
   void each_row(Body&& body);
   void stage(size_t index);
@@ -250,7 +250,7 @@ class Generator : public VectorAssembler {
   size_t position_ = 0;
   Id current_ = -1;
   int call_at_ = 0, m_at_ = 0, n_at_ = 0, count_at_ = 0, row_at_ = 0, main_limit_at_ = 0, single_limit_at_ = 0;
-  int pair_limit_at_ = 0;
+  int sums_limit_at_ = 0;
   int x_at_ = 0, y_at_ = 0;
   std::vector<int> all_at_;
   bool needs_sin_ = false, needs_cos_ = false;

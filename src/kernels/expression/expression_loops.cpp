@@ -1,6 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
-// The loops of the code generator: rows, stages over a row's columns, reductions.
+// The loops of the code generator: rows, and stages over a row's columns.
 //
 // Registers: rdx is the first column of the block; rax, rcx and rdi are scratch; pointers to operands are in the
 // others, and in the frame where these do not suffice.
@@ -26,12 +26,6 @@ bool is_row_output(const ExpressionDesc& desc, size_t i) {
   return desc.outputs[i].broadcast == Broadcast::row && !is_column_reduction(desc.expression.nodes()[id].op);
 }
 }  // namespace
-
-double Generator::start_of(Fold fold) const {
-  if (fold == Fold::max) return -std::numeric_limits<double>::infinity();
-  if (fold == Fold::min) return std::numeric_limits<double>::infinity();
-  return 0;
-}
 
 int64_t Generator::row_step(const ExpressionOperand& operand) const {
   switch (operand.broadcast) {
@@ -164,7 +158,7 @@ void Generator::prologue() {
   x_at_ = frame_vector();
   y_at_ = frame_vector();
   for (int* quad : {&tail_count_at, &tail_bits_at, &call_at_, &m_at_, &n_at_, &row_at_, &main_limit_at_,
-                    &single_limit_at_, &pair_limit_at_}) {
+                    &single_limit_at_, &sums_limit_at_}) {
     *quad = frame_quad();
   }
   for (size_t i = 0; i < settings_.pinned_constants.size(); ++i) {
@@ -238,7 +232,7 @@ void Generator::prologue() {
     lea(rax, ptr[rcx - lanes()]);
     mov(ptr[rsp + single_limit_at_], rax);
     lea(rax, ptr[rcx - kSums * lanes()]);
-    mov(ptr[rsp + pair_limit_at_], rax);
+    mov(ptr[rsp + sums_limit_at_], rax);
   }
   if (plan_.scratch_rows > 0) {
     mov(rax, ptr[rdi + static_cast<int>(offsetof(ExpressionCall, scratch))]);
@@ -263,12 +257,12 @@ void Generator::prologue() {
   }
 }
 
-/// Runs `body` for blocks of `unroll` vectors, then single ones, then the tail. How a column's place in the block
-/// follows from its number depends on n alone.
-template <class Body>
-void Generator::columns(Body&& body) {
-  const int unroll = settings_.unroll;
-  const auto step = static_cast<int64_t>(unroll) * lanes();
+/// Runs `body` for blocks of columns, then for single vectors, then for the tail. A block is `turns` times `unroll`
+/// vectors; `turn` follows each of them. How a column's place in the block follows from its number depends on n alone.
+/// `limit_at`: the last column at which a block may begin, where n is known at the call alone.
+template <class Body, class Turn>
+void Generator::blocks_of_columns(int unroll, int turns, int limit_at, Body&& body, Turn&& turn) {
+  const auto step = static_cast<int64_t>(unroll) * turns * lanes();
   const bool fixed = n_ != kAtCall;
   const int64_t main_end = fixed ? n_ / step * step : 0;
   const int64_t single_end = fixed ? n_ / lanes() * lanes() : 0;
@@ -285,14 +279,17 @@ void Generator::columns(Body&& body) {
   if (!fixed || main_end > 0) {
     Xbyak::Label again, done;
     if (!fixed) {
-      cmp(qword[rsp + main_limit_at_], 0);
+      cmp(qword[rsp + limit_at], 0);
       jl(done, T_NEAR);
     }
     L(again);
-    run(unroll, Lanes::all, true);
-    add(rdx, static_cast<uint32_t>(step));
+    for (int i = 0; i < turns; ++i) {
+      run(unroll, Lanes::all, true);
+      add(rdx, static_cast<uint32_t>(unroll * lanes()));
+      turn();
+    }
     if (!fixed) {
-      cmp(rdx, ptr[rsp + main_limit_at_]);
+      cmp(rdx, ptr[rsp + limit_at]);
       jle(again, T_NEAR);
     } else if (main_end > step) {
       cmp(rdx, static_cast<uint32_t>(main_end));
@@ -300,7 +297,7 @@ void Generator::columns(Body&& body) {
     }
     L(done);
   }
-  if (unroll > 1 && (!fixed || single_end > main_end)) {
+  if (step > lanes() && (!fixed || single_end > main_end)) {
     Xbyak::Label again, done;
     if (!fixed) {
       cmp(rdx, ptr[rsp + single_limit_at_]);
@@ -329,65 +326,9 @@ void Generator::columns(Body&& body) {
   }
 }
 
-/// The same for stages with sums: vectors one by one, which are added to kSums accumulators in turn (`turn` makes the
-/// next of them the first). So the order of a sum depends on n alone, however much of the row else is computed beside
-/// it.
-template <class Body, class Turn>
-void Generator::columns_in_turn(Body&& body, Turn&& turn) {
-  const bool fixed = n_ != kAtCall;
-  const int64_t single_end = fixed ? n_ / lanes() * lanes() : 0;
-  const auto run = [&](Lanes which, bool counts) {
-    unroll_ = 1;
-    lanes_ = which;
-    main_body_ = counts;
-    body();
-    main_body_ = false;
-    lanes_ = Lanes::all;
-  };
-  xor_(edx, edx);
-  const int64_t step = kSums * lanes(), turns_end = fixed ? n_ / step * step : 0;
-  if (!fixed || turns_end > 0) {
-    Xbyak::Label again, done;
-    if (!fixed) {
-      cmp(qword[rsp + pair_limit_at_], 0);
-      jl(done, T_NEAR);
-    }
-    L(again);
-    for (int i = 0; i < kSums; ++i) {
-      run(Lanes::all, true);
-      add(rdx, lanes());
-      turn();
-    }
-    if (!fixed) {
-      cmp(rdx, ptr[rsp + pair_limit_at_]);
-      jle(again, T_NEAR);
-    } else if (turns_end > step) {
-      cmp(rdx, static_cast<uint32_t>(turns_end));
-      jl(again, T_NEAR);
-    }
-    L(done);
-  }
-  // What is left is less than a turn.
-  static_assert(kSums == 2);
-  if (!fixed || single_end > turns_end) {
-    Xbyak::Label done;
-    if (!fixed) {
-      cmp(rdx, ptr[rsp + single_limit_at_]);
-      jg(done, T_NEAR);
-    }
-    run(Lanes::all, fixed && turns_end == 0);
-    add(rdx, lanes());
-    L(done);
-  }
-  if (!fixed || n_ > single_end) {
-    Xbyak::Label none;
-    if (!fixed) {
-      cmp(dword[rsp + tail_count_at], 0);
-      je(none, T_NEAR);
-    }
-    run(Lanes::tail, false);
-    L(none);
-  }
+template <class Body>
+void Generator::columns(Body&& body) {
+  blocks_of_columns(settings_.unroll, 1, main_limit_at_, body, [] {});
 }
 
 void Generator::store_output(size_t output) {
@@ -512,210 +453,6 @@ void Generator::body(const std::vector<Id>& reductions, size_t stage, bool with_
   }
 }
 
-// Reductions --------------------------------------------------------------------------------------------------------
-
-Generator::Folding Generator::start_folding(Id id, bool of_rows) {
-  Folding folding;
-  folding.id = id;
-  folding.fold = fold_of(node(id).op);
-  folding.acc = take();
-  copy(folding.acc, number(start_of(folding.fold)));
-  const bool extremal = folding.fold != Fold::sum && folding.fold != Fold::sum_squares;
-  if (of_rows && extremal) {
-    folding.ordered = take_mask();
-    if (wide()) {
-      kxnorw(k(folding.ordered), k(folding.ordered), k(folding.ordered));
-    } else {
-      vpcmpeqd(v(folding.ordered), v(folding.ordered), v(folding.ordered));
-    }
-  }
-  return folding;
-}
-
-void Generator::fold(Folding* folding, const Arg& from) {
-  Arg x = from;
-  Group copied;
-  bool temporary = false;
-  const bool sums = folding->fold == Fold::sum || folding->fold == Fold::sum_squares;
-  if (lanes_ == Lanes::tail) {  // the other lanes get what changes nothing
-    copied = take();
-    temporary = true;
-    copy(copied, number(start_of(folding->fold)));
-    if (wide()) {
-      with(x, 0, [&](const Operand& o) { merge(v(copied[0]), kTailMask, o); });
-    } else {
-      const int mask = take_vector();
-      load(v(mask), ptr[rsp + tail_mask_at]);
-      with(x, 0, [&](const Operand& o) { merge(v(copied[0]), mask, o); });
-      give_vector(mask);
-    }
-    x = of(copied);
-  } else if (x.kind != Arg::Kind::group && folding->fold != Fold::sum) {
-    copied = take();
-    temporary = true;
-    copy(copied, x);
-    x = of(copied);
-  }
-  if (folding->fold == Fold::absmax) {
-    if (!temporary) copied = take();
-    const uint64_t bits_but_sign = f64() ? ~uint64_t{0} >> 1 : 0x7fffffffu;
-    op(&VectorAssembler::and_bits, copied, x.group, whole(bits_but_sign));
-    temporary = true;
-    x = of(copied);
-  }
-  if (!is_row_reduction(node(folding->id).op)) {  // all_*: sums are in the frame
-    const auto index =
-        static_cast<size_t>(std::find(plan_.all_reductions.begin(), plan_.all_reductions.end(), folding->id) -
-                            plan_.all_reductions.begin());
-    const Group acc = take();
-    each([&](int u) { load(v(acc[u]), ptr[rsp + (all_at_[index] + 64 * u)]); });
-    fold_safely(folding->fold, acc, x);
-    each([&](int u) { vmovups(ptr[rsp + (all_at_[index] + 64 * u)], v(acc[u])); });
-    give(acc);
-    if (temporary) give(copied);
-    return;
-  }
-  if (!sums) {
-    const int mask = wide() ? -1 : take_vector();
-    for (int u = 0; u < unroll_; u += 2) {
-      const int other = u + 1 < unroll_ ? u + 1 : u;
-      if (wide()) {
-        const auto to = k(folding->ordered) | k(folding->ordered);
-        f64() ? vcmppd(to, v(x.group[u]), v(x.group[other]), kOrdered)
-              : vcmpps(to, v(x.group[u]), v(x.group[other]), kOrdered);
-      } else {
-        compare(mask, v(x.group[u]), v(x.group[other]), kOrdered);
-        vandps(v(folding->ordered), v(folding->ordered), v(mask));
-      }
-    }
-    if (mask >= 0) give_vector(mask);
-  }
-  switch (folding->fold) {
-    case Fold::sum:
-      op(&VectorAssembler::add_, folding->acc, folding->acc, x);
-      break;
-    case Fold::sum_squares:
-      op(&VectorAssembler::fma231, folding->acc, x.group, x);
-      break;
-    case Fold::min:
-      op(&VectorAssembler::min_, folding->acc, folding->acc, x);
-      break;
-    default:
-      op(&VectorAssembler::max_, folding->acc, folding->acc, x);
-  }
-  if (temporary) give(copied);
-}
-
-/// acc = fold(acc, x), NaN where either is.
-void Generator::fold_safely(Fold fold, const Group& acc, const Arg& from) {
-  Arg x = from;
-  Group copied;
-  const bool temporary = x.kind != Arg::Kind::group;
-  if (temporary) {
-    copied = take();
-    copy(copied, x);
-    x = of(copied);
-  }
-  if (fold == Fold::sum) {
-    op(&VectorAssembler::add_, acc, acc, x);
-  } else if (fold == Fold::sum_squares) {
-    op(&VectorAssembler::fma231, acc, x.group, x);
-  } else {
-    op(fold == Fold::min ? &VectorAssembler::min_ : &VectorAssembler::max_, acc, x.group, of(acc));
-    const Group mask = take(true);
-    compare_each(mask, x.group, x, kUnordered);
-    merge_each(acc, mask, x);
-    give(mask, true);
-  }
-  if (temporary) give(copied);
-}
-
-void Generator::fold_column(Folding* folding, const Arg& from) {
-  Arg x = from;
-  Group magnitude;
-  if (folding->fold == Fold::absmax) {
-    magnitude = take();
-    copy(magnitude, x);
-    op(&VectorAssembler::and_bits, magnitude, magnitude, whole(f64() ? ~uint64_t{0} >> 1 : 0x7fffffffu));
-    x = of(magnitude);
-  }
-  if (plan_.columns_outermost) {
-    fold_safely(folding->fold, folding->acc, x);
-  } else {
-    const auto index =
-        static_cast<size_t>(std::find(plan_.column_reductions.begin(), plan_.column_reductions.end(), folding->id) -
-                            plan_.column_reductions.begin());
-    const Pointer& place = scratch_[plan_.saved.size() + index];
-    const Group acc = take();
-    each([&](int u) { load(v(acc[u]), at(place, u)); });
-    fold_safely(folding->fold, acc, x);
-    each([&](int u) { vmovups(at(place, u), v(acc[u])); });
-    give(acc);
-  }
-  if (folding->fold == Fold::absmax) give(magnitude);
-}
-
-void Generator::combine(Fold fold, const Reg& d, const Operand& b) {
-  if (fold == Fold::sum || fold == Fold::sum_squares) {
-    add_(d, d, b);
-  } else if (fold == Fold::min) {
-    min_(d, d, b);
-  } else {
-    max_(d, d, b);
-  }
-}
-
-/// Folds the lanes of register a in halves; the result is in all lanes.
-void Generator::across(Fold fold, int a, int temp) {
-  if (wide()) {
-    vextractf32x8(Xbyak::Ymm(temp), Xbyak::Zmm(a), 1);
-    combine(fold, Xbyak::Ymm(a), Xbyak::Ymm(temp));
-    vextractf32x4(Xbyak::Xmm(temp), Xbyak::Ymm(a), 1);
-  } else {
-    vextractf128(Xbyak::Xmm(temp), Xbyak::Ymm(a), 1);
-  }
-  combine(fold, Xbyak::Xmm(a), Xbyak::Xmm(temp));
-  vpermilpd(Xbyak::Xmm(temp), Xbyak::Xmm(a), 1);
-  combine(fold, Xbyak::Xmm(a), Xbyak::Xmm(temp));
-  if (f64()) {
-    wide() ? vbroadcastsd(Xbyak::Zmm(a), Xbyak::Xmm(a)) : vbroadcastsd(Xbyak::Ymm(a), Xbyak::Xmm(a));
-    return;
-  }
-  vmovshdup(Xbyak::Xmm(temp), Xbyak::Xmm(a));
-  combine(fold, Xbyak::Xmm(a), Xbyak::Xmm(temp));
-  vbroadcastss(v(a), Xbyak::Xmm(a));
-}
-
-/// The accumulators in pairs, then the lanes in halves.
-void Generator::finish_folding(Folding* folding) {
-  const int unroll = unroll_;
-  for (int distance = 1; distance < unroll; distance *= 2) {
-    for (int u = 0; u + distance < unroll; u += 2 * distance) {
-      combine(folding->fold, v(folding->acc[u]), v(folding->acc[u + distance]));
-    }
-  }
-  const int result = folding->acc[0];
-  const int temp = take_vector();
-  across(folding->fold, result, temp);
-  give_vector(temp);
-  if (folding->ordered >= 0) {
-    Xbyak::Label numbers;
-    if (wide()) {
-      f64() ? kortestb(k(folding->ordered), k(folding->ordered)) : kortestw(k(folding->ordered), k(folding->ordered));
-      jc(numbers);
-    } else {
-      f64() ? vmovmskpd(eax, v(folding->ordered)) : vmovmskps(eax, v(folding->ordered));
-      cmp(eax, (1 << lanes()) - 1);
-      je(numbers);
-    }
-    with(number(std::numeric_limits<double>::quiet_NaN()), 0, [&](const Operand& o) { load(v(result), o); });
-    L(numbers);
-    give_mask(folding->ordered);
-  }
-  keep_uniform(folding->id, result);
-  give(folding->acc);
-}
-
 // Values that are the same in a whole row or tile -------------------------------------------------------------------
 
 void Generator::keep_uniform(Id id, int reg) {
@@ -818,7 +555,9 @@ void Generator::stage(size_t index) {
   for (const ExpressionOperand& output : desc_.outputs) any = any || (last && output.broadcast == Broadcast::none);
   const auto all = [&] { body(reductions, index, last, false, &foldings); };
   if (any && sums) {
-    columns_in_turn(all, [&] {
+    // Vectors one by one, added to the accumulators in turn: so the order of a sum depends on n alone, however much of
+    // the row else is computed beside it.
+    blocks_of_columns(1, kSums, sums_limit_at_, all, [&] {
       for (size_t i = 0; i < of_rows; ++i) std::swap(foldings[i].acc.r[0], foldings[i].acc.r[1]);
     });
   } else if (any) {
