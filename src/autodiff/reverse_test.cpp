@@ -8,6 +8,7 @@
 #include <cmath>
 #include <functional>
 
+#include "base/expect_error_for_tests.hpp"
 #include "gregale/autodiff.hpp"
 #include "gregale/error.hpp"
 #include "gregale/ops.hpp"
@@ -157,17 +158,6 @@ TEST(Gradients, TakeASeed) {
   g.set_outputs(gradients(g, ops::square(g, x), {x}, seed));
   const Tensor in = Tensor::from<double>({1, 2, 3}, {3});
   EXPECT_EQ(elements(interpret(g, {in, Tensor::from<double>({10, 0, -1}, {3})})[0]), (std::vector<double>{20, 0, -6}));
-}
-
-template <class Body>
-void expect_error(ErrorCode code, const std::string& part, Body&& body) {
-  try {
-    body();
-    ADD_FAILURE() << "accepted; expected: " << part;
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    EXPECT_THAT(e.what(), testing::HasSubstr(part));
-  }
 }
 
 TEST(Gradients, RefuseWhatIsNoLoss) {

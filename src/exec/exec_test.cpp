@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/expect_error_for_tests.hpp"
 #include "exec/plan.hpp"
 #include "gregale/error.hpp"
 #include "gregale/ops.hpp"
@@ -35,17 +36,6 @@ int64_t copies(const Executable::Plan& plan) {
 int64_t arena_storages(const Executable::Plan& plan) {
   return std::count_if(plan.storages.begin(), plan.storages.end(),
                        [](const Storage& s) { return s.kind == Storage::Kind::arena; });
-}
-
-template <class Body>
-void expect_error(ErrorCode code, const std::string& part, Body&& body) {
-  try {
-    body();
-    ADD_FAILURE() << "accepted; expected: " << part;
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    EXPECT_THAT(e.what(), testing::HasSubstr(part));
-  }
 }
 
 Tensor row(double value) { return Tensor::full(DType::f32, {64}, value); }

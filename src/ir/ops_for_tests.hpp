@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/expect_error_for_tests.hpp"
 #include "gregale/error.hpp"
 #include "gregale/op.hpp"
 #include "ir/core_ops.hpp"
@@ -98,17 +99,6 @@ inline const OpSet& test_ops() {
   static const OpSet set(
       {&core::read_op(), &core::write_op(), &core::constant_op(), &plus(), &tag(), &call(), &careless()});
   return set;
-}
-
-template <class Body>
-void expect_error(ErrorCode code, const std::string& part, Body&& body) {
-  try {
-    body();
-    ADD_FAILURE() << "accepted; expected: " << part;
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    EXPECT_THAT(e.what(), testing::HasSubstr(part));
-  }
 }
 
 inline Tensor vec(std::vector<double> values) {

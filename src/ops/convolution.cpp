@@ -14,14 +14,13 @@ namespace {
 /// No attribute is sensibly above this; below it no sum of the geometry overflows.
 constexpr int64_t kLargest = int64_t{1} << 30;
 
-const std::vector<int64_t>& entries(const NodeView& node, std::string_view name, size_t count, int64_t least) {
+void check_entries(const NodeView& node, std::string_view name, size_t count, int64_t least) {
   const auto& values = node.integers(name);
   GREGALE_CHECK(values.size() == count, invalid_argument, "[{}] {} has {} entries, not {}", node.op().name, name,
                 values.size(), count);
   for (int64_t v : values)
     GREGALE_CHECK(v >= least && v <= kLargest, invalid_argument, "[{}] {} holds {}, outside [{}, {}]", node.op().name,
                   name, v, least, kLargest);
-  return values;
 }
 
 int64_t constant_extent(const NodeView& node, const Shape& shape, int64_t axis) {
@@ -59,9 +58,9 @@ void check_convolution_operands(const NodeView& node) {
 
 tile::Conv2d convolution_problem(const NodeView& node, const Shape& x, const Shape& weights) {
   const std::string& who = node.op().name;
-  const auto& strides = entries(node, "strides", 2, 1);
-  const auto& pads = entries(node, "pads", 4, 0);
-  const auto& dilations = entries(node, "dilations", 2, 1);
+  check_entries(node, "strides", 2, 1);
+  check_entries(node, "pads", 4, 0);
+  check_entries(node, "dilations", 2, 1);
   tile::Conv2d p;
   p.n = x[0].is_constant() ? x[0].value() : 0;
   p.c = constant_extent(node, x, 1);
@@ -71,15 +70,7 @@ tile::Conv2d convolution_problem(const NodeView& node, const Shape& x, const Sha
   const int64_t c_of_group = constant_extent(node, weights, 1);
   p.r = constant_extent(node, weights, 2);
   p.s = constant_extent(node, weights, 3);
-  p.stride_h = strides[0];
-  p.stride_w = strides[1];
-  p.pad_top = pads[0];
-  p.pad_left = pads[1];
-  p.pad_bottom = pads[2];
-  p.pad_right = pads[3];
-  p.dilation_h = dilations[0];
-  p.dilation_w = dilations[1];
-  p.groups = node.integer("groups");
+  tile::set_geometry(p, node);
   GREGALE_CHECK(p.groups >= 1 && p.c % p.groups == 0 && p.k % p.groups == 0, shape,
                 "[{}] {} groups do not divide {} input and {} output channels", who, p.groups, p.c, p.k);
   GREGALE_CHECK(c_of_group == p.c / p.groups, shape,

@@ -30,15 +30,13 @@ std::vector<double> worst_of(const Graph& policy, const Oracle& oracle, const st
 TEST(RandomNetworks, RunInBf16WithinTheBoundOfThePolicy) {
   ExecutionContext one(make_thread_team(1)), two(make_thread_team(2));
   const Seeds seeds(kGraphs);
-  for (uint32_t seed = seeds.first; seed < seeds.end && !testing::Test::HasFailure(); ++seed) {
+  seeds.each([&](uint32_t seed) {
     const RandomNetwork network(seed);
     const std::vector<Tensor> inputs = network.inputs();
-    SCOPED_TRACE(fmt::format("GREGALE_FUZZ_FIRST={} GREGALE_FUZZ_GRAPHS=1", seed));
     SCOPED_TRACE(text_of(network.graph()));
     CompileOptions options;
     options.precision = Precision::bf16;
-    const Isa isas[] = {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx};
-    options.target = Target::detect().capped(std::min(Target::detect().isa, isas[seed / RandomNetwork::kKinds % 4]));
+    options.target = target_in_turn(seed);
     const Oracle oracle(network.graph(), inputs);
     std::vector<double> worst;
     std::vector<Tensor> policy;
@@ -66,7 +64,7 @@ TEST(RandomNetworks, RunInBf16WithinTheBoundOfThePolicy) {
       EXPECT_LE(distance(got[i], policy[i]), 2 * worst[i] + fp32) << "result " << i << " against the policy";
       EXPECT_TRUE(got[i].identical(again[i])) << "threads change the bits of result " << i;
     }
-  }
+  });
 }
 
 }  // namespace

@@ -12,9 +12,9 @@
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
 #include "ir/rewrite.hpp"
-#include "kernels/expression/expression_kernel.hpp"
 #include "passes/minimum_cut.hpp"
 #include "passes/passes.hpp"
+#include "tile/node_kinds.hpp"
 
 // Images are [n, c, h, w] where graphs are written and [n, h, w, c] where convolutions are fast. Which operator works
 // in which layout is one choice of two for each; what it costs is the slower kernels on one side and a transpose
@@ -102,20 +102,15 @@ class ChannelsLast {
   }
 
   bool is_elementwise(const Node& n) const {
-    if (!n.op->express || !n.regions.empty()) return false;
+    if (!n.regions.empty()) return false;
     const Shape& shape = type(n.outputs[0]).shape;
     bool image = false;
-    kernels::Expression e;
-    std::vector<int32_t> ids;
     for (const Value v : n.inputs) {
       if (!type(v).shape.is_constant()) return false;
       if (type(v).shape != shape && !is_small(v, shape)) return false;
       image |= type(v).shape == shape;
-      ids.push_back(e.input(static_cast<int>(ids.size())));
     }
-    if (!image || n.op->express(e, view_of(g_, n), ids) < 0) return false;
-    return std::all_of(e.nodes().begin(), e.nodes().end(),
-                       [](const kernels::Expression::Node& x) { return x.op < kernels::ExprOp::row_sum; });
+    return image && tile::acts_on_elements(view_of(g_, n));
   }
 
   // --- the choice ---

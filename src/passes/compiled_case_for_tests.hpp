@@ -52,6 +52,7 @@ inline int64_t steps_of(const Executable& e) {
 }
 
 inline void expect_near(const Tensor& got, const Tensor& expected, double tolerance) {
+  ASSERT_EQ(got.size(), expected.size());
   double scale = 0, worst = 0;
   for (const float x : expected.as<float>()) scale = std::max(scale, static_cast<double>(std::abs(x)));
   for (size_t i = 0; i < expected.as<float>().size(); ++i) {

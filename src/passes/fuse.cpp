@@ -18,6 +18,7 @@
 #include "tile/ledger.hpp"
 #include "tile/lower_boxes.hpp"
 #include "tile/lower_region.hpp"
+#include "tile/node_kinds.hpp"
 #include "tile/row_transform.hpp"
 
 // Groups grow as in DNNFusion (Niu et al., PLDI 2021): around operators whose results stay small, as long as the group
@@ -54,7 +55,7 @@ class Fuser {
  private:
   const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
   const std::vector<int32_t>& users(Value v) const { return users_[static_cast<size_t>(v.id)]; }
-  bool is_product(int32_t n) const { return node(n).op->name == "matmul" || node(n).op->name == "conv2d_nhwc"; }
+  bool is_product(int32_t n) const { return tile::is_contraction(*node(n).op); }
   bool is_transform(int32_t n) const { return tile::row_transform(view_of(g_, node(n))).has_value(); }
   /// What groups grow around.
   bool is_seed(int32_t n) const { return is_product(n) || is_transform(n); }
@@ -209,11 +210,7 @@ class Fuser {
 
   // --- growing ---
 
-  bool has_whole_rows(int32_t n) const {
-    const Node& nd = node(n);
-    return nd.op->name == "softmax" || nd.op->name == "softmax_gradient" || nd.op->name == "layer_norm" ||
-           nd.attributes.count("keep_dims") > 0;
-  }
+  bool has_whole_rows(int32_t n) const { return !tile::acts_on_elements(view_of(g_, node(n))); }
 
   /// Other operands that are only widened for this reader are read as they are kept.
   void take_widenings(int32_t reader, Group& group) const {
@@ -474,7 +471,7 @@ bool follows_transform(const Graph& graph, Value v, int depth = 8) {
   if (p < 0 || depth == 0) return false;
   const Node& node = graph.nodes()[static_cast<size_t>(p)];
   if (tile::row_transform(view_of(graph, node))) return true;
-  if (!node.op->express || node.op->name == "layer_norm" || node.op->name == "softmax") return false;
+  if (!tile::acts_on_elements(view_of(graph, node))) return false;
   return std::any_of(node.inputs.begin(), node.inputs.end(), [&](Value in) {
     return graph.type(in).shape == graph.type(v).shape && follows_transform(graph, in, depth - 1);
   });

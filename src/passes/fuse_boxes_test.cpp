@@ -1,23 +1,19 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 // Sums over several axes, and neighbours, in groups.
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 
 #include "gregale/autodiff.hpp"
-#include "gregale/exec.hpp"
-#include "gregale/ops.hpp"
 #include "gregale/random.hpp"
-#include "ir/interpret.hpp"
-#include "tile/ledger.hpp"
-#include "tile/program_executor.hpp"
+#include "passes/compiled_case_for_tests.hpp"
 
 namespace gregale {
 namespace {
+
+using passes::expect_near;
+using passes::isas;
+using passes::steps_of;
 
 Tensor values(DType dtype, const Extents& extents, uint32_t stream) {
   Tensor t(DType::f32, extents);
@@ -61,30 +57,6 @@ Case differences(const Extents& extents, bool gradient, bool both = false, DType
   if (gradient) outputs.push_back(gradients(c.graph, loss, {x})[0]);
   c.graph.set_outputs(outputs);
   return c;
-}
-
-std::vector<Isa> isas() {
-  std::vector<Isa> all{Isa::reference};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
-    if (Target::detect().isa >= isa) all.push_back(isa);
-  return all;
-}
-
-void expect_near(const Tensor& got, const Tensor& expected, double tolerance) {
-  ASSERT_EQ(got.size(), expected.size());
-  double scale = 1, worst = 0;
-  for (const float x : expected.as<float>()) scale = std::max(scale, static_cast<double>(std::abs(x)));
-  for (size_t i = 0; i < expected.as<float>().size(); ++i) {
-    const double error =
-        std::abs(static_cast<double>(got.as<float>()[i]) - static_cast<double>(expected.as<float>()[i]));
-    worst = std::isfinite(error) ? std::max(worst, error) : 1e30;
-  }
-  EXPECT_LE(worst, tolerance * scale);
-}
-
-int64_t steps_of(const Executable& e) {
-  const std::string text = e.describe();
-  return std::count(text.begin(), text.end(), '\n') - 1;
 }
 
 /// Against the interpreter on every instruction set, bits on 1, 2 and 3 threads, and the text of every program.

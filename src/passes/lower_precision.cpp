@@ -9,6 +9,7 @@
 #include "ir/core_ops.hpp"
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
+#include "tile/node_kinds.hpp"
 
 namespace gregale::passes {
 namespace {
@@ -20,7 +21,7 @@ class Policy {
       for (const Value v : n.inputs) users_[static_cast<size_t>(v.id)].push_back(&n);
   }
 
-  static bool is_product(const Node& n) { return n.op->name == "matmul" || n.op->name == "conv2d_nhwc"; }
+  static bool is_product(const Node& n) { return tile::is_contraction(*n.op); }
   bool in_f32(Value v) const { return g_.type(v).dtype == DType::f32; }
   bool multiplies_f32(const Node& n) const { return is_product(n) && in_f32(n.inputs[0]); }
 

@@ -28,6 +28,14 @@ struct Seeds {
     first = given("GREGALE_FUZZ_FIRST", 0);
     end = first + given("GREGALE_FUZZ_GRAPHS", count);
   }
+  /// body(seed) for each until one fails; how to run that one alone is said.
+  template <class Body>
+  void each(Body&& body) const {
+    for (uint32_t seed = first; seed < end && !testing::Test::HasFailure(); ++seed) {
+      SCOPED_TRACE(fmt::format("GREGALE_FUZZ_FIRST={} GREGALE_FUZZ_GRAPHS=1", seed));
+      body(seed);
+    }
+  }
 };
 
 /// One network of the kind that its seed says. Its first axis is a batch of samples that know nothing of each other.
@@ -363,5 +371,11 @@ class RandomNetwork {
   VariableValues state_;
   std::vector<Value> pool_;
 };
+
+/// Every instruction set this machine has, in turn, each with all kinds of networks.
+inline Target target_in_turn(uint32_t seed) {
+  constexpr Isa kIsas[] = {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx};
+  return Target::detect().capped(std::min(Target::detect().isa, kIsas[seed / RandomNetwork::kKinds % 4]));
+}
 
 }  // namespace gregale::passes

@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "base/expect_error_for_tests.hpp"
 #include "gregale/error.hpp"
 #include "gregale/exec.hpp"
 #include "passes/random_network_for_tests.hpp"
@@ -38,17 +39,6 @@ Tensor rows(int64_t n, int64_t width = 7) {
 }
 
 ExecutionContext caller() { return ExecutionContext(make_thread_team(1, TeamKind::caller)); }
-
-template <class Body>
-void expect_error(ErrorCode code, const std::string& part, Body&& body) {
-  try {
-    body();
-    ADD_FAILURE() << "accepted; expected: " << part;
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    EXPECT_THAT(e.what(), HasSubstr(part));
-  }
-}
 
 TEST(Symbolic, RunsEveryShapeAsItsOwnGraph) {
   ExecutionContext context(make_thread_team(2));

@@ -8,6 +8,7 @@
 #include "gregale/tensor.hpp"
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
+#include "tile/node_kinds.hpp"
 
 namespace gregale::tile {
 namespace {
@@ -130,15 +131,12 @@ void BoxValues::place(const Node& node) {
     to.kind = Kind::sum;
     return;
   }
-  require(static_cast<bool>(node.op->express), "an operator that is no expression");
-  kernels::Expression e;
-  std::vector<int32_t> ids;
-  for (size_t i = 0; i < node.inputs.size(); ++i) ids.push_back(e.input(static_cast<int>(i)));
-  require(node.op->express(e, view_of(g_, node), ids) >= 0, "an operator that is no expression");
-  for (const auto& x : e.nodes()) require(x.op < kernels::ExprOp::row_sum, "whole rows beside neighbours or sums");
+  const std::optional<kernels::Expression> e = expression_of(view_of(g_, node));
+  require(e.has_value(), "an operator that is no expression");
+  require(acts_on_elements(*e), "whole rows beside neighbours or sums");
   for (const Value v : node.inputs) require(!after || kind(v) != Kind::point, "sums meet what was summed");
   to.kind = after ? Kind::after : Kind::point;
-  costly_[at(result)] = is_costly(e);
+  costly_[at(result)] = is_costly(*e);
 }
 
 std::vector<bool> BoxValues::reduced_axes(const Graph& g, const Node& sum) {

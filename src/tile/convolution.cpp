@@ -98,6 +98,20 @@ constexpr int kDimC = 0, kDimK = 1, kDimRow = 2, kDimColumn = 3;
 
 }  // namespace
 
+void set_geometry(Conv2d& problem, const NodeView& node) {
+  const std::vector<int64_t>&strides = node.integers("strides"), &pads = node.integers("pads"),
+        &dilations = node.integers("dilations");
+  problem.stride_h = strides[0];
+  problem.stride_w = strides[1];
+  problem.pad_top = pads[0];
+  problem.pad_left = pads[1];
+  problem.pad_bottom = pads[2];
+  problem.pad_right = pads[3];
+  problem.dilation_h = dilations[0];
+  problem.dilation_w = dilations[1];
+  problem.groups = node.integer("groups");
+}
+
 Conv2dForward::Conv2dForward(kernels::KernelCache& cache, const Conv2d& problem) : problem_(problem) {
   const Conv2d& p = problem_;
   const Sizes sizes(p);

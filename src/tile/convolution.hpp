@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "gregale/op.hpp"
 #include "tile/matmul.hpp"
 
 /// Two-dimensional convolution (cross-correlation, as everywhere in this field) and its two adjoints as tile programs.
@@ -21,6 +22,9 @@ struct Conv2d {
   int64_t out_h() const { return (h + pad_top + pad_bottom - dilation_h * (r - 1) - 1) / stride_h + 1; }
   int64_t out_w() const { return (w + pad_left + pad_right - dilation_w * (s - 1) - 1) / stride_w + 1; }
 };
+
+/// Strides, padding, dilations and groups as a convolution operator's attributes say, which it has checked.
+void set_geometry(Conv2d& problem, const NodeView& node);
 
 /// y = conv(x, weights).
 ///

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "kernels/expression/expression_analysis.hpp"
 #include "tile/cut.hpp"
 #include "tile/ledger.hpp"
 #include "tile/program_walk.hpp"
@@ -15,30 +16,18 @@ namespace {
 
 using kernels::ExprOp;
 
-/// Instructions of a vector of results, a fused multiply-add counting one.
+/// Instructions of a vector of results; divisions and roots count for the time that they hold their unit.
 double cost_of(ExprOp op) {
   switch (op) {
-    case ExprOp::input:
-    case ExprOp::constant:
-    case ExprOp::parameter:
-      return 0;
-    case ExprOp::exp:
-      return 12;
-    case ExprOp::log:
-    case ExprOp::sigmoid:
-      return 18;
-    case ExprOp::tanh:
-    case ExprOp::erf:
-    case ExprOp::sin:
-    case ExprOp::cos:
-      return 24;
     case ExprOp::sqrt:
     case ExprOp::reciprocal:
     case ExprOp::reciprocal_sqrt:
     case ExprOp::div:
       return 8;
-    default:
+    case ExprOp::multiply_add:
       return 1;
+    default:
+      return kernels::expression::flops_of(op);
   }
 }
 

@@ -66,20 +66,9 @@ class ConvolutionLowering {
     for (const Node& nd : g_.nodes())
       for (size_t i = 0; i < nd.inputs.size(); ++i)
         require(input_of(nd.inputs[i]) != weights_ || (&nd == conv_ && i == 1), "the weights have other readers");
-    const NodeView view = view_of(g_, *conv_);
     const Extents x = type(conv_->inputs[0]).shape.extents(), w = type(conv_->inputs[1]).shape.extents();
-    const std::vector<int64_t>&strides = view.integers("strides"), &pads = view.integers("pads"),
-          &dilations = view.integers("dilations");
     s_ = {.n = x[0], .c = x[3], .h = x[1], .w = x[2], .k = w[3], .r = w[0], .s = w[1]};
-    s_.stride_h = strides[0];
-    s_.stride_w = strides[1];
-    s_.pad_top = pads[0];
-    s_.pad_left = pads[1];
-    s_.pad_bottom = pads[2];
-    s_.pad_right = pads[3];
-    s_.dilation_h = dilations[0];
-    s_.dilation_w = dilations[1];
-    s_.groups = view.integer("groups");
+    set_geometry(s_, view_of(g_, *conv_));
     dtype_ = type(conv_->inputs[0]).dtype;
     require(dtype_ == DType::f32 || dtype_ == DType::bf16, "a convolution of other than f32 and bf16");
     require(s_.n > 0 && s_.c > 0 && s_.k > 0, "an empty convolution");

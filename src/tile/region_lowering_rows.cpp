@@ -8,6 +8,7 @@
 #include "gregale/error.hpp"
 #include "ir/core_ops.hpp"
 #include "tile/cut.hpp"
+#include "tile/node_kinds.hpp"
 
 namespace gregale::tile {
 
@@ -132,11 +133,7 @@ void RegionLowering::fold_epilogues() {
     if (is_output(sums) || results_of(w).size() != 1) continue;
     bool folds = true;
     for (const int32_t n : w.nodes) {
-      Expression e;
-      std::vector<int32_t> ids;
-      for (size_t k = 0; k < node(n).inputs.size(); ++k) ids.push_back(e.input(static_cast<int>(k)));
-      if (node(n).op->express(e, view_of(g_, node(n)), ids) < 0) folds = false;
-      for (const Expression::Node& x : e.nodes()) folds &= x.op < kernels::ExprOp::row_sum;
+      folds &= acts_on_elements(view_of(g_, node(n)));
       folds &= extents(node(n).outputs[0]) == extents(sums);
     }
     if (used_after(sums, w) || extents(results_of(w)[0]) != extents(sums)) folds = false;
@@ -222,12 +219,9 @@ void RegionLowering::find_rows() {
       if (is_output(v) || used_after(v, w)) result(v);
       for (const Value in : node(n).inputs)
         if (place(in).kind == Place::Kind::operand) walks.push_back(aligned(place(in).view));
-      Expression e;
-      std::vector<int32_t> ids;
-      for (size_t k = 0; k < node(n).inputs.size(); ++k) ids.push_back(e.input(static_cast<int>(k)));
-      require(node(n).op->express(e, view_of(g_, node(n)), ids) >= 0, "an operator that is no expression");
-      for (const Expression::Node& x : e.nodes()) whole_rows_ |= x.op >= kernels::ExprOp::row_sum;
-      whole_rows_ |= drops_axis(v);
+      const std::optional<Expression> e = expression_of(view_of(g_, node(n)));
+      require(e.has_value(), "an operator that is no expression");
+      whole_rows_ |= !acts_on_elements(*e) || drops_axis(v);
     }
   }
   // Merge, beginning with single axes; the last axis joins where every operator is elementwise.

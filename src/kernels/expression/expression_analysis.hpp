@@ -21,6 +21,8 @@ inline bool is_transcendental(ExprOp op) {
   return op == ExprOp::exp || op == ExprOp::log || op == ExprOp::tanh || op == ExprOp::erf || op == ExprOp::sigmoid ||
          op == ExprOp::sin || op == ExprOp::cos;
 }
+/// Floating-point operations of one evaluation, with a transcendental function's polynomial and reduction.
+double flops_of(ExprOp op);
 /// What a reduction does, whatever it runs over.
 enum class Fold : uint8_t { sum, max, min, absmax, sum_squares };
 Fold fold_of(ExprOp reduction);

@@ -34,7 +34,10 @@ double bytes_of(const ExpressionDesc& desc, const ExpressionOperand& operand) {
   return operand.dtype == DType::boolean ? count / 8 : count * static_cast<double>(size_of(operand.dtype));
 }
 
-/// Floating-point operations of one evaluation, with a transcendental function's polynomial and reduction.
+}  // namespace
+
+namespace expression {
+
 double flops_of(ExprOp op) {
   switch (op) {
     case ExprOp::input:
@@ -64,10 +67,6 @@ double flops_of(ExprOp op) {
       return 1;
   }
 }
-
-}  // namespace
-
-namespace expression {
 
 Traffic traffic_of(const ExpressionDesc& desc, const Analysis& analysis) {
   Traffic traffic;

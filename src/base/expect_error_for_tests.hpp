@@ -1,0 +1,26 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "gregale/error.hpp"
+
+namespace gregale {
+
+/// `body` throws an Error of this code whose words contain `part`.
+template <class Body>
+void expect_error(ErrorCode code, const std::string& part, Body&& body) {
+  try {
+    body();
+    ADD_FAILURE() << "accepted; expected: " << part;
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), code) << e.what();
+    EXPECT_THAT(e.what(), testing::HasSubstr(part));
+  }
+}
+
+}  // namespace gregale
