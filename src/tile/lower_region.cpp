@@ -10,6 +10,7 @@ namespace gregale::tile {
 
 LoweredRegion RegionLowering::run() {
   place_values();
+  delay_expressions();
   collect_work();
   find_outputs();
   fold_epilogues();

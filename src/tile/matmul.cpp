@@ -37,8 +37,10 @@ bool uses_tiles(const Target& target, const MatmulProblem& p) {
 int64_t block_of_k(const Target& target, const MatmulProblem& p) {
   constexpr int64_t kUnit = 32;          // steps of the tile unit; a kernel's chain may be split at its multiples
   constexpr int64_t kPanelBytes = 2048;  // of a column of b: 64 columns are 128 KB of L2
-  constexpr int64_t kTileDepth = 256;    // 32 columns of b are 16 KB and stay in L1 while a streams from L2
-  return balanced_block(p.k, uses_tiles(target, p) ? kTileDepth : kPanelBytes / size_of(p.b), kUnit);
+  constexpr int64_t kTileDepth = 4096;   // 128 rows of a are 1 MB of L2; splitting sums costs more than L1 misses
+  constexpr int64_t kPartsDepth = 256;   // 32 columns of b are 16 KB a part and stay in L1 while a streams from L2
+  if (uses_tiles(target, p)) return balanced_block(p.k, in_parts(p) ? kPartsDepth : kTileDepth, kUnit);
+  return balanced_block(p.k, kPanelBytes / size_of(p.b), kUnit);
 }
 
 int64_t panel_columns(const Target& target, const MatmulProblem& p) {
@@ -113,12 +115,6 @@ struct BlockTag {
 };
 constexpr int64_t kTagBytes = 64;
 
-/// Rows an odd number of cache lines apart never share all their cache sets.
-int64_t odd_lines(int64_t elements, int64_t size) {
-  const int64_t lines = ceil_div(elements * size, 64);
-  return (lines + (lines % 2 == 0)) * 64 / size;
-}
-
 /// In front of b packed in parts: whether it is, or whether it was out of range and is packed for plain fp32.
 struct PartsHeader {
   int64_t in_range = 0;
@@ -177,6 +173,14 @@ MatmulProblem broadcast_matmul(int a_rank, const int64_t* a_extents, bool trans_
   return p;
 }
 
+bool copies_rows(const Target& target, int64_t rows, int64_t columns, int64_t leading) {
+  // A tile's rows are loaded one after another: where they share cache sets or lie across lines, products take half
+  // again as long (measured); a copy takes as long as products with some 100 columns.
+  constexpr int64_t kLeastRows = 9, kLeastColumns = 192;
+  return kernels::has_tiles(target) && rows >= kLeastRows && columns >= kLeastColumns &&
+         !has_odd_lines(leading, size_of(DType::bf16));
+}
+
 MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& problem) {
   const MatmulProblem p = resolved(target, problem);
   MatmulBlocks blocks;
@@ -187,14 +191,21 @@ MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& p
   blocks.direct_b = !p.packed_b && !interleaved(p) && !p.trans_b &&
                     (p.m < kPackRows || p.k * p.n * size_of(p.b) <= target.l2_bytes / 8);
   const int64_t panel = panel_columns(target, p);
-  blocks.n = !interleaved(p) ? panel : uses_tiles(target, p) ? 2 * panel : 4 * panel;
+  blocks.n = interleaved(p) ? 4 * panel : panel;
   constexpr int64_t kPartsColumns = 1024;  // a's rows are split into parts in each call
   if (in_parts(p)) blocks.n = round_up(std::min(p.n, kPartsColumns), 32);
   if (blocks.direct_b) blocks.n = std::max(blocks.n, round_up(std::min<int64_t>(p.n, 256), blocks.n));
-  // A block of a takes a quarter of L2, and so does what it is multiplied into.
-  const int64_t rows = target.l2_bytes / 4 / std::max<int64_t>(1, blocks.k * size);
-  constexpr int64_t kRowUnit = 32, kMostRows = 768;  // pairs of tiles; vector kernels cut any height evenly
-  blocks.m = balanced_block(p.m, std::clamp<int64_t>(rows, kRowUnit, kMostRows), kRowUnit);
+  // A block of a takes a quarter of L2, and so does what it is multiplied into. The tile unit is fast enough for b to
+  // be what it waits for: there the rows take half, and more of them than that would not help.
+  const bool tiles = uses_tiles(target, p) && !in_parts(p);
+  const int64_t rows = target.l2_bytes / (tiles ? 2 : 4) / std::max<int64_t>(1, blocks.k * size);
+  constexpr int64_t kRowUnit = 32;  // pairs of tiles; vector kernels cut any height evenly
+  const int64_t most_rows = tiles ? 256 : 768;
+  blocks.m = balanced_block(p.m, std::clamp<int64_t>(rows, kRowUnit, most_rows), kRowUnit);
+  if (tiles && p.m > blocks.m) {  // few tasks: as many for each core
+    const int64_t tasks = ceil_div(p.m, blocks.m);
+    if (tasks < 8 * target.cores) blocks.m = round_up(ceil_div(p.m, round_up(tasks, target.cores)), kRowUnit);
+  }
   const bool many_k = p.k > blocks.k;
   const bool partial = many_k && (!p.epilogue.empty() || p.c != sum_dtype(p));
   const int64_t widest = partial ? std::max(blocks.n, target.l2_bytes / 2 / (blocks.m * 4)) : p.n;
@@ -205,14 +216,20 @@ MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& p
   for (int i = 0; i < p.batch.rank; ++i) batches *= p.batch.extents[i];
   const auto cells = [&] { return batches * ceil_div(p.m, blocks.m) * ceil_div(p.n, blocks.n_span); };
   const auto work = [&] { return std::min(p.m, blocks.m) * std::min(p.n, blocks.n_span) * p.k; };
-  constexpr int64_t kCellsPerCore = 4;
-  while (target.cores > 1 && cells() < kCellsPerCore * target.cores && work() > 2 * kTaskWork) {
-    if (blocks.n_span > 4 * blocks.n) {
-      blocks.n_span = round_up(ceil_div(blocks.n_span, 2), blocks.n);
-    } else if (blocks.m > 24) {
-      blocks.m = round_up(ceil_div(blocks.m, 2), 12);
+  const int64_t cells_per_core = tiles ? 2 : 4;
+  const auto halve_columns = [&] { blocks.n_span = round_up(ceil_div(blocks.n_span, 2), blocks.n); };
+  const auto halve_rows = [&](int64_t unit) { blocks.m = round_up(ceil_div(blocks.m, 2), unit); };
+  while (target.cores > 1 && cells() < cells_per_core * target.cores && work() > 2 * kTaskWork) {
+    if (tiles && blocks.n_span > 8 * blocks.n) {
+      halve_columns();
+    } else if (tiles && blocks.m > 128) {
+      halve_rows(kRowUnit);
+    } else if (blocks.n_span > 4 * blocks.n) {
+      halve_columns();
+    } else if (blocks.m > (tiles ? kRowUnit : 24)) {
+      halve_rows(tiles ? kRowUnit : 12);
     } else if (blocks.n_span > blocks.n) {
-      blocks.n_span = round_up(ceil_div(blocks.n_span, 2), blocks.n);
+      halve_columns();
     } else {
       break;
     }
@@ -220,6 +237,7 @@ MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& p
   constexpr int64_t kSharedSets = 2048;  // rows this many bytes apart meet in two cache sets or fewer
   blocks.copy_a =
       p.trans_a || (p.m > 8 && p.n > blocks.n && p.lda * size % kSharedSets == 0 && p.k * size > kSharedSets);
+  if (tiles && !p.trans_a) blocks.copy_a = copies_rows(target, p.m, blocks.n_span, p.lda);
   // A copied block is used for all its columns before the next; otherwise a walk along the curve reuses both operands.
   blocks.schedule = blocks.copy_a ? "DBCac" : "D<BC>ac";
   return blocks;

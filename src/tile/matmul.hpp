@@ -74,6 +74,10 @@ struct MatmulBlocks {
   std::string schedule;
 };
 
+/// Whether blocks of bf16 rows, `leading` elements apart, are copied before they are multiplied with that many columns
+/// on tiles.
+bool copies_rows(const Target& target, int64_t rows, int64_t columns, int64_t leading);
+
 class Matmul {
  public:
   /// Compiles the kernels; takes about a millisecond for a shape never seen. Throws ErrorCode::invalid_argument for

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ir/inference.hpp"
+#include "tile/cut.hpp"
 #include "tile/lower_region.hpp"
 #include "tile/matmul.hpp"
 #include "tile/refusal.hpp"
@@ -71,6 +72,10 @@ class RegionLowering {
   void place_values();
 
   static size_t at(Value v) { return static_cast<size_t>(v.id); }
+
+  /// Elementwise expressions of operands from outside, a residual's cast say, join the expressions that use them, so
+  /// that they may be part of a product's epilogue.
+  void delay_expressions();
 
   void collect_work();
 
@@ -139,11 +144,19 @@ class RegionLowering {
   /// blocks.
   void choose_row_step();
 
+  /// Blocks of rows are multiples of what kernels multiply at once.
+  int64_t row_unit() const { return multiplies_tiles_ ? 32 : 12; }
+
   /// How tile::Matmul would cut this product.
   MatmulBlocks blocks_of(const Node& nd);
 
-  int32_t panel(const char* name, DType dtype, int64_t columns) {
-    return out_.program.add_buffer(fmt::format("{}{}", name, panels_++), Scope::panel, dtype, row_step_ * columns);
+  int32_t panel(const char* name, DType dtype, int64_t leading) {
+    return out_.program.add_buffer(fmt::format("{}{}", name, panels_++), Scope::panel, dtype, row_step_ * leading);
+  }
+  /// Elements from row to row of a panel: tiles are loaded and stored faster where they are an odd number of lines.
+  int64_t panel_leading(DType dtype, int64_t columns) const {
+    const bool tiles = multiplies_tiles_ && columns * size_of(dtype) >= 128;
+    return tiles ? odd_lines(columns, size_of(dtype)) : columns;
   }
 
   // --- operands ---
@@ -183,6 +196,9 @@ class RegionLowering {
 
   void emit_product(const Work& w, const Work* epilogue, std::vector<Stage>& stages);
 
+  /// a's rows brought to a panel, all of them or those of one block of k, where that pays; `a` is then the panel.
+  std::optional<Call> copy_rows(Operand& a, const Contract& product, const MatmulProblem& problem, int64_t columns);
+
   /// b as the kernels read it: where it is, packed beforehand, or packed by a phase of its own. Sets direct_.
   Operand pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width);
 
@@ -204,6 +220,7 @@ class RegionLowering {
   std::vector<Axis> axes_;
   size_t column_axis_ = 0;
   int64_t rows_ = 1, width_ = 1, row_step_ = 1, column_step_ = 1;
+  bool multiplies_tiles_ = false;  ///< bf16 products on the tile unit
   bool has_product_ = false, has_transform_ = false, whole_rows_ = false, direct_ = false, alone_ = false;
   int32_t columns_dim_ = -1;
   int panels_ = 0;

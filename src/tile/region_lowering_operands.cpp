@@ -37,19 +37,23 @@ void RegionLowering::choose_row_step() {
   const auto products = std::count_if(work_.begin(), work_.end(), [](const Work& w) { return w.product; });
   const auto passes = std::count_if(work_.begin(), work_.end(), [](const Work& w) { return !w.folded; });
   alone_ = products == 1 && passes == 1;
+  for (const Work& w : work_)
+    if (w.product)
+      multiplies_tiles_ |= kernels::has_tiles(target_) && type(node(w.node).inputs[0]).dtype == DType::bf16;
   if (has_transform_) {
     row_step_ = rows_;
     require(row_bytes * rows_ <= target_.l2_bytes, "whole columns do not fit in the cache");
   } else if (alone_) {
     row_step_ = blocks_of(node(work_[0].node)).m;
   } else if (has_product_) {
-    const int64_t most = std::clamp<int64_t>(target_.l2_bytes / 4 / std::max<int64_t>(1, row_bytes), 12, 192);
-    row_step_ = balanced_block(rows_, most, 12);
+    const int64_t most = std::clamp<int64_t>(target_.l2_bytes / 4 / std::max<int64_t>(1, row_bytes), row_unit(), 192);
+    row_step_ = balanced_block(rows_, most, row_unit());
     int64_t batches = total_rows() / std::max<int64_t>(1, rows_);
-    constexpr int64_t kCellsPerCore = 4, kLeast = 24;
-    while (target_.cores > 1 && row_step_ > kLeast &&
+    constexpr int64_t kCellsPerCore = 4;
+    const int64_t least = std::max<int64_t>(24, row_unit());
+    while (target_.cores > 1 && row_step_ > least &&
            batches * ceil_div(rows_, row_step_) < kCellsPerCore * target_.cores)
-      row_step_ = round_up(ceil_div(row_step_, 2), 12);
+      row_step_ = round_up(ceil_div(row_step_, 2), row_unit());
   } else {
     constexpr int64_t kTileElements = 8192;
     column_step_ = whole_rows_ ? width_ : std::min(width_, kTileElements);
@@ -58,7 +62,7 @@ void RegionLowering::choose_row_step() {
   ScheduleFreedom& free = out_.freedom;
   free.rows = rows_;
   if (rows_ > 1) free.made.rows = row_step_;
-  if (has_product_) free.row_unit = 12;
+  if (has_product_) free.row_unit = row_unit();
   if (choice_.rows > 0) row_step_ = std::min(choice_.rows, std::max<int64_t>(1, rows_));
   if (!has_product_ && !whole_rows_) {
     free.columns = width_;
@@ -151,9 +155,10 @@ Operand RegionLowering::store(Value v, Broadcast shape, int64_t columns) {
     for (const Axis& a : axes_) o.strides[static_cast<size_t>(a.dim)] = walk[a.last];
     if (shape == Broadcast::none) o.leading = std::max(row_stride, columns);
   } else {
-    o.buffer = panel(along_columns ? "panel" : "column", type(v).dtype, along_columns ? columns : 1);
+    const int64_t leading = along_columns ? panel_leading(type(v).dtype, columns) : 1;
+    o.buffer = panel(along_columns ? "panel" : "column", type(v).dtype, leading);
     o.strides.assign(out_.program.dims.size(), 0);
-    if (shape == Broadcast::none) o.leading = columns;
+    if (shape == Broadcast::none) o.leading = leading;
   }
   o.broadcast = shape;
   stored_[v.id] = o;

@@ -126,6 +126,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   c.compute = problem.compute;
   c.packing = dtype == DType::bf16 ? Packing::panels16 : Packing::plain;
   c.sum = k_dim;
+  c.own_chain = !multiplies_tiles_;  // as tile::Matmul has it
 
   Operand a;
   if (place(nd.inputs[0]).kind == Place::Kind::operand) {
@@ -167,7 +168,9 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   // of it would be a line here and a line there, which no prefetcher foresees.
   const bool reads_tiles = std::any_of(
       extra.begin(), extra.end(), [](const Operand& o) { return o.broadcast == Broadcast::none && o.leading != 0; });
-  const bool afterwards = alone_ && reads_tiles && span > step && row_step_ * sum_columns * 4 <= target_.l2_bytes / 4;
+  const int64_t sums_leading = panel_leading(DType::f32, sum_columns);
+  const bool afterwards = alone_ && reads_tiles && span > step &&
+                          row_step_ * sums_leading * 4 <= target_.l2_bytes / (multiplies_tiles_ ? 2 : 4);
   const bool finishes = afterwards || (k_dim >= 0 && c_dtype != DType::f32);
   Stage stage;
   // Alone, a product's columns are cut among tasks as its rows are, and a block of a stays in the cache for all
@@ -181,10 +184,19 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   Operand sums = target;
   if (finishes) {
     sums = {};
-    sums.buffer = panel("sums", DType::f32, sum_columns);
+    sums.buffer = panel("sums", DType::f32, sums_leading);
     sums.strides.assign(dims, 0);
     if (n_dim >= 0 && alone_) sums.strides[static_cast<size_t>(n_dim)] = 1;
-    sums.leading = sum_columns;
+    sums.leading = sums_leading;
+  }
+  if (std::optional<Call> copy = copy_rows(a, c, problem, alone_ ? span : problem.n)) {
+    const bool each_block = k_dim >= 0;
+    if (each_block && stage.loops.back() == p.letter(n_dim)) copy->when = {When::Kind::first, n_dim};
+    if (each_block) {
+      stage.calls.push_back(*copy);
+    } else {
+      stages.push_back({"", {*copy}});
+    }
   }
   Call product;
   product.operands = {a, b, sums};
@@ -214,6 +226,28 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     stage.calls.push_back(finish);
   }
   stages.push_back(std::move(stage));
+}
+
+std::optional<Call> RegionLowering::copy_rows(Operand& a, const Contract& product, const MatmulProblem& problem,
+                                              int64_t columns) {
+  const TileProgram& p = out_.program;
+  if (!multiplies_tiles_ || product.trans_a || p.buffers[static_cast<size_t>(a.buffer)].scope != Scope::argument ||
+      !copies_rows(target_, std::min(rows_, row_step_), columns, a.leading) || (product.sum >= 0 && !alone_))
+    return std::nullopt;
+  const int64_t depth = product.sum >= 0 ? p.dims[static_cast<size_t>(product.sum)].steps.back() : problem.k;
+  Operand rows;
+  rows.leading = odd_lines(depth, size_of(problem.a));
+  rows.buffer = panel("rows", problem.a, rows.leading);
+  rows.strides.assign(p.dims.size(), 0);
+  Move move;
+  move.op = LayoutOp::copy;
+  move.m = product.m;
+  move.n = product.k;
+  Call copy;
+  copy.what = move;
+  copy.operands = {a, rows};
+  a = rows;
+  return copy;
 }
 
 Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "gregale/error.hpp"
 #include "ir/core_ops.hpp"
@@ -56,6 +57,27 @@ void RegionLowering::place_values() {
       }
       level_[at(result)] = is_product(nd) || is_transform(nd) ? level + 1 : level;
       place(result).kind = Place::Kind::result;
+    }
+  }
+}
+
+void RegionLowering::delay_expressions() {
+  // The lowest level of what uses a value, or -1 where it must be there earlier: as an operand of a product or a
+  // result.
+  std::vector<int> wanted(static_cast<size_t>(g_.value_count()), std::numeric_limits<int>::max());
+  for (const Value v : g_.outputs()) wanted[at(v)] = -1;
+  for (int32_t n = static_cast<int32_t>(g_.nodes().size()) - 1; n >= 0; --n) {
+    const Node& nd = node(n);
+    const Value result = nd.outputs[0];
+    const bool expression = place(result).kind == Place::Kind::result && !is_product(nd) && !is_transform(nd);
+    if (expression && wanted[at(result)] > level_[at(result)] && wanted[at(result)] < std::numeric_limits<int>::max() &&
+        acts_on_elements(view_of(g_, nd)) && std::all_of(nd.inputs.begin(), nd.inputs.end(), [&](Value v) {
+          return place(v).kind == Place::Kind::scalar || place(v).kind == Place::Kind::operand;
+        }))
+      level_[at(result)] = wanted[at(result)];
+    for (const Value v : nd.inputs) {
+      const bool same = expression && extents(v) == extents(result);
+      wanted[at(v)] = std::min(wanted[at(v)], same ? level_[at(result)] : -1);
     }
   }
 }

@@ -107,7 +107,15 @@ class ComposedContraction final : public ContractionKernel {
                        int64_t& leading) const;
   const char* packed_b(const Arguments& arguments, const char* b, const Block& block, int64_t p, int64_t depth,
                        int64_t& leading) const;
-  void finish(const Arguments& arguments, const Block& block, const char* sums, int64_t sums_leading) const;
+  /// Operands of the epilogue of a block: the sums and epilogue_inputs.
+  struct Finish {
+    const void* inputs[kMostEpilogueInputs + 1];
+    int64_t leading[kMostEpilogueInputs + 1];
+    void* result;
+  };
+  Finish finish_of(const Arguments& arguments, const Block& block, const char* sums, int64_t sums_leading) const;
+  void fetch(const Finish& f, const Arguments& arguments, const Block& block) const;
+  void finish(const Finish& f, const Arguments& arguments, const Block& block) const;
   const char* a_at(const Arguments& arguments, const char* a, int64_t row, int64_t p) const {
     return a + (desc_.trans_a ? p * arguments.call.lda + row : row * arguments.call.lda + p) * size_of(desc_.a);
   }
@@ -143,7 +151,8 @@ std::optional<Error> ComposedContraction::prepare(const Target& target, MakePlai
     return at;
   };
   if (!sums_in_c_) {
-    sums_leading_ = (n_.block + 15) / 16 * 16;
+    const int64_t lines = (n_.block * size_of(sum_) + 63) / 64;
+    sums_leading_ = (lines + (lines > 1 && lines % 2 == 0)) * 64 / size_of(sum_);  // rows share no cache sets
     sums_offset_ = place(m_.block * sums_leading_, sum_);
   }
   if (pack_a_) {
@@ -321,6 +330,11 @@ void ComposedContraction::run_block(const Arguments& arguments, const Block& blo
   char* const c = arguments.c + (block.row * call.ldc + block.column) * size_of(desc_.c);
   char* const sums = sums_in_c_ ? c : static_cast<char*>(call.scratch) + sums_offset_;
   const int64_t sums_leading = sums_in_c_ ? call.ldc : sums_leading_;
+  Finish f;
+  if (epilogue_ != nullptr) {
+    f = finish_of(arguments, block, sums, sums_leading);
+    fetch(f, arguments, block);
+  }
   if (call.batch == 0 || call.k == 0) {
     for (int64_t i = 0; i < block.rows && !desc_.accumulate; ++i) {
       std::memset(sums + i * sums_leading * size_of(sum_), 0, static_cast<size_t>(block.columns * size_of(sum_)));
@@ -336,7 +350,7 @@ void ComposedContraction::run_block(const Arguments& arguments, const Block& blo
         plain(block.rows < m_.block, block.columns < n_.block, call.k < k_.block, desc_.accumulate);
     kernel(a_at(arguments, arguments.a, block.row, 0), b_at(arguments, arguments.b, 0, block.column), sums, &inner);
   }
-  finish(arguments, block, sums, sums_leading);
+  if (epilogue_ != nullptr) finish(f, arguments, block);
 }
 
 /// Blocks of k of one product after the other.
@@ -426,32 +440,57 @@ const char* ComposedContraction::packed_b(const Arguments& arguments, const char
   return packed;
 }
 
-/// The epilogue of a block of sums, or their rounding to c's type.
-void ComposedContraction::finish(const Arguments& arguments, const Block& block, const char* sums,
-                                 int64_t sums_leading) const {
-  if (epilogue_ == nullptr) return;
+/// What the epilogue of a block reads and writes.
+ComposedContraction::Finish ComposedContraction::finish_of(const Arguments& arguments, const Block& block,
+                                                           const char* sums, int64_t sums_leading) const {
   const ContractionCall& given = arguments.call;
-  const void* inputs[kMostEpilogueInputs + 1] = {sums};
-  int64_t leading[kMostEpilogueInputs + 1] = {sums_leading};
+  Finish f;
+  f.inputs[0] = sums;
+  f.leading[0] = sums_leading;
   for (size_t i = 0; i < desc_.epilogue_inputs.size(); ++i) {
     const ExpressionOperand& operand = desc_.epilogue_inputs[i];
-    leading[i + 1] =
+    const int64_t leading =
         operand.leading == kAtCall && given.epilogue_leading != nullptr ? given.epilogue_leading[i] : operand.leading;
     int64_t offset = 0;
-    if (operand.broadcast == Broadcast::none) offset = block.row * leading[i + 1] + block.column;
+    if (operand.broadcast == Broadcast::none) offset = block.row * leading + block.column;
     if (operand.broadcast == Broadcast::row) offset = block.column;
     if (operand.broadcast == Broadcast::column) offset = block.row;
     // Masks are bits; blocks begin at multiples of 16.
     const int64_t bytes = operand.dtype == DType::boolean ? offset / 8 : offset * size_of(operand.dtype);
-    inputs[i + 1] = static_cast<const char*>(given.epilogue_inputs[i]) + bytes;
+    f.inputs[i + 1] = static_cast<const char*>(given.epilogue_inputs[i]) + bytes;
+    f.leading[i + 1] = leading;
   }
-  void* dst = arguments.c + (block.row * given.ldc + block.column) * size_of(desc_.c);
+  f.result = arguments.c + (block.row * given.ldc + block.column) * size_of(desc_.c);
+  return f;
+}
+
+/// Brings what the epilogue will read and write to the cache while the products run: no prefetcher foresees a line here
+/// and a line there.
+void ComposedContraction::fetch(const Finish& f, const Arguments& arguments, const Block& block) const {
+  const auto lines = [&](const void* from, int64_t leading, int64_t size, auto line) {
+    for (int64_t row = 0; row < block.rows; ++row) {
+      const char* at = static_cast<const char*>(from) + row * leading * size;
+      for (int64_t byte = 0; byte < block.columns * size; byte += 64) line(at + byte);
+    }
+  };
+  for (size_t i = 0; i < desc_.epilogue_inputs.size(); ++i) {
+    const ExpressionOperand& operand = desc_.epilogue_inputs[i];
+    if (operand.broadcast == Broadcast::none && operand.dtype != DType::boolean)
+      lines(f.inputs[i + 1], f.leading[i + 1], size_of(operand.dtype), [](const char* at) { __builtin_prefetch(at); });
+  }
+  if (!sums_in_c_)
+    lines(f.result, arguments.call.ldc, size_of(desc_.c), [](const char* at) { __builtin_prefetch(at, 1); });
+}
+
+/// The epilogue of a block of sums, or their rounding to c's type.
+void ComposedContraction::finish(const Finish& f, const Arguments& arguments, const Block& block) const {
+  const ContractionCall& given = arguments.call;
   ExpressionCall call;
   call.m = block.rows;
   call.n = block.columns;
-  call.inputs = inputs;
-  call.outputs = &dst;
-  call.input_leading = leading;
+  call.inputs = f.inputs;
+  call.outputs = &f.result;
+  call.input_leading = f.leading;
   call.output_leading = &given.ldc;
   call.parameters = given.epilogue_parameters;
   call.scratch = static_cast<char*>(given.scratch) + expression_offset_;

@@ -78,7 +78,8 @@ ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, cons
       blocks_(as_.r12),
       column_count_(as_.r13),
       item_(as_.r14),
-      save_(as_.r15) {}
+      save_(as_.r15),
+      fetch_(as_.rcx) {}
 
 Xbyak::Opmask ContractionTileEmitter::mask_of(int lanes) {
   as_.mov(save_.cvt32(), lanes >= 32 ? 0xffffffffu : (1u << lanes) - 1);
@@ -147,7 +148,17 @@ void ContractionTileEmitter::products(int tiles) {
   constexpr int64_t kUnroll = 2;
   const int64_t lower = rows_.upper * lda_bytes_;
   const int64_t rounds = steps_ / kUnroll;
-  const auto step = [&](int64_t i) { one_step(tiles, run_a_, lda_reg_, lower, i * 64, i * kTileBytes); };
+  // Lines of c that are written at the end are fetched meanwhile, a few rows a step: they may come from far.
+  const bool fetch = !batch_ && !desc_.accumulate && steps_ > 0;
+  const int64_t rows_a_step = fetch ? (rows_.rows() + steps_ - 1) / steps_ : 0;
+  if (fetch) as_.mov(fetch_, c_);
+  const auto step = [&](int64_t i) {
+    for (int64_t row = 0; row < rows_a_step; ++row) {
+      for (int line = 0; line < (to_bf16_ ? 1 : tiles); ++line) as_.prefetchw(as_.ptr[fetch_ + line * 64]);
+      as_.add(fetch_, ldc_reg_);
+    }
+    one_step(tiles, run_a_, lda_reg_, lower, i * 64, i * kTileBytes);
+  };
   const auto advance = [&](int64_t count) {
     as_.add(run_a_, static_cast<int>(count * 64));
     as_.add(run_b_, static_cast<int>(count * kTileBytes));

@@ -53,6 +53,7 @@ class ContractionTileEmitter {
   jit::Assembler as_;
   Reg a_, b_, c_, call_, run_a_, run_b_, lda_reg_, ldc_reg_, b_stride_reg_, count_, blocks_, column_count_, item_,
       save_;
+  Reg fetch_;  ///< call_'s, which is not needed once its lists are read
   double l1_bytes_ = 0;
 };
 
