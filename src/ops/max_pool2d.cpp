@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "gregale/error.hpp"
 #include "kernels/common.hpp"
+#include "kernels/kernel_cache.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
 #include "ops/shapes.hpp"
@@ -188,45 +190,108 @@ Result<Kernel> make(const NodeView& node, const Target&) {
   return k;
 }
 
-inline float load(const float* x) { return *x; }
-inline float load(const bf16* x) { return to_f32(*x); }
-inline void store(float* y, float v) { *y = v; }
-inline void store(bf16* y, float v) { *y = to_bf16(v); }
-
-/// A row of output pixels, all channels of a pixel at a time: they are the lanes.
-template <class T>
-void pool_pixels(const Pooling& p, int64_t channels, const T* image, int64_t i, T* y) {
-  const int64_t begin = std::max<int64_t>(i * p.stride_h - p.top, 0);
-  const int64_t end = std::min(i * p.stride_h - p.top + p.r, p.h);
-  for (int64_t j = 0; j < p.out_w(); ++j, y += channels) {
-    const int64_t left = std::max<int64_t>(j * p.stride_w - p.left, 0);
-    const int64_t right = std::min(j * p.stride_w - p.left + p.s, p.w);
-    std::copy_n(image + (begin * p.w + left) * channels, channels, y);
-    for (int64_t a = begin; a < end; ++a)
-      for (int64_t b = left; b < right; ++b) {
-        const T* from = image + (a * p.w + b) * channels;
-        for (int64_t c = 0; c < channels; ++c) store(y + c, greater_of(load(y + c), load(from + c)));
-      }
+/// The greatest of several arrays, element by element.
+class Greatest {
+ public:
+  /// [m, n] of `dtype`, rows of the arrays `leading` elements apart, those of the result n.
+  Greatest(kernels::KernelCache& cache, DType dtype, int64_t count, int64_t m, int64_t n, int64_t leading) {
+    for (int64_t inputs = 1; inputs <= std::min(count, kMost); ++inputs)
+      first_[inputs] = cache.get(of(inputs, dtype, m, n, leading, false));
+    for (int64_t inputs = 2; count > kMost && inputs <= kMost; ++inputs)
+      next_[inputs] = cache.get(of(inputs, dtype, m, n, leading, true));
+    for (const auto& kernels : {first_, next_})
+      for (const auto& kernel : kernels)
+        if (kernel != nullptr) scratch_bytes_ = std::max(scratch_bytes_, kernel->scratch_bytes(n));
   }
-}
+  int64_t scratch_bytes() const { return scratch_bytes_; }
+  /// Of `count` arrays, `step` bytes from one to the next.
+  void operator()(const std::byte* from, int64_t step, int64_t count, std::byte* to, std::byte* scratch) const {
+    const void* inputs[kMost] = {};
+    void* output = to;
+    kernels::ExpressionCall call;
+    call.inputs = inputs;
+    call.outputs = &output;
+    call.scratch = scratch;
+    for (int64_t done = 0; done < count;) {
+      int64_t used = 0;
+      if (done > 0) inputs[used++] = to;
+      for (; used < kMost && done < count; ++done) inputs[used++] = from + done * step;
+      (*(inputs[0] == to ? next_ : first_)[used])(call);
+    }
+  }
 
-template <DType dtype, class T>
-Result<Kernel> make_channels_last(const NodeView& node, const Target&) {
+ private:
+  static constexpr int64_t kMost = 8;  // arrays a call
+
+  static kernels::ExpressionDesc of(int64_t inputs, DType dtype, int64_t m, int64_t n, int64_t leading,
+                                    bool continues) {
+    using kernels::ExprOp;
+    kernels::ExpressionDesc d;
+    d.m = m;
+    d.n = n;
+    d.inputs.assign(static_cast<size_t>(inputs), {dtype, kernels::Broadcast::none, leading});
+    if (continues) d.inputs[0].leading = n;
+    d.outputs = {{dtype, kernels::Broadcast::none, n}};
+    kernels::Expression& e = d.expression;
+    kernels::Expression::Id greatest = e.input(0);
+    for (int i = 1; i < inputs; ++i) {
+      const kernels::Expression::Id v = e.input(i);
+      const auto takes =
+          e.apply(ExprOp::mask_or, e.apply(ExprOp::greater, v, greatest), e.apply(ExprOp::not_equal, v, v));
+      greatest = e.apply(ExprOp::select, takes, v, greatest);
+    }
+    e.output(greatest);
+    return d;
+  }
+
+  int64_t scratch_bytes_ = 0;
+  std::array<std::shared_ptr<const kernels::ExpressionKernel>, kMost + 1> first_, next_;  ///< by the number of arrays
+};
+
+/// Channels are the lanes: down the columns first, whole rows at a time, into a row that has the padding as -inf at its
+/// ends; then along it.
+Result<Kernel> make_channels_last(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (!node.boolean("channels_last")) return refuse(node, "channels are first");
-  if (node.input(0).dtype != dtype)
-    return refuse(node, fmt::format("{} needed, not {}", name_of(dtype), name_of(node.input(0).dtype)));
+  const DType dtype = node.input(0).dtype;
+  if (dtype != DType::f32 && dtype != DType::bf16)
+    return refuse(node, fmt::format("f32 or bf16 needed, not {}", name_of(dtype)));
   const Pooling p = pooling_of(node);
   const Extents extents = node.input(0).shape.extents();
+  const int64_t channels = extents[3], size = size_of(dtype);
+  if (channels == 0) return refuse(node, "there are no channels");
+  const auto cache = kernel_cache(target);
+  const auto down = std::make_shared<Greatest>(*cache, dtype, p.r, 1, p.w * channels, p.w * channels);
+  const auto along = std::make_shared<Greatest>(*cache, dtype, p.s, p.out_w(), channels, p.stride_w * channels);
+  const int64_t row_bytes = kernels::align_bytes((p.left + p.w + p.right) * channels * size);
+  const int64_t thread_bytes =
+      row_bytes + kernels::align_bytes(std::max(down->scratch_bytes(), along->scratch_bytes()));
   Kernel k;
-  k.run = [p, images = extents[0], channels = extents[3]](const Launch& l) {
-    const auto* x = static_cast<const T*>(l.inputs[0]);
-    auto* y = static_cast<T*>(l.outputs[0]);
-    const int64_t row = p.out_w() * channels;
-    const int64_t grain = std::max<int64_t>(1, kernels::kElementGrain / std::max<int64_t>(1, row * p.r * p.s));
-    parallel_for(l.team, images * p.out_h(), grain, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i)
-        pool_pixels(p, channels, x + i / p.out_h() * p.h * p.w * channels, i % p.out_h(), y + i * row);
+  k.thread_scratch_bytes = thread_bytes;
+  k.run = [p, dtype, down, along, row_bytes, thread_bytes, images = extents[0],
+           pixel = channels * size](const Launch& l) {
+    const auto* x = static_cast<const std::byte*>(l.inputs[0]);
+    auto* y = static_cast<std::byte*>(l.outputs[0]);
+    const int64_t size = size_of(dtype), image = p.w * pixel, row = p.out_w() * pixel;
+    const int64_t grain = std::max<int64_t>(1, kernels::kElementGrain * size / std::max<int64_t>(1, row * (p.r + p.s)));
+    parallel_for(l.team, images * p.out_h(), grain, [&](int64_t begin, int64_t end, int thread) {
+      std::byte* pixels = l.thread_scratch + thread * thread_bytes;
+      std::byte* scratch = pixels + row_bytes;
+      const auto pad = [&](std::byte* at, int64_t count) {
+        constexpr float kNone = -std::numeric_limits<float>::infinity();
+        if (dtype == DType::f32)
+          std::fill_n(reinterpret_cast<float*>(at), count * pixel / size, kNone);
+        else
+          std::fill_n(reinterpret_cast<bf16*>(at), count * pixel / size, to_bf16(kNone));
+      };
+      pad(pixels, p.left);
+      pad(pixels + (p.left + p.w) * pixel, p.right);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t top = i % p.out_h() * p.stride_h - p.top;
+        const int64_t first = std::max<int64_t>(top, 0), last = std::min(top + p.r, p.h);
+        (*down)(x + (i / p.out_h() * p.h + first) * image, image, last - first, pixels + p.left * pixel, scratch);
+        (*along)(pixels, pixel, p.s, y + i * row, scratch);
+      }
     });
   };
   return k;
@@ -257,9 +322,7 @@ const OpDef& max_pool2d_op() {
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
-    d.lowerings = {{"planes", make},
-                   {"channels last", make_channels_last<DType::f32, float>},
-                   {"channels last, bf16", make_channels_last<DType::bf16, bf16>}};
+    d.lowerings = {{"planes", make}, {"channels last", make_channels_last}};
     d.cost = [](const NodeView& node) {
       const auto& kernel = node.integers("kernel");
       return default_cost(node, static_cast<double>(kernel[0]) * static_cast<double>(kernel[1]));

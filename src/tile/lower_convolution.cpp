@@ -89,17 +89,21 @@ class ConvolutionLowering {
   void choose_blocks() {
     const int64_t channels = group_channels(), outputs = group_outputs(), oh = s_.out_h(), ow = s_.out_w();
     const int64_t size = size_of(dtype_);
-    const bool tiles = interleaved() && kernels::has_tiles(target_);
-    call_outputs_ = interleaved() ? (tiles ? 32 : 64) : target_.isa >= Isa::avx512 ? 64 : 16;
+    tiles_ = interleaved() && kernels::has_tiles(target_);
+    call_outputs_ = interleaved() ? (tiles_ ? 32 : 64) : target_.isa >= Isa::avx512 ? 64 : 16;
     panel_width_ = interleaved() ? 16 : call_outputs_;
     // One call's weights stay in L2 while the rows of a band go by.
-    constexpr int64_t kCallBytes = 160 << 10;
+    const int64_t call_bytes = (tiles_ ? 512 : 160) << 10;
     const int64_t unit = interleaved() ? 32 : 16;
-    const int64_t most = kCallBytes / (s_.r * s_.s * call_outputs_ * size);
+    const int64_t most = call_bytes / (s_.r * s_.s * call_outputs_ * size);
     depth_ = balanced_block(channels, std::max(most, unit), unit);
     blocks_ = ceil_div(channels, depth_);
     const bool padded = (s_.pad_top | s_.pad_left | s_.pad_bottom | s_.pad_right) != 0;
     in_place_ = s_.r * s_.s == 1 && !padded;
+    constexpr int64_t kFewChannels = 32;  // neighbouring taps are neighbours in the copy
+    join_taps_ = !in_place_ && s_.s > 1 && s_.dilation_w == 1 && blocks_ == 1 && depth_ < kFewChannels;
+    pitch_ = depth_;
+    if (tiles_ && blocks_ == 1 && !join_taps_ && depth_ * size > 128) pitch_ = odd_lines(depth_, size);
 
     constexpr int64_t kColumns = 128;
     columns_ = balanced_block(ow, kColumns, 4);
@@ -110,12 +114,13 @@ class ConvolutionLowering {
     rows_ = balanced_block(oh, rows_, 1);
     span_ = round_up(outputs, call_outputs_);
     // Enough bands for the cores: of two tasks both read either the same weights or the same band.
-    constexpr int64_t kCellsPerCore = 4, kTaskWork = 1 << 20;
+    const int64_t cells_per_core = tiles_ ? 2 : 4;
+    constexpr int64_t kTaskWork = 1 << 20;
     const int64_t weights_bytes = s_.r * s_.s * channels * outputs * size;
     while (target_.cores > 1) {
       const int64_t cells = s_.n * s_.groups * ceil_div(oh, rows_) * ceil_div(ow, columns_) * ceil_div(outputs, span_);
       const int64_t work = rows_ * columns_ * std::min(outputs, span_) * channels * s_.r * s_.s;
-      if (cells >= kCellsPerCore * target_.cores || work < 2 * kTaskWork) break;
+      if (cells >= cells_per_core * target_.cores || work < 2 * kTaskWork) break;
       const bool can_span = span_ > call_outputs_, can_rows = rows_ > 1;
       if (can_span && (!can_rows || weights_bytes > band_bytes())) {
         span_ = round_up(ceil_div(span_, 2), call_outputs_);
@@ -125,17 +130,28 @@ class ConvolutionLowering {
         break;
       }
     }
-    constexpr int64_t kFewChannels = 32;  // neighbouring taps are neighbours in the copy
-    join_taps_ = !in_place_ && s_.s > 1 && s_.dilation_w == 1 && blocks_ == 1 && depth_ < kFewChannels;
+    choose_whole_bands();
     items_ = s_.r * (join_taps_ ? 1 : s_.s);
     item_depth_ = join_taps_ ? s_.s * depth_ : depth_;
     item_ = interleaved() ? round_up(item_depth_, 32) * panel_width_ : item_depth_ * panel_width_;
     panel_elements_ = blocks_ * items_ * item_;
   }
 
+  /// Tiles have 16 rows, so the pixels of all rows of a band are multiplied as one: between those of one row and the
+  /// next lie some that are no pixels of the result, whose sums are not looked at.
+  void choose_whole_bands() {
+    const int64_t oh = s_.out_h();
+    if (!tiles_ || in_place_ || blocks_ > 1 || s_.stride_h != 1 || s_.stride_w != 1 || columns_ < s_.out_w()) return;
+    const auto sums_bytes = [&](int64_t rows) { return rows * band_columns() * odd_lines(span_, 4) * 4; };
+    int64_t rows = rows_;
+    while (rows > 1 && (oh % rows != 0 || sums_bytes(rows) > target_.l2_bytes / 3)) --rows;
+    whole_bands_ = rows > 1;
+    if (whole_bands_) rows_ = rows;
+  }
+
   int64_t band_rows() const { return (rows_ - 1) * s_.stride_h + (s_.r - 1) * s_.dilation_h + 1; }
   int64_t band_columns() const { return (columns_ - 1) * s_.stride_w + (s_.s - 1) * s_.dilation_w + 1; }
-  int64_t band_elements() const { return band_rows() * band_columns() * depth_ * blocks_; }
+  int64_t band_elements() const { return band_rows() * band_columns() * pitch_ * blocks_; }
   /// What a band takes of the cache. Pixels that are skipped take their share of its sets.
   int64_t band_bytes() const {
     const int64_t size = size_of(dtype_);
@@ -338,15 +354,15 @@ class ConvolutionLowering {
       w.reach_w = (s_.s - 1) * s_.dilation_w + 1;
       w.band_rows = band_rows();
       w.band_columns = band_columns();
-      w.depth = depth_;
+      w.depth = pitch_;
       w.blocks = blocks_;
       stages.push_back({"", {{.what = w, .operands = {image, band}, .when = {}}}});
       a = band;
-      walk(a, row_, s_.stride_h * band_columns() * depth_);
+      walk(a, row_, s_.stride_h * band_columns() * pitch_);
       walk(a, channel_, band_rows() * band_columns());
-      a.leading = s_.stride_w * depth_;
-      if (s_.r > 1) c.batch.push_back({s_.r, s_.dilation_h * band_columns() * depth_, items_ / s_.r * item_});
-      if (items_ > s_.r) c.batch.push_back({s_.s, s_.dilation_w * depth_, item_});
+      a.leading = s_.stride_w * pitch_;
+      if (s_.r > 1) c.batch.push_back({s_.r, s_.dilation_h * band_columns() * pitch_, items_ / s_.r * item_});
+      if (items_ > s_.r) c.batch.push_back({s_.s, s_.dilation_w * pitch_, item_});
     }
     const Operand b = weights(), y = full(y_);
     c.m = Size::along(column_);
@@ -355,14 +371,36 @@ class ConvolutionLowering {
     c.compute = interleaved() ? Compute::bf16 : Compute::f32;
     c.packing = interleaved() ? Packing::panels16 : Packing::plain;
     c.sum = channel_;
-    c.own_chain = !(interleaved() && kernels::has_tiles(target_));  // as in tile::Matmul
+    c.own_chain = !tiles_;  // as in tile::Matmul
     const bool spans = span_ < group_outputs();
     Stage stage;
     if (!spans || span_ > call_outputs_) stage.loops += p.letter(output_);
     if (channel_ >= 0) stage.loops += p.letter(channel_);
-    if (rows_ > 1) stage.loops += p.letter(row_);
+    if (rows_ > 1 && !whole_bands_) stage.loops += p.letter(row_);
     Call product;
-    if (blocks_ == 1) {
+    std::optional<Stage> afterwards;
+    if (whole_bands_) {
+      c.m = Size::of((rows_ - 1) * band_columns() + columns_);
+      Operand sums = operand(-1);
+      sums.leading = odd_lines(spans ? span_ : group_outputs(), 4);
+      sums.buffer = p.add_buffer("sums", Scope::panel, DType::f32, rows_ * band_columns() * sums.leading);
+      walk(sums, output_, 1);
+      product.operands = {a, b, sums};
+      product.what = c;
+      stage.calls = {product};
+      walk(sums, row_, band_columns() * sums.leading);
+      Express finish;
+      finish.m = Size::along(column_);
+      finish.n = c.n;
+      finish.expression = expression_;
+      if (finish.expression.empty()) finish.expression.output(finish.expression.input(0));
+      Call last;
+      last.what = finish;
+      last.operands = {sums};
+      last.operands.insert(last.operands.end(), extra_.begin(), extra_.end());
+      last.operands.push_back(y);
+      afterwards = Stage{std::string(1, p.letter(row_)), {last}, {}};
+    } else if (blocks_ == 1) {
       c.epilogue = expression_;
       product.operands = {a, b, y};
       product.operands.insert(product.operands.end(), extra_.begin(), extra_.end());
@@ -389,6 +427,7 @@ class ConvolutionLowering {
       stage.calls = {product, last};
     }
     stages.push_back(std::move(stage));
+    if (afterwards) stages.push_back(*std::move(afterwards));
     std::string schedule;
     for (const int32_t dim : {image_, group_, row_, column_})
       if (dim >= 0) schedule += p.letter(dim);
@@ -414,6 +453,9 @@ class ConvolutionLowering {
   /// Blocks: channels of one (part of the numerical recipe) and how many; output pixels of a band; output channels of a
   /// task, of a kernel call, of a panel of weights.
   int64_t depth_ = 0, blocks_ = 0, rows_ = 0, columns_ = 0, span_ = 0, call_outputs_ = 0, panel_width_ = 0;
+  int64_t pitch_ = 0;                                                   ///< of a pixel in a band
+  bool tiles_ = false;                                                  ///< on the tile unit
+  bool whole_bands_ = false;                                            ///< one product for all rows of a band
   bool in_place_ = false;                                               ///< the image is read where it is
   bool join_taps_ = false;                                              ///< the taps of a row are one sum: few channels
   int64_t items_ = 0, item_depth_ = 0, item_ = 0, panel_elements_ = 0;  ///< of packed weights

@@ -191,7 +191,6 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
       bound.a_offsets.push_back(a_offset);
       bound.b_offsets.push_back(b_offset);
     }
-  bound.src_leading = operands[0].leading;
   const bool several = c.sum >= 0 && program_.dims[static_cast<size_t>(c.sum)].extent >
                                          program_.dims[static_cast<size_t>(c.sum)].steps.back();
   for (const size_t tm : {0, 1})
@@ -219,7 +218,6 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
           d.trans_b = c.trans_b;
           d.accumulate = c.accumulate || step > 0;
           d.own_chain = d.accumulate && c.own_chain;
-          if (!c.trans_a && d.lda < d.k) d.lda = kernels::kAtCall;  // rows overlap: neighbouring taps as one
           if (c.batch.size() == 1) {
             d.addressing = kernels::ContractionDesc::Batch::stride;
             d.batch = c.batch[0].count;
@@ -310,7 +308,6 @@ void CompiledProgram::run_call(const BoundCall& call, const LoopIndex& at, const
       kernels::ContractionCall given;
       given.epilogue_inputs = const_cast<const void* const*>(reinterpret_cast<void**>(pointers + 3));
       given.scratch = frame.scratch;
-      given.lda = call.src_leading;
       given.a_offsets = call.a_offsets.data();
       given.b_offsets = call.b_offsets.data();
       int step = continues ? 2 : 0;

@@ -130,7 +130,6 @@ class Interpreter {
     }
     d.addressing = kernels::ContractionDesc::Batch::offset;
     d.batch = static_cast<int64_t>(a_offsets.size());
-    if (!c.trans_a && d.lda < d.k) d.lda = kernels::kAtCall;  // rows that overlap
     if (complete) d.epilogue = c.epilogue;
     for (size_t i = 3; complete && i < call.operands.size(); ++i)
       d.epilogue_inputs.push_back({dtype(call.operands[i]), call.operands[i].broadcast, call.operands[i].leading});
@@ -138,7 +137,6 @@ class Interpreter {
     kernels::ContractionCall given;
     given.epilogue_inputs = pointers_.data() + 3;
     given.scratch = scratch(kernel->scratch_bytes());
-    given.lda = call.operands[0].leading;
     given.a_offsets = a_offsets.data();
     given.b_offsets = b_offsets.data();
     (*kernel)(pointers_[0], pointers_[1], const_cast<void*>(pointers_[2]), &given);

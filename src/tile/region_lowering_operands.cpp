@@ -49,11 +49,12 @@ void RegionLowering::choose_row_step() {
     const int64_t most = std::clamp<int64_t>(target_.l2_bytes / 4 / std::max<int64_t>(1, row_bytes), row_unit(), 192);
     row_step_ = balanced_block(rows_, most, row_unit());
     int64_t batches = total_rows() / std::max<int64_t>(1, rows_);
-    constexpr int64_t kCellsPerCore = 4;
-    const int64_t least = std::max<int64_t>(24, row_unit());
+    // The tile unit would wait for b's columns if they were used for few rows.
+    const int64_t cells_per_core = multiplies_tiles_ ? 2 : 4, least = multiplies_tiles_ ? 64 : 24;
     while (target_.cores > 1 && row_step_ > least &&
-           batches * ceil_div(rows_, row_step_) < kCellsPerCore * target_.cores)
+           batches * ceil_div(rows_, row_step_) < cells_per_core * target_.cores)
       row_step_ = round_up(ceil_div(row_step_, 2), row_unit());
+    if (multiplies_tiles_) row_step_ = ceil_div(rows_, ceil_div(rows_, row_step_));
   } else {
     constexpr int64_t kTileElements = 8192;
     column_step_ = whole_rows_ ? width_ : std::min(width_, kTileElements);

@@ -141,7 +141,7 @@ void validate(const ContractionDesc& d) {
   }
   validate_dtypes(d);
   validate_packing(d);
-  check_leading("lda", d.lda, d.trans_a ? d.m : d.k);
+  check_leading("lda", d.lda, d.trans_a ? d.m : 0);  // rows of a may overlap
   if (d.b_packing == Packing::plain || d.b_packing == Packing::vnni2)
     check_leading("ldb", d.ldb, d.trans_b ? d.k : d.n);
   check_leading("ldc", d.ldc, d.n);

@@ -46,7 +46,7 @@ enum class Packing : uint8_t {
 
 struct ContractionDesc {
   int64_t m = kAtCall, n = kAtCall, k = kAtCall;
-  int64_t lda = kAtCall, ldb = kAtCall, ldc = kAtCall;  ///< `leading` of the operands, elements
+  int64_t lda = kAtCall, ldb = kAtCall, ldc = kAtCall;  ///< `leading` of the operands, elements; rows of a may overlap
   DType a = DType::f32, b = DType::f32, c = DType::f32;
   Compute compute = Compute::f32;
   Packing b_packing = Packing::plain;

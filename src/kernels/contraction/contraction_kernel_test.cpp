@@ -377,7 +377,8 @@ TEST(ContractionKernel, ImpossibleDescriptorsNameTheField) {
   EXPECT_EQ(message([](ContractionDesc&) {}), "");
   EXPECT_THAT(message([](ContractionDesc& d) { d.m = -2; }), HasSubstr("[contraction] m is -2"));
   EXPECT_THAT(message([](ContractionDesc& d) { d.batch = -7; }), HasSubstr("batch is -7"));
-  EXPECT_THAT(message([](ContractionDesc& d) { d.lda = 5; }), HasSubstr("lda is 5, less than the 6 elements"));
+  EXPECT_EQ(message([](ContractionDesc& d) { d.lda = 5; }), "");  // rows of a may overlap
+  EXPECT_THAT(message([](ContractionDesc& d) { d.lda = -5; }), HasSubstr("lda is -5"));
   EXPECT_THAT(message([](ContractionDesc& d) { d.ldb = 4; }), HasSubstr("ldb is 4, less than the 5 elements"));
   EXPECT_THAT(message([](ContractionDesc& d) { d.trans_b = true; }), HasSubstr("ldb is 5, less than the 6 elements"));
   EXPECT_THAT(message([](ContractionDesc& d) { d.ldc = 0; }), HasSubstr("ldc is 0"));
