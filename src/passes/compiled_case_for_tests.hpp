@@ -65,7 +65,7 @@ inline void expect_near(const Tensor& got, const Tensor& expected, double tolera
 
 inline std::vector<Isa> isas() {
   std::vector<Isa> all{Isa::reference};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
     if (Target::detect().isa >= isa) all.push_back(isa);
   return all;
 }

@@ -14,6 +14,7 @@ LoweredRegion RegionLowering::run() {
   collect_work();
   find_outputs();
   fold_epilogues();
+  find_pairs();
   find_rows();
   declare_buffers();
   std::vector<Stage> stages;

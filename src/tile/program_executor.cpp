@@ -264,7 +264,7 @@ void copy_window(const Window& w, const CallSizes& s, const std::byte* src, int6
       to += columns.first * pixel;
       const std::byte* from = image + block * pixel;
       const int64_t bytes = std::min(w.depth, w.channels - block * w.depth) * size;
-      if (bytes == leading * size) {
+      if (bytes == leading * size && bytes == pixel) {
         std::memcpy(to, from, static_cast<size_t>((columns.last - columns.first) * bytes));
         continue;
       }

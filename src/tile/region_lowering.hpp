@@ -57,6 +57,8 @@ class RegionLowering {
     std::vector<int32_t> nodes;  ///< of an expression, in order
     int level = 0;
     bool folded = false;  ///< an expression that is the epilogue of the product before it
+    /// Products of which one multiplies what the other gives, in blocks of these hidden columns.
+    enum class Pair : uint8_t { none, first, second } pair = Pair::none;
   };
 
   const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
@@ -99,6 +101,10 @@ class RegionLowering {
 
   /// An expression right behind its level's only product, without whole rows and with one result, is its epilogue.
   void fold_epilogues();
+
+  /// Two products in a row, wide between them, on the tile unit: the columns between them are made and multiplied block
+  /// by block, so that the blocks stay in the cache with the rows and the sums.
+  void find_pairs();
 
   // --- rows ---
 
@@ -199,8 +205,12 @@ class RegionLowering {
   /// a's rows brought to a panel, all of them or those of one block of k, where that pays; `a` is then the panel.
   std::optional<Call> copy_rows(Operand& a, const Contract& product, const MatmulProblem& problem, int64_t columns);
 
-  /// b as the kernels read it: where it is, packed beforehand, or packed by a phase of its own. Sets direct_.
-  Operand pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width);
+  /// b as the kernels read it: where it is, packed beforehand, or packed by a stage or a phase of its own. Sets
+  /// direct_.
+  Operand pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width, std::vector<Stage>& stages);
+
+  /// Of a panel of b once packed.
+  int64_t elements_of_panel(const MatmulProblem& problem, int64_t panel_width) const;
 
   int uses_of_input(int32_t input) const;
 
@@ -221,6 +231,10 @@ class RegionLowering {
   size_t column_axis_ = 0;
   int64_t rows_ = 1, width_ = 1, row_step_ = 1, column_step_ = 1;
   bool multiplies_tiles_ = false;  ///< bf16 products on the tile unit
+  int64_t hidden_step_ = 0;        ///< columns of a block between a pair of products, its dim, and the stage of both
+  int32_t hidden_dim_ = -1;
+  Stage hidden_stage_;
+  bool problem_in_steps_ = false;  ///< the product at hand reads its b step by step
   bool has_product_ = false, has_transform_ = false, whole_rows_ = false, direct_ = false, alone_ = false;
   int32_t columns_dim_ = -1;
   int panels_ = 0;

@@ -27,10 +27,19 @@ void RegionLowering::declare_buffers() {
 }
 
 void RegionLowering::choose_row_step() {
-  int64_t row_bytes = 0;
+  int64_t row_bytes = 0, hidden_bytes = 0;  // of a row; of the weights of one step between a pair of products
   for (const Work& w : work_) {
     const auto add = [&](Value v) { row_bytes += last_extent(v) * size_of(type(v).dtype); };
-    if (w.node >= 0) add(node(w.node).outputs[0]);
+    if (w.pair == Work::Pair::first) {
+      const Extents a = extents(node(w.node).inputs[0]);
+      row_bytes += (hidden_step_ + a.back()) * size_of(DType::bf16);
+      hidden_bytes += hidden_step_ * a.back() * size_of(DType::bf16);
+    } else if (w.pair == Work::Pair::second) {
+      row_bytes += last_extent(node(w.node).outputs[0]) * size_of(DType::f32);
+      hidden_bytes += hidden_step_ * last_extent(node(w.node).outputs[0]) * size_of(DType::bf16);
+    } else if (w.node >= 0) {
+      add(node(w.node).outputs[0]);
+    }
     if (!w.product && !w.folded)
       for (const Value v : results_of(w)) add(v);
   }
@@ -46,7 +55,10 @@ void RegionLowering::choose_row_step() {
   } else if (alone_) {
     row_step_ = blocks_of(node(work_[0].node)).m;
   } else if (has_product_) {
-    const int64_t most = std::clamp<int64_t>(target_.l2_bytes / 4 / std::max<int64_t>(1, row_bytes), row_unit(), 192);
+    // A pair's weights stream by: the more rows they are used for, the better.
+    const int64_t cache = hidden_step_ > 0 ? target_.l2_bytes / 10 * 9 - hidden_bytes : target_.l2_bytes / 4;
+    const int64_t most_rows = hidden_step_ > 0 ? 256 : 192;
+    const int64_t most = std::clamp<int64_t>(cache / std::max<int64_t>(1, row_bytes), row_unit(), most_rows);
     row_step_ = balanced_block(rows_, most, row_unit());
     int64_t batches = total_rows() / std::max<int64_t>(1, rows_);
     // The tile unit would wait for b's columns if they were used for few rows.

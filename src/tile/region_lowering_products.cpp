@@ -87,16 +87,24 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
                               : target_.isa >= Isa::avx512 ? 64
                               : target_.isa == Isa::avx2   ? 16
                                                            : 16;
+  const bool first = w.pair == Work::Pair::first, second = w.pair == Work::Pair::second;
   int32_t k_dim = -1;
-  if (problem.k > blocks.k) k_dim = p.add_dim("k", problem.k, {blocks.k}, true);
+  if (second) {
+    k_dim = hidden_dim_;
+  } else if (problem.k > blocks.k) {
+    k_dim = p.add_dim("k", problem.k, {blocks.k}, true);
+  }
 
-  Operand b = pack(nd.inputs[1], problem, tb, panel_width);
+  problem_in_steps_ = second;
+  Operand b = pack(nd.inputs[1], problem, tb, panel_width, stages);
   const bool packed = !direct_;
   int64_t step = packed ? (dtype == DType::bf16 ? 64 : panel_width) : round_up(std::min<int64_t>(problem.n, 256), 64);
   int32_t n_dim = -1;
   int64_t span = alone_ ? round_up(std::min(blocks.n_span, problem.n), step) : step;
+  if (first) span = step = hidden_step_;
+  if (second) span = step = problem.n;
   // A product alone is cut into wider or narrower tasks; in a chain, calls are wider or narrower where b allows it.
-  if (alone_ || !packed || dtype == DType::bf16) {
+  if (!first && !second && (alone_ || !packed || dtype == DType::bf16)) {
     ScheduleFreedom& free = out_.freedom;
     free.columns = std::max(free.columns, problem.n);
     free.made.columns = std::max(free.made.columns, span);
@@ -104,12 +112,14 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     if (choice_.columns > 0) span = round_up(std::min(choice_.columns, problem.n), free.column_unit);
     if (!alone_) step = span;
   }
-  if (problem.n > step)
+  if (first) {
+    n_dim = hidden_dim_ = p.add_dim("hidden", problem.n, {step}, true);
+  } else if (problem.n > step)
     n_dim = p.add_dim("n", problem.n, span > step ? std::vector<int64_t>{span, step} : std::vector<int64_t>{step});
   const size_t dims = p.dims.size();
   require(dims <= kMaxDims, "it has too many dims");
   b.strides.resize(dims, 0);
-  const int64_t panel_elements = panel_width * (dtype == DType::bf16 ? round_up(problem.k, 32) : problem.k);
+  const int64_t panel_elements = elements_of_panel(problem, panel_width);
   if (packed) {
     if (n_dim >= 0) b.strides[static_cast<size_t>(n_dim)] = panel_elements / panel_width;
     if (k_dim >= 0) b.strides[static_cast<size_t>(k_dim)] = panel_width;
@@ -153,13 +163,21 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     a = stored_.at(nd.inputs[0].id);
     require(a.broadcast == Broadcast::none, "a column as an operand of a product");
     a.strides.resize(dims, 0);
-    if (k_dim >= 0) a.strides[static_cast<size_t>(k_dim)] = 1;
+    if (k_dim >= 0 && !second) a.strides[static_cast<size_t>(k_dim)] = 1;
   }
 
   // Sums of several blocks of k are kept in f32 until they are complete.
-  Operand target = store(results[0], Broadcast::none, problem.n);
-  target.strides.resize(dims, 0);
-  if (n_dim >= 0) target.strides[static_cast<size_t>(n_dim)] = 1;
+  Operand target;
+  if (first) {
+    target.leading = panel_leading(c_dtype, step);
+    target.buffer = panel("hidden", c_dtype, target.leading);
+    target.strides.assign(dims, 0);
+    stored_[results[0].id] = target;
+  } else {
+    target = store(results[0], Broadcast::none, problem.n);
+    target.strides.resize(dims, 0);
+    if (n_dim >= 0) target.strides[static_cast<size_t>(n_dim)] = 1;
+  }
   std::vector<Operand> extra;
   Expression expression;
   if (epilogue != nullptr) expression = express(epilogue->nodes, result, problem.n, n_dim, extra, results);
@@ -171,7 +189,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   const int64_t sums_leading = panel_leading(DType::f32, sum_columns);
   const bool afterwards = alone_ && reads_tiles && span > step &&
                           row_step_ * sums_leading * 4 <= target_.l2_bytes / (multiplies_tiles_ ? 2 : 4);
-  const bool finishes = afterwards || (k_dim >= 0 && c_dtype != DType::f32);
+  const bool finishes = afterwards || second || (k_dim >= 0 && c_dtype != DType::f32);
   Stage stage;
   // Alone, a product's columns are cut among tasks as its rows are, and a block of a stays in the cache for all
   // columns of the task; in a chain, the sums of a few columns are completed before the next.
@@ -181,6 +199,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     columns_dim_ = n_dim;
     if (span > step) stage.loops += p.letter(n_dim);
   }
+  if (first) hidden_stage_ = {};
   Operand sums = target;
   if (finishes) {
     sums = {};
@@ -206,7 +225,14 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     product.operands.insert(product.operands.end(), extra.begin(), extra.end());
   }
   product.what = c;
-  stage.calls.push_back(product);
+  if (first || second) {
+    hidden_stage_.loops = p.letter(hidden_dim_);
+    hidden_stage_.calls.push_back(product);
+    if (first) return;
+    stage = std::move(hidden_stage_);
+  } else {
+    stage.calls.push_back(product);
+  }
   if (finishes) {
     Call finish;
     Express express_call;
@@ -217,7 +243,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     finish.operands = {sums};
     finish.operands.insert(finish.operands.end(), extra.begin(), extra.end());
     finish.operands.push_back(target);
-    if (afterwards) {
+    if (afterwards || second) {
       stages.push_back(std::move(stage));
       stages.push_back({"", {finish}});
       return;
@@ -226,6 +252,14 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     stage.calls.push_back(finish);
   }
   stages.push_back(std::move(stage));
+}
+
+int64_t RegionLowering::elements_of_panel(const MatmulProblem& problem, int64_t panel_width) const {
+  if (problem.b != DType::bf16) return panel_width * problem.k;
+  const int64_t tiles = ceil_div(problem.k, 32);
+  // Where a few rows of all panels are used at a time, an odd number of KB from panel to panel keeps them from sharing
+  // cache sets.
+  return panel_width * 32 * (problem_in_steps_ && tiles % 2 == 0 ? tiles + 1 : tiles);
 }
 
 std::optional<Call> RegionLowering::copy_rows(Operand& a, const Contract& product, const MatmulProblem& problem,
@@ -250,7 +284,8 @@ std::optional<Call> RegionLowering::copy_rows(Operand& a, const Contract& produc
   return copy;
 }
 
-Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width) {
+Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width,
+                             std::vector<Stage>& stages) {
   const StridedView& view = place(value).view;
   const int32_t input = place(value).input;
   const size_t r = view.extents.size();
@@ -283,7 +318,7 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
     b.leading = std::max(leading, problem.n);
     return b;
   }
-  const int64_t panel_elements = panel_width * (interleaved ? round_up(problem.k, 32) : problem.k);
+  const int64_t panel_elements = elements_of_panel(problem, panel_width);
   const int64_t matrix = ceil_div(problem.n, panel_width) * panel_elements;
   int64_t elements = matrix;
   for (auto axis = own.rbegin(); axis != own.rend(); ++axis) {
@@ -291,6 +326,31 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
     elements *= (*axis)->extent;
   }
   require(own.empty() || own.back()->dim != axes_.back().dim || rows_ == 1, "b changes from row to row");
+  Move move;
+  move.op = interleaved ? LayoutOp::panels16 : LayoutOp::column_panels;
+  move.width = interleaved ? 0 : panel_width;
+  move.trans = stored_trans;
+  move.m = Size::of(problem.k);
+  move.n = Size::of(problem.n);
+  Operand from, to;
+  from.offset = view.offset;
+  from.leading = std::max(leading, stored_trans ? problem.k : problem.n);
+  to.leading = panel_elements;
+  // A small matrix that one step of the phase alone multiplies is packed there and stays in the cache.
+  if (!alone_ && !is_constant && own.size() + 1 == axes_.size() && rows_ <= row_step_ &&
+      matrix * size_of(problem.b) <= target_.l2_bytes / 8) {
+    from.buffer = input;
+    from.strides.assign(out_.program.dims.size(), 0);
+    for (const Axis* axis : own) from.strides[static_cast<size_t>(axis->dim)] = walk[axis->last];
+    to.buffer = out_.program.add_buffer(fmt::format("packed{}", panels_++), Scope::panel, problem.b, matrix);
+    Call call;
+    call.what = move;
+    call.operands = {from, to};
+    stages.push_back({"", {call}});
+    b.buffer = to.buffer;
+    b.strides.assign(out_.program.dims.size(), 0);
+    return b;
+  }
   // Strips wide enough for whole pages of a row, short enough for the cache.
   const bool before = is_constant && uses_of_input(input) == 1;
   TileProgram own_program;
@@ -306,13 +366,6 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
   for (const Axis* axis : own) schedule += static_cast<char>(p.letter(dim_of[axis->dim]) - 'a' + 'A');
   const int64_t n_strip = round_up(std::min<int64_t>(problem.n, 512), panel_width),
                 k_strip = std::min<int64_t>(problem.k, 256);
-  Move move;
-  move.op = interleaved ? LayoutOp::panels16 : LayoutOp::column_panels;
-  move.width = interleaved ? 0 : panel_width;
-  move.trans = stored_trans;
-  move.m = Size::of(problem.k);
-  move.n = Size::of(problem.n);
-  Operand from, to;
   int32_t n_dim = -1, k_dim = -1;
   if (problem.n > n_strip) n_dim = p.add_dim("pack n", problem.n, {n_strip});
   if (problem.k > k_strip) k_dim = p.add_dim("pack k", problem.k, {k_strip});
@@ -335,9 +388,6 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
     from.strides[static_cast<size_t>(dim_of[axis->dim])] = walk[axis->last];
     to.strides[static_cast<size_t>(dim_of[axis->dim])] = b.strides[static_cast<size_t>(axis->dim)];
   }
-  from.offset = view.offset;
-  from.leading = std::max(leading, stored_trans ? problem.k : problem.n);
-  to.leading = panel_elements;
   if (before) {
     from.buffer = p.add_buffer("plain", Scope::argument, problem.b,
                                type(g_.inputs()[static_cast<size_t>(input)]).shape.elements());

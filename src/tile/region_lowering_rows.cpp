@@ -163,6 +163,33 @@ void RegionLowering::fold_epilogues() {
   }
 }
 
+void RegionLowering::find_pairs() {
+  for (const Work& w : work_)
+    if (w.product)
+      multiplies_tiles_ |= kernels::has_tiles(target_) && type(node(w.node).inputs[0]).dtype == DType::bf16;
+  const auto products = std::count_if(work_.begin(), work_.end(), [](const Work& w) { return w.product; });
+  if (!multiplies_tiles_ || products != 2) return;
+  for (size_t i = 0; i + 1 < work_.size(); ++i) {
+    Work& first = work_[i];
+    const bool epilogue = work_[i + 1].folded;
+    if (!first.product || i + (epilogue ? 2 : 1) >= work_.size()) continue;
+    Work& second = work_[i + (epilogue ? 2 : 1)];
+    const Value between = epilogue ? results_of(work_[i + 1])[0] : node(first.node).outputs[0];
+    if (!second.product || node(second.node).inputs[0] != between || is_output(between) || uses_[at(between)] != 1 ||
+        type(between).dtype != DType::bf16)
+      continue;
+    constexpr int64_t kStep = 256, kDeepest = 4096, kWidest = 1024;
+    const bool ta = std::get<bool>(node(first.node).attributes.at("transpose_a"));
+    const Extents a = extents(node(first.node).inputs[0]);
+    const int64_t depth = ta ? a[a.size() - 2] : a.back();
+    if (last_extent(between) < 2 * kStep || depth > kDeepest || last_extent(node(second.node).outputs[0]) > kWidest)
+      continue;
+    hidden_step_ = balanced_block(last_extent(between), kStep, 64);
+    first.pair = Work::Pair::first;
+    second.pair = Work::Pair::second;
+  }
+}
+
 // --- rows ---
 
 std::vector<int64_t> RegionLowering::aligned(const StridedView& view, bool reduced) const {
