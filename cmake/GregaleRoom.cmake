@@ -20,7 +20,10 @@ endif()
 
 # For the tests' own code, after gregale_options: it is compiled in half the time. What is tested keeps -O3 and UBSan.
 add_library(gregale_test_options INTERFACE)
-target_compile_options(gregale_test_options INTERFACE $<$<CONFIG:Release>:-O1> $<$<BOOL:${GREGALE_SANITIZE}>:-O0>)
+target_compile_options(gregale_test_options INTERFACE $<$<CONFIG:Release>:-O1>)
+if(GREGALE_SANITIZE)
+  target_compile_options(gregale_test_options INTERFACE -O0)
+endif()
 if(GREGALE_SANITIZE MATCHES "undefined")
   target_compile_options(gregale_test_options INTERFACE -fno-sanitize=undefined)
 endif()
