@@ -110,7 +110,7 @@ TEST(TileUnit, SplitsNoSumsAndCopiesRowsThatShareCacheSets) {
   for (const auto& [depth, copies] : {std::pair<int64_t, size_t>{768, 1}, {800, 0}, {72, 1}}) {
     TileCase c;
     Graph& g = c.graph;
-    const Value x = c.input({64, depth}, DType::bf16), w = c.weights({depth, 1024});
+    const Value x = c.input({12, depth}, DType::bf16), w = c.weights({depth, 1024});
     g.set_outputs({ops::cast(g, product(g, x, w), DType::bf16)});
     LoweredRegion region;
     const TileProgram p = lowered(c, region);
