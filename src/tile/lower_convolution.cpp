@@ -323,6 +323,21 @@ class ConvolutionLowering {
     return b;
   }
 
+  /// A row of pixels of complete sums becomes the result's.
+  Call finish(const Operand& sums, const Operand& y) const {
+    Express e;
+    e.m = Size::along(column_);
+    e.n = Size::along(output_);
+    e.expression = expression_;
+    if (e.expression.empty()) e.expression.output(e.expression.input(0));
+    Call call;
+    call.what = e;
+    call.operands = {sums};
+    call.operands.insert(call.operands.end(), extra_.begin(), extra_.end());
+    call.operands.push_back(y);
+    return call;
+  }
+
   void emit() {
     TileProgram& p = out_.program;
     std::vector<Stage> stages;
@@ -389,16 +404,7 @@ class ConvolutionLowering {
       product.what = c;
       stage.calls = {product};
       walk(sums, row_, band_columns() * sums.leading);
-      Express finish;
-      finish.m = Size::along(column_);
-      finish.n = c.n;
-      finish.expression = expression_;
-      if (finish.expression.empty()) finish.expression.output(finish.expression.input(0));
-      Call last;
-      last.what = finish;
-      last.operands = {sums};
-      last.operands.insert(last.operands.end(), extra_.begin(), extra_.end());
-      last.operands.push_back(y);
+      const Call last = finish(sums, y);
       afterwards = Stage{std::string(1, p.letter(row_)), {last}, {}};
     } else if (blocks_ == 1) {
       c.epilogue = expression_;
@@ -413,16 +419,7 @@ class ConvolutionLowering {
       sums.leading = call_outputs_;
       product.operands = {a, b, sums};
       product.what = c;
-      Express finish;
-      finish.m = c.m;
-      finish.n = c.n;
-      finish.expression = expression_;
-      if (finish.expression.empty()) finish.expression.output(finish.expression.input(0));
-      Call last;
-      last.what = finish;
-      last.operands = {sums};
-      last.operands.insert(last.operands.end(), extra_.begin(), extra_.end());
-      last.operands.push_back(y);
+      Call last = finish(sums, y);
       last.when = {When::Kind::last, channel_};
       stage.calls = {product, last};
     }
