@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/cache_lines.hpp"
+
 /// How extents are cut into blocks.
 namespace gregale::tile {
 
@@ -19,12 +21,8 @@ constexpr int64_t balanced_block(int64_t extent, int64_t most, int64_t unit) {
   return round_up(ceil_div(extent, ceil_div(extent, most)), unit);
 }
 
-/// Elements from row to row so that rows are an odd number of cache lines apart: they never share all their cache sets.
-constexpr int64_t odd_lines(int64_t elements, int64_t size) {
-  const int64_t lines = ceil_div(elements * size, 64);
-  return (lines + (lines % 2 == 0)) * 64 / size;
-}
-constexpr bool has_odd_lines(int64_t leading, int64_t size) { return leading * size % 128 == 64; }
+using kernels::has_odd_lines;
+using kernels::odd_lines;
 
 /// Of `extent` cut into blocks of `block`: the size of the whole blocks (tail = 0) or of what is left; 0 where there is
 /// none.

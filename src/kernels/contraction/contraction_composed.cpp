@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 
+#include "kernels/cache_lines.hpp"
 #include "kernels/common.hpp"
 #include "kernels/contraction/contraction_implementations.hpp"
 #include "kernels/layout/tile_layout.hpp"
@@ -151,8 +152,7 @@ std::optional<Error> ComposedContraction::prepare(const Target& target, MakePlai
     return at;
   };
   if (!sums_in_c_) {
-    const int64_t lines = (n_.block * size_of(sum_) + 63) / 64;
-    sums_leading_ = (lines + (lines > 1 && lines % 2 == 0)) * 64 / size_of(sum_);  // rows share no cache sets
+    sums_leading_ = odd_lines(n_.block, size_of(sum_));
     sums_offset_ = place(m_.block * sums_leading_, sum_);
   }
   if (pack_a_) {
