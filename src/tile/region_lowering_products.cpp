@@ -114,8 +114,9 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   }
   if (first) {
     n_dim = hidden_dim_ = p.add_dim("hidden", problem.n, {step}, true);
-  } else if (problem.n > step)
+  } else if (problem.n > step) {
     n_dim = p.add_dim("n", problem.n, span > step ? std::vector<int64_t>{span, step} : std::vector<int64_t>{step});
+  }
   const size_t dims = p.dims.size();
   require(dims <= kMaxDims, "it has too many dims");
   b.strides.resize(dims, 0);
