@@ -36,13 +36,13 @@ double peak_of(const CompileOptions& options, ThreadTeam& team) {
 /// Runs until about three seconds are over, seven times at most and three at least. Short runs are so many that their
 /// median means something.
 std::vector<double> repeat(const ModelOptions& o, ExecutionContext& context, const Executable& program,
-                           const std::vector<Tensor>& inputs) {
+                           Workload& work) {
   constexpr double kTotal = 3, kWarm = 0.3;  // seconds
   constexpr int64_t kLeast = 3, kUsual = 7, kMost = 100000;
   std::vector<Tensor> outputs = program.make_outputs();
   const auto once = [&] {
     const double begin = now();
-    program.run(context, inputs, outputs);
+    program.run(context, work.inputs, outputs, &work.state);
     return now() - begin;
   };
   double estimate = once();  // pages and threads are new
@@ -77,13 +77,14 @@ int run_model(const ModelOptions& o) {
   check_network(o.network);
   auto context = o.common.make_context();
   const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
-  const CompileOptions options = compile_options(o.network, context->team().size());
-  const Graph graph = build_network(o.network, seed);
-  const Type input = graph.type(graph.inputs()[0]);
+  CompileOptions options = compile_options(o.network, context->team().size());
+  Workload work = make_workload(o.network, context->team(), seed);
+  const Type input = work.graph.type(work.graph.inputs()[0]);
   const double begin = now();
-  const Executable program = compile(graph, options);
+  limit_memory(o.network, work, options);
+  const Executable program = compile(work.graph, options);
   const double compile_seconds = now() - begin;
-  const std::vector<double> seconds = repeat(o, *context, program, {draw_input(context->team(), input, seed)});
+  const std::vector<double> seconds = repeat(o, *context, program, work);
   const double median = median_of(seconds), fastest = *std::min_element(seconds.begin(), seconds.end());
   const int64_t peak_rss = train::peak_rss_bytes();  // before the peak is measured
   const double peak = peak_of(options, context->team());
@@ -106,6 +107,7 @@ int run_model(const ModelOptions& o) {
                                      {"compile_seconds", compile_seconds},
                                      {"ledger", ledger_of(program, options.target, context->team().size())},
                                      {"arena_bytes", program.arena_bytes()},
+                                     {"keep", program.keep()},
                                      {"peak_rss_bytes", peak_rss}};
     std::printf("%s\n", document.dump(2).c_str());
     return 0;
@@ -117,6 +119,7 @@ int run_model(const ModelOptions& o) {
   fmt::print("  compiled  in {:.2f} s, {:.4g} Gflop a run\n", compile_seconds, program.flops() * 1e-9);
   fmt::print("  memory    {} for intermediate results, {} in all at most\n",
              format_bytes(static_cast<double>(program.arena_bytes())), format_bytes(static_cast<double>(peak_rss)));
+  if (!program.keep().empty()) fmt::print("  kept      {}\n", program.keep());
   return 0;
 }
 

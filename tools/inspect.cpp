@@ -67,21 +67,21 @@ int run_inspect(const InspectOptions& o) {
   auto context = o.common.make_context();
   ThreadTeam& team = context->team();
   const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
-  const CompileOptions options = compile_options(o.network, team.size());
-  const Graph graph = build_network(o.network, seed);
-  const Executable program = compile(graph, options);
+  CompileOptions options = compile_options(o.network, team.size());
+  Workload work = make_workload(o.network, team, seed);
+  limit_memory(o.network, work, options);
+  const Executable program = compile(work.graph, options);
   const std::vector<Executable::Group> groups = program.groups();
 
   std::vector<double> seconds(groups.size(), 0);
   int runs = 0;
   if (!o.no_run) {
-    const std::vector<Tensor> inputs{draw_input(team, graph.type(graph.inputs()[0]), seed)};
     std::vector<Tensor> outputs = program.make_outputs();
-    program.run(*context, inputs, outputs);
+    program.run(*context, work.inputs, outputs, &work.state);
     constexpr int kRuns = 5;
     Progress progress("run", kRuns, o.common.quiet);
     for (; runs < kRuns; ++runs) {
-      program.profile(*context, inputs, outputs, nullptr, seconds);
+      program.profile(*context, work.inputs, outputs, &work.state, seconds);
       progress.update(runs + 1);
     }
     progress.done();
@@ -145,6 +145,7 @@ int run_inspect(const InspectOptions& o) {
     const nlohmann::json document = {
         {"model", o.network.name},
         {"precision", o.network.precision},
+        {"mode", o.network.mode},
         {"isa", to_string(options.target.isa)},
         {"threads", team.size()},
         {"arena_bytes", program.arena_bytes()},
@@ -154,9 +155,11 @@ int run_inspect(const InspectOptions& o) {
     std::printf("%s\n", document.dump(2).c_str());
     return 0;
   }
-  fmt::print("{} {} for {}, {} thread{}: {} steps, {:.4g} Gflop, {} for intermediate results\n", o.network.name,
-             o.network.precision, to_string(options.target.isa), team.size(), team.size() == 1 ? "" : "s",
-             groups.size(), program.flops() * 1e-9, format_bytes(static_cast<double>(program.arena_bytes())));
+  fmt::print("{} {}, {}, for {}, {} thread{}: {} steps, {:.4g} Gflop, {} for intermediate results\n", o.network.name,
+             o.network.precision, o.network.mode, to_string(options.target.isa), team.size(),
+             team.size() == 1 ? "" : "s", groups.size(), program.flops() * 1e-9,
+             format_bytes(static_cast<double>(program.arena_bytes())));
+  if (!program.keep().empty()) fmt::print("{}\n", program.keep());
   Blobs large;  // named, not printed
   if (o.graph) fmt::print("\n{}", print(program.graph(), &large));
   fmt::print(

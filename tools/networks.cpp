@@ -5,8 +5,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "gregale/autodiff.hpp"
 #include "gregale/nn.hpp"
 #include "gregale/random.hpp"
+#include "gregale/train.hpp"
+#include "train/config_values.hpp"
 #include "train/trainer.hpp"
 
 namespace gregale::tools {
@@ -16,32 +19,35 @@ namespace {
 struct Network {
   const char* name;
   bool length, width_and_depth;
+  bool layer;     ///< one of several: its operand's gradient is wanted too
   int64_t batch;  ///< where none is given
   Shape (*input)(const NetworkOptions& o, int64_t batch);
   Value (*build)(nn::Scope& scope, Value x, const NetworkOptions& o);
 };
 
+constexpr const char *kAdamW = "adamw", *kSgd = "sgd", *kNone = "none";
+
 constexpr int64_t kLength = 128, kWidth = 64, kDepth = 4;
 
 const Network kNetworks[] = {
-    {"fourcastnet", false, false, 1,
+    {"fourcastnet", false, false, false, 1,
      [](const NetworkOptions&, int64_t batch) {
        return Shape{batch, 20, 720, 1440};
      },
      [](nn::Scope& scope, Value x, const NetworkOptions&) {
        return nn::afno(scope, "fourcastnet", x, {.patch = 8, .width = 768, .depth = 12, .blocks = 8, .out = 20});
      }},
-    {"bert-base-layer", true, false, 8,
+    {"bert-base-layer", true, false, true, 8,
      [](const NetworkOptions& o, int64_t batch) {
        return Shape{batch, o.length.value_or(kLength), 768};
      },
      [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::bert_layer(scope, "bert", x, {}); }},
-    {"resnet50", false, false, 1,
+    {"resnet50", false, false, false, 1,
      [](const NetworkOptions&, int64_t batch) {
        return Shape{batch, 3, 224, 224};
      },
      [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::resnet(scope, "resnet", x, {}); }},
-    {"mlp", false, true, 1024,
+    {"mlp", false, true, false, 1024,
      [](const NetworkOptions& o, int64_t batch) {
        return Shape{batch, o.width.value_or(kWidth)};
      },
@@ -77,37 +83,83 @@ const Network& check(const NetworkOptions& o) {
     GREGALE_CHECK(!e.value || (*e.value >= 1 && *e.value <= e.largest), usage,
                   "{}: expected an integer in [1, {}], got {}", e.name, e.largest, *e.value);
   }
-  GREGALE_CHECK(o.mode == "infer", usage, "--mode: train is not available yet");
+  GREGALE_CHECK(!o.memory || train::parse_size(*o.memory), usage, "--memory: expected a size such as 1.5GB, got '{}'",
+                o.memory.value_or(""));
+  GREGALE_CHECK(o.mode == "train" || !o.optimizer, usage, "--optimizer: --mode {} has none", o.mode);
+  const std::string optimizer = o.optimizer.value_or(kAdamW);
+  GREGALE_CHECK(optimizer == kAdamW || optimizer == kSgd || optimizer == kNone, usage,
+                "--optimizer: expected {}, {} or {}, got '{}'", kAdamW, kSgd, kNone, optimizer);
   return *network;
+}
+
+/// Standard normal numbers; the parameters' streams come from their names.
+Tensor draw(ThreadTeam& team, const Type& type, uint64_t seed, uint32_t stream) {
+  constexpr int64_t kGrain = 65536;
+  Tensor x(type.dtype, type.shape.extents());
+  parallel_for(team, x.size(), kGrain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      x.as<float>()[static_cast<size_t>(i)] = random_normal({seed, 0, stream}, static_cast<uint64_t>(i));
+  });
+  return x;
 }
 
 }  // namespace
 
 void check_network(const NetworkOptions& o) { check(o); }
 
-Graph build_network(const NetworkOptions& o, uint64_t seed) {
+Workload make_workload(const NetworkOptions& o, ThreadTeam& team, uint64_t seed) {
   const Network& network = check(o);
+  const bool trains = o.mode == "train";
   Graph graph(o.name);
   const Value x = graph.add_input("x", Type(DType::f32, network.input(o, o.batch.value_or(network.batch))));
   nn::Scope scope(graph);
-  graph.set_outputs({network.build(scope, x, o)}, {"y"});
-  double bytes = static_cast<double>(graph.type(x).bytes() + graph.type(graph.outputs()[0]).bytes());
-  bytes += static_cast<double>(scope.parameter_count() * size_of(DType::f32));
+  const Value y = network.build(scope, x, o);
+  const Type result = graph.type(y);
+  // Beside input and result: the weights, and for each of them a gradient or two moments.
+  double bytes = static_cast<double>(graph.type(x).bytes() + result.bytes());
+  bytes += (trains ? 3 : 1) * static_cast<double>(scope.parameter_count() * size_of(DType::f32));
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   GREGALE_CHECK(bytes <= 0.9 * memory, usage, "too large: input, output and weights take {}, this machine has {}",
                 format_bytes(bytes), format_bytes(memory));
-  return freeze(graph, scope.initial_values(seed));
+
+  Workload w;
+  w.inputs.push_back(draw(team, graph.type(x), seed, 0));
+  if (!trains) {
+    graph.set_outputs({y}, {"y"});
+    w.graph = freeze(graph, scope.initial_values(seed));
+    return w;
+  }
+  const Value truth = graph.add_input("truth", result);
+  w.inputs.push_back(draw(team, result, seed, 1));
+  const Value loss = nn::mse_loss(graph, y, truth);
+  const std::string optimizer = o.optimizer.value_or(kAdamW);
+  if (optimizer == kNone) {
+    std::vector<Value> wanted = scope.values();
+    if (network.layer) wanted.push_back(x);
+    std::vector<Value> outputs = gradients(graph, loss, wanted);
+    outputs.insert(outputs.begin(), loss);
+    graph.set_outputs(outputs);
+    w.graph = std::move(graph);
+  } else {
+    StepOptions step;
+    if (optimizer == kSgd) step.optimizer.kind = Optimizer::Kind::sgd;
+    step.optimizer.learning_rate = 1e-4;
+    w.graph = training_graph(std::move(graph), scope, loss, step);
+    w.inputs.push_back(Tensor::scalar(static_cast<float>(step.optimizer.learning_rate)));
+  }
+  w.state = initial_state(w.graph, scope.parameters(), seed);
+  return w;
 }
 
-Tensor draw_input(ThreadTeam& team, const Type& type, uint64_t seed) {
-  constexpr uint32_t kStream = 0;  // the parameters' streams come from their names
-  constexpr int64_t kGrain = 65536;
-  Tensor x(type.dtype, type.shape.extents());
-  parallel_for(team, x.size(), kGrain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i)
-      x.as<float>()[static_cast<size_t>(i)] = random_normal({seed, 0, kStream}, static_cast<uint64_t>(i));
-  });
-  return x;
+void limit_memory(const NetworkOptions& o, const Workload& work, CompileOptions& compile) {
+  if (!o.memory) return;
+  const int64_t limit = train::parse_size(*o.memory).value();
+  int64_t used = train::resident_bytes();
+  for (const Value v : work.graph.outputs()) used += work.graph.type(v).bytes();
+  const int64_t left = limit - used - train::kRuntimeBytes;
+  GREGALE_CHECK(left > 0, out_of_memory, "--memory: {} are allowed, weights, data and program alone need {}", *o.memory,
+                format_bytes(static_cast<double>(limit - left)));
+  compile.target.memory_budget = left;
 }
 
 CompileOptions compile_options(const NetworkOptions& o, int threads) {
@@ -116,12 +168,18 @@ CompileOptions compile_options(const NetworkOptions& o, int threads) {
   options.target.cores = threads;
   options.fuse = !o.no_fusion;
   options.tune = parse_tune(o.tune);
+  if (o.mode == "train") options.loss = 0;
   return options;
 }
 
 void add_network_options(CLI::App& command, NetworkOptions& o) {
   command.add_option("--precision", o.precision, "fp32 or bf16 (default: fp32)")->type_name("P");
   command.add_option("--mode", o.mode, "infer or train (default: infer)")->type_name("M");
+  command
+      .add_option("--optimizer", o.optimizer,
+                  "Of --mode train: adamw, sgd or none, which gives gradients (default: adamw)")
+      ->type_name("NAME");
+  command.add_option("--memory", o.memory, "Cap on the memory of the whole process, such as 1.5GB")->type_name("SIZE");
   command.add_flag("--no-fusion", o.no_fusion, "Run operator by operator, to compare");
   add_tune_option(command, o.tune);
   command.add_option("--batch", o.batch, "Samples a run (default: 1; bert-base-layer 8, mlp 1024)")->type_name("N");

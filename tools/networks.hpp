@@ -13,6 +13,8 @@ namespace gregale::tools {
 
 struct NetworkOptions {
   std::string name, precision = "fp32", mode = "infer", tune = "off";
+  std::optional<std::string> optimizer;  ///< adamw, sgd or none
+  std::optional<std::string> memory;     ///< of the whole process, a size such as 1.5GB
   std::optional<int64_t> batch, length, width, depth;
   bool no_fusion = false;
 };
@@ -20,10 +22,19 @@ struct NetworkOptions {
 void add_network_options(CLI::App& command, NetworkOptions& options);
 /// Everything that can be wrong, before any work: ErrorCode::usage.
 void check_network(const NetworkOptions& options);
-/// The network with its weights as constants: one input, one result.
-Graph build_network(const NetworkOptions& options, uint64_t seed);
+
+/// What one run takes. To infer: the network with its weights as constants, an input of standard normal numbers, one
+/// result. To train: the step on the mean squared error against a second such tensor, and its state; without an
+/// optimizer, the gradients of all weights, and of the operand of a layer, are results.
+struct Workload {
+  Graph graph;
+  std::vector<Tensor> inputs;
+  VariableValues state;
+};
+Workload make_workload(const NetworkOptions& options, ThreadTeam& team, uint64_t seed);
+/// Sets what the compiled program may use, where the process has a limit: what is left of it once the workload is
+/// there.
+void limit_memory(const NetworkOptions& options, const Workload& work, CompileOptions& compile);
 CompileOptions compile_options(const NetworkOptions& options, int threads);
-/// Standard normal numbers.
-Tensor draw_input(ThreadTeam& team, const Type& type, uint64_t seed);
 
 }  // namespace gregale::tools

@@ -6,10 +6,13 @@
 The others come from PyPI, in a virtual environment of their own:
   python3 -m venv DIR && DIR/bin/pip install torch onnx onnxscript onnxruntime openvino jax
   bench/compare/models.py build/release --venv DIR --json models.json --markdown models.md
+  bench/compare/models.py build/release --venv DIR --mode train --markdown training.md
 
 Each library runs in a process of its own that stays alive, with weights drawn at random and the same shapes. Every round
 times each of them once, in turn, so that a slow moment of the machine falls on all; a ratio is one of medians. Where a
 library has several good settings (memory formats, autocast or bf16 weights), each is tried and the fastest one is kept.
+To train is one step on a mean squared error: forward, backward and AdamW; of a single layer, forward and backward with the
+gradients of all weights and of the operand. Only the libraries that train take part.
 Needs an idle machine; the script itself needs no packages.
 """
 import argparse
@@ -17,6 +20,7 @@ import datetime
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -27,10 +31,11 @@ LIBRARIES = {'torch': 'PyTorch eager', 'torch_compile': 'torch.compile', 'onnxru
              'openvino': 'OpenVINO', 'jax': 'JAX'}
 SETTLE = 0.1  # seconds: the threads of the one before spin for a while before they sleep
 NOISY = 0.15  # distance of quartiles, as a fraction of the median
+TRAINERS = ['torch', 'torch_compile', 'jax']
 SMALL = ['bert-base-layer,batch=8,length=128', 'bert-base-layer,batch=1,length=384', 'mlp,batch=1024', 'resnet50,batch=1']
 
 
-def task_of(text):
+def task_of(text, mode):
     """'bert-base-layer,batch=8,length=128' with the defaults of `gregale bench model`."""
     name, *settings = text.split(',')
     task = {'name': name, 'batch': {'bert-base-layer': 8, 'mlp': 1024}.get(name, 1)}
@@ -40,6 +45,9 @@ def task_of(text):
         if key not in task:
             sys.exit(f"models.py: {name} has no '{key}'")
         task[key] = int(value)
+    if mode == 'train':
+        task['mode'] = mode
+        task['optimizer'] = 'none' if name == 'bert-base-layer' else 'adamw'
     return task
 
 
@@ -154,27 +162,47 @@ def torch_model(task):
 
     torch.manual_seed(0)
     build = {'bert-base-layer': Bert, 'resnet50': Resnet, 'fourcastnet': Fourcastnet, 'mlp': mlp}[task['name']]
-    return build().eval().requires_grad_(False)
+    trains = task.get('mode') == 'train'
+    return build().train(trains).requires_grad_(trains)
 
 
-def torch_settings(task, precision, threads, compiled):
+def torch_settings(task, precision, threads, compiled, only):
     import copy
 
     import torch
     torch.set_num_threads(threads)
     if compiled:
         import torch._inductor.config
-        torch._inductor.config.freezing = True  # weights are packed once
+        torch._inductor.config.freezing = task.get('mode') != 'train'  # weights are packed once
     x = torch.randn(input_shape(task))
     model = torch_model(task)
     settings = {}
+    trains = task.get('mode') == 'train'
 
     def add(name, m, y, autocast=False):
         def run():
             with torch.inference_mode() if not compiled else torch.no_grad():
                 with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
                     m(y)
-        settings[name] = run
+
+        def train():
+            nonlocal truth
+            y.grad = None
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+                result = m(y)
+                if truth is None:
+                    truth = torch.randn(result.shape, dtype=result.dtype)
+                loss = torch.nn.functional.mse_loss(result, truth)
+            loss.backward()
+            if task['optimizer'] != 'none':
+                optimizer.step()
+
+        truth = None
+        if trains:
+            y = y.clone().requires_grad_(task['optimizer'] == 'none')
+            optimizer = torch.optim.AdamW(m.parameters(), lr=1e-4, weight_decay=0, fused=True)
+        settings[name] = train if trains else run
 
     images = task['name'] == 'resnet50'
     for layout in (['channels last', 'contiguous'] if images else ['contiguous']):
@@ -182,12 +210,12 @@ def torch_settings(task, precision, threads, compiled):
         suffix = ', ' + layout if images else ''
         wide = copy.deepcopy(model).to(**last) if last else model
         finish = torch.compile if compiled else lambda m: m
-        if precision == 'fp32':
-            add('fp32' + suffix, finish(wide), x.to(**last))
-        else:
-            add('bf16 weights' + suffix, finish(copy.deepcopy(wide).to(torch.bfloat16, **last)),
-                x.to(torch.bfloat16, **last))
-            add('autocast' + suffix, finish(copy.deepcopy(wide)), x.to(**last), True)
+        makers = {'fp32': lambda: (finish(wide), x.to(**last))} if precision == 'fp32' else {
+            'bf16 weights': lambda: (finish(copy.deepcopy(wide).to(torch.bfloat16, **last)), x.to(torch.bfloat16, **last)),
+            'autocast': lambda: (finish(copy.deepcopy(wide)), x.to(**last), True)}
+        for name, make in makers.items():
+            if only in (None, name + suffix):
+                add(name + suffix, *make())
     return f'{torch.__version__}', settings
 
 
@@ -314,6 +342,13 @@ def jax_settings(task, precision, threads, folder):
             return linear(x.mean((1, 2)), weights['head'])
     else:
         raise RuntimeError('not written for JAX')
+    if task.get('mode') == 'train':
+        if task['optimizer'] != 'none':
+            raise RuntimeError('no optimizer is written for JAX')
+        truth = jnp.asarray(random.standard_normal(jax.eval_shape(forward, weights, x).shape), dtype)
+        loss = lambda weights, x: ((forward(weights, x) - truth).astype(jnp.float32) ** 2).mean()
+        step = jax.jit(jax.value_and_grad(loss, (0, 1))).lower(weights, x).compile()
+        return jax.__version__, {precision: lambda: jax.block_until_ready(step(weights, x))}
     compiled = jax.jit(forward).lower(weights, x).compile()
     return jax.__version__, {precision: lambda: compiled(weights, x).block_until_ready()}
 
@@ -341,7 +376,7 @@ def work(library):
     task, precision, threads = job['task'], job['precision'], job['threads']
     try:
         if library.startswith('torch'):
-            version, settings = torch_settings(task, precision, threads, library == 'torch_compile')
+            version, settings = torch_settings(task, precision, threads, library == 'torch_compile', job['setting'])
         else:
             prepare = {'onnxruntime': onnxruntime_settings, 'openvino': openvino_settings, 'jax': jax_settings}[library]
             version, settings = prepare(task, precision, threads, job['folder'])
@@ -361,7 +396,8 @@ def work(library):
         answer({'refused': f'{type(error).__name__}: {lines[0][:300]}'})
         return
     for _ in sys.stdin:
-        answer({'seconds': timed(settings[best], 0.1)})
+        answer({'seconds': timed(settings[best], 0.1),
+                'peak_rss_bytes': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})
 
 
 # ---- the driver -----------------------------------------------------------------------------------------------------
@@ -419,7 +455,7 @@ class Gregale:
         if done.returncode != 0:
             return {'refused': done.stderr.strip()}
         self.document = json.loads(done.stdout)
-        return {'seconds': self.document['median_seconds']}
+        return {'seconds': self.document['median_seconds'], 'peak_rss_bytes': self.document['peak_rss_bytes']}
 
     def close(self):
         pass
@@ -445,9 +481,13 @@ def measure(task, precision, libraries, options):
     else:
         result['refused']['gregale'] = first['refused']
     for library in libraries:
+        job = {'task': task, 'precision': precision, 'threads': options.threads, 'folder': options.folder, 'setting': None}
         worker = Worker(library, options)
-        answer = worker.ask(json.dumps({'task': task, 'precision': precision, 'threads': options.threads,
-                                        'folder': options.folder}))
+        answer = worker.ask(json.dumps(job))
+        if answer.get('ready') and len(answer['trials']) > 1:  # alone in its process, so that its memory is its own
+            worker.close()
+            worker = Worker(library, options)
+            answer = worker.ask(json.dumps(dict(job, setting=answer['setting'])))
         if answer.get('ready'):
             ready[library] = worker
             result['libraries'][library] = answer
@@ -462,6 +502,7 @@ def measure(task, precision, libraries, options):
             answer = ready[name].ask('run')
             if 'seconds' in answer:
                 seconds[name].append(answer['seconds'])
+                result['libraries'][name]['peak_rss_bytes'] = answer['peak_rss_bytes']
             else:
                 result['refused'][name] = answer.get('refused', '?')
     for name, worker in ready.items():
@@ -487,13 +528,19 @@ def label(result):
     return f"{task['name']}, {settings}, {result['precision']}"
 
 
+def libraries_of(options):
+    names = options.libraries.split(',')
+    return [n for n in names if n in TRAINERS] if options.mode == 'train' else names
+
+
 def table(result):
-    rows = [('library', 'ms', 'Gflop/s', 'time / fastest rival', 'spread', 'setting')]
+    rows = [('library', 'ms', 'Gflop/s', 'time / fastest rival', 'spread', 'peak MB', 'setting')]
     for name, p in sorted(result['libraries'].items(), key=lambda item: item[1]['median_seconds']):
         title = 'Gregale' if name == 'gregale' else f"{LIBRARIES[name]} {p['version']}"
         speed = f"{result['flops'] / p['median_seconds'] * 1e-9:.0f}" if result['flops'] else ''
         ratio = f"{p['time_over_fastest_rival']:.2f}" if 'time_over_fastest_rival' in p else ''
-        rows.append((title, f"{1e3 * p['median_seconds']:.3g}", speed, ratio, f"{100 * p['spread']:.0f} %", p['setting']))
+        rows.append((title, f"{1e3 * p['median_seconds']:.3g}", speed, ratio, f"{100 * p['spread']:.0f} %",
+                     f"{p['peak_rss_bytes'] * 1e-6:.0f}", p['setting']))
     return rows
 
 
@@ -506,7 +553,7 @@ def markdown(document):
                          for when, c in document['ceilings'].items()) + '.', '']
     for result in document['results']:
         rows = table(result)
-        lines += [f'## {label(result)}', '', '| ' + ' | '.join(rows[0]) + ' |', '|---|--:|--:|--:|--:|---|']
+        lines += [f'## {label(result)}', '', '| ' + ' | '.join(rows[0]) + ' |', '|---|--:|--:|--:|--:|--:|---|']
         lines += ['| ' + ' | '.join(row) + ' |' for row in rows[1:]]
         if result['refused']:
             lines += ['', 'Not run: ' + '; '.join(f'{n} ({why})' for n, why in result['refused'].items()) + '.']
@@ -543,6 +590,7 @@ def main():
     parser.add_argument('--venv', help='the virtual environment with the other libraries')
     parser.add_argument('--tasks', nargs='+', default=SMALL, metavar='MODEL,batch=B,...',
                         help='default: ' + ' '.join(SMALL) + '; fourcastnet takes long')
+    parser.add_argument('--mode', choices=['infer', 'train'], default='infer')
     parser.add_argument('--precisions', default='fp32,bf16')
     parser.add_argument('--libraries', default=','.join(LIBRARIES), help='default: all')
     parser.add_argument('--rounds', type=int, default=7)
@@ -556,14 +604,14 @@ def main():
         return
     if not options.build or not options.venv:
         parser.error('the build folder and --venv are needed')
-    tasks = [task_of(text) for text in options.tasks]
+    tasks = [task_of(text, options.mode) for text in options.tasks]
     with tempfile.TemporaryDirectory() as options.folder:
         document = {'date': datetime.date.today().isoformat(), 'cpu': cpu_name(), 'threads': options.threads,
                     'rounds': options.rounds, 'ceilings': {'before': ceiling(options)}, 'results': []}
         for task in tasks:
             flops = None  # where Gregale does not run, the network counts as in the precision before
             for precision in options.precisions.split(','):
-                result = measure(task, precision, options.libraries.split(','), options)
+                result = measure(task, precision, libraries_of(options), options)
                 flops = result['flops'] = result['flops'] or flops
                 document['results'].append(result)
                 print_result(result)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gregale/context.hpp"
+#include "gregale/error.hpp"
 #include "gregale/graph.hpp"
 
 namespace gregale {
@@ -34,7 +35,12 @@ struct CompileOptions {
   Target target = Target::detect();
   bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
   Precision precision = Precision::fp32;
-  bool fuse = true;       ///< run groups of operators as tile programs
+  bool fuse = true;  ///< run groups of operators as tile programs
+  /// Of a training graph: which of its results is the loss. What the loss is made of is the forward pass, and the
+  /// compiler decides what of it is kept for the backward pass and what is computed again; where
+  /// target.memory_budget is set, so that the program fits into it. -1: all is kept. What is computed again is the same
+  /// bits, but sums may be taken in another order where operators are grouped otherwise.
+  int loss = -1;
   int kept_programs = 8;  ///< of a symbolic graph, one a shape; the one not used for longest makes room for the next
   Tune tune = Tune::off;
   /// The file that tuning keeps its choices in; empty: nowhere. Without one, gregale/tune.json in the user's cache
@@ -92,6 +98,8 @@ class Executable {
   int64_t prepared_bytes() const;
   double flops() const;             ///< of one run, by the operators' own formulas
   int64_t reference_steps() const;  ///< steps that no lowering took
+  /// What the forward pass keeps for the backward pass, in words; empty where CompileOptions::loss is not set.
+  const std::string& keep() const;
   /// What runs, step by step.
   struct Group {
     std::string op, lowering;
@@ -123,9 +131,20 @@ class Executable {
 /// memory, which must not change afterwards. Throws ErrorCode::shape where a value is not of its variable's type.
 Graph freeze(const Graph& graph, const VariableValues& values);
 
+/// A program that does not fit into its target's memory budget.
+class BudgetError : public Error {
+ public:
+  BudgetError(std::string message, int64_t least)
+      : Error(ErrorCode::out_of_memory, std::move(message)), least_(least) {}
+  int64_t least() const noexcept { return least_; }  ///< the smallest budget known to do
+
+ private:
+  int64_t least_;
+};
+
 /// The whole way from a graph to something that runs: verify, simplify, expand, plan (src/passes/pipeline.cpp).
 /// With symbolic dims, all but the verification happens when they are bound (Executable). Throws
-/// ErrorCode::out_of_memory where the plan exceeds the target's memory budget.
+/// BudgetError where the plan exceeds the target's memory budget, whatever is computed again.
 Executable compile(const Graph& graph, const CompileOptions& options = {});
 
 }  // namespace gregale

@@ -26,6 +26,15 @@ struct StepOptions {
   CompileOptions compile;
 };
 
+/// What a training step is compiled from: `graph`, which holds the loss (a scalar) and the scope's parameters, with the
+/// backward pass and the update of every parameter. Its last input is the learning rate, f32[]; results are the loss,
+/// the gradients' global norm and the observed values. Moments, moving averages and the step are variables.
+Graph training_graph(Graph graph, const nn::Scope& scope, Value loss, const StepOptions& options,
+                     const std::vector<Value>& observed = {});
+
+/// State for a training graph: parameters freshly drawn, moments zero, step 0, moving averages equal to the parameters.
+VariableValues initial_state(const Graph& graph, const std::vector<nn::Parameter>& parameters, uint64_t seed);
+
 /// One training step as one executable: forward, backward and the update of every parameter in place, nothing allocated
 /// after the first run.
 ///

@@ -40,6 +40,8 @@ std::shared_ptr<const Executable> Executable::bind(const std::map<std::string, i
   return shapes_->bind(extents);
 }
 
+const std::string& Executable::keep() const { return plan("keep").keep; }
+
 int64_t Executable::reference_steps() const {
   int64_t count = 0;
   for (const Step& s : plan("reference_steps").steps) count += s.reference;
@@ -183,6 +185,7 @@ std::string Executable::describe() const {
   std::string text =
       fmt::format("{}: {} steps for {}, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),
                   plan_->steps.size(), to_string(plan_->isa), arena_bytes(), flops() * 1e-9, reference_steps());
+  if (!plan_->keep.empty()) text += plan_->keep + '\n';
   for (size_t i = 0; i < plan_->steps.size(); ++i) {
     const Step& step = plan_->steps[i];
     text += fmt::format("{:5} {:<18} {:<24}", i, step.op, step.lowering);

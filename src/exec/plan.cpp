@@ -4,9 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
+#include "base/log.hpp"
 #include "gregale/error.hpp"
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
@@ -50,10 +52,38 @@ class Planner {
       plan_->operand_count += static_cast<int64_t>(step.inputs.size() + step.outputs.size());
     }
     plan_->arena_bytes = place_storages(plan_->storages);
+    if (log_enabled("memory")) log_fullest();
     return std::move(plan_);
   }
 
  private:
+  /// What lives when the most does.
+  void log_fullest() const {
+    const auto bytes_at = [&](int64_t time) {
+      int64_t bytes = 0;
+      for (const Storage& s : plan_->storages)
+        if (s.kind == Storage::Kind::arena && s.first <= time && time <= s.last) bytes += s.bytes;
+      return bytes;
+    };
+    int64_t when = 0;
+    for (int64_t n = 0; n <= node_count(); ++n)
+      if (bytes_at(n) > bytes_at(when)) when = n;
+    log_line("memory", fmt::format("{}: arena {} bytes; {} live at node {} of {}, of which", graph().name(),
+                                   plan_->arena_bytes, bytes_at(when), when, node_count()));
+    std::vector<std::pair<int64_t, std::string>> lines;
+    for (const Step& step : plan_->steps)
+      for (const int32_t id : step.outputs) {
+        const Storage& s = plan_->storages[static_cast<size_t>(id)];
+        if (s.kind != Storage::Kind::arena || when < s.first || s.last < when) continue;
+        const std::string name =
+            step.node >= 0 && !node(step.node).regions.empty() ? node(step.node).regions[0].name() : step.op;
+        lines.emplace_back(s.bytes, fmt::format("  {} bytes from node {} to {}: {}", s.bytes, s.first, s.last, name));
+      }
+    std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    constexpr size_t kMostLines = 60;
+    for (size_t i = 0; i < std::min(lines.size(), kMostLines); ++i) log_line("memory", lines[i].second);
+  }
+
   // A buffer's owner: what a value's bytes come from once views and reads are looked through.
   struct Root {
     enum class Kind : uint8_t { value, variable } kind = Kind::value;

@@ -40,6 +40,7 @@ struct Executable::Plan {
   int64_t thread_bytes = 0;    ///< scratch of one thread, which all steps use in turn
   int64_t prepared_bytes = 0;  ///< constants in the form of their kernels, beside the graph's own
   double flops = 0;
+  std::string keep;          ///< of a training graph: what the forward pass keeps, in words
   Isa isa = Isa::reference;  ///< what the kernels were made for
 };
 

@@ -422,8 +422,10 @@ class Fuser {
         }
       order.push_back(u);
     };
-    // State must stay in order: nodes that are in no group are visited in theirs.
-    for (int32_t n = 0; n < count; ++n) visit(unit[static_cast<size_t>(n)]);
+    // State must stay in order: nodes that are in no group are visited in theirs. A group waits for its last member: an
+    // early one may be a small part of the forward pass that the backward pass does again.
+    for (int32_t n = 0; n < count; ++n)
+      if (members.at(unit[static_cast<size_t>(n)]).back() == n) visit(unit[static_cast<size_t>(n)]);
 
     Graph out(g_.name());
     std::vector<Value> copy(static_cast<size_t>(g_.value_count()));
@@ -523,7 +525,7 @@ Graph fuse(const Graph& graph, const Target& target) {
   });
   if (!transforms) return Fuser(graph, target).run();
   // What no group took of its own copies is one again.
-  return drop_dead_nodes(merge_common_subexpressions(Fuser(drop_dead_nodes(part_moves(graph)), target).run()));
+  return drop_dead_nodes(merge_common_moves(Fuser(drop_dead_nodes(part_moves(graph)), target).run()));
 }
 
 }  // namespace gregale::passes

@@ -31,13 +31,11 @@ void append(std::string& key, const Tensor& t) {
     key += fmt::format("@{}", static_cast<const void*>(t.data()));
 }
 
-}  // namespace
-
-Graph merge_common_subexpressions(const Graph& graph) {
+Graph merge(const Graph& graph, bool moves_alone) {
   std::map<std::string, std::vector<Value>> seen;
   return rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
     std::optional<std::vector<Value>> outputs;
-    if (node.op->has_side_effect || !node.regions.empty()) return outputs;
+    if (node.op->has_side_effect || !node.regions.empty() || (moves_alone && !node.op->result_as_view)) return outputs;
     std::string key = node.op->name + "(";
     for (Value v : inputs) append(key, static_cast<int64_t>(v.id));
     for (const auto& [name, value] : node.attributes) {
@@ -50,5 +48,11 @@ Graph merge_common_subexpressions(const Graph& graph) {
     return outputs;
   });
 }
+
+}  // namespace
+
+Graph merge_common_subexpressions(const Graph& graph) { return merge(graph, false); }
+
+Graph merge_common_moves(const Graph& graph) { return merge(graph, true); }
 
 }  // namespace gregale::passes

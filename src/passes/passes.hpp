@@ -18,6 +18,8 @@ Graph fold_constants(const Graph& graph);
 /// Merges nodes of equal operator, attributes and operands. Random operators are functions of their key, so they merge
 /// too.
 Graph merge_common_subexpressions(const Graph& graph);
+/// The same for operators that only move elements.
+Graph merge_common_moves(const Graph& graph);
 
 /// Drops nodes nothing needs. Writes are always needed.
 Graph drop_dead_nodes(const Graph& graph);
@@ -44,6 +46,22 @@ Graph channels_last(const Graph& graph);
 /// is bf16. Runs after common subexpressions are merged, which would undo the latter.
 Graph lower_precision(const Graph& graph);
 
+/// What the forward pass keeps for the backward pass.
+struct KeepPlan {
+  int64_t kept = 0, kept_bytes = 0;  ///< values
+  int64_t recomputed = 0;            ///< operators that run again
+  double recomputed_flops = 0;
+  double price = 0;
+};
+std::string to_string(const KeepPlan& plan);
+
+/// Chooses for each value of the forward pass that the backward pass reads whether it is kept or computed again, the
+/// cheapest for the whole graph. `loss`: the result whose operands are the forward pass. `price`: what a kept byte
+/// costs, over the time to write and read it; kKeepPrice where memory is not short. The graph means the same bits.
+/// Nothing may merge common subexpressions afterwards.
+inline constexpr double kKeepPrice = 2;
+Graph keep_or_recompute(const Graph& graph, int loss, const Target& target, double price, KeepPlan* plan = nullptr);
+
 /// Moves reshapes that only regroup rows (the last extent stays) behind the operators that act on each row alone, where
 /// they meet the reshape that groups them back, and vanish.
 Graph sink_reshapes(const Graph& graph);
@@ -52,9 +70,15 @@ Graph sink_reshapes(const Graph& graph);
 /// bytes between cache and memory. Symbolic graphs are left as they are: they are bound before they are compiled.
 Graph fuse(const Graph& graph, const Target& target);
 
-/// All of them in the order of compile(), which runs what they give. `observer` sees the graph after every pass.
+/// Puts what only ends in state as early as its operands allow: a parameter is updated as soon as its gradient is final
+/// and nothing reads its old value later, so that gradients do not all live at once. Graphs that write nothing stay.
+Graph order_updates(const Graph& graph);
+
+/// All of them in the order of compile(), which runs what they give. `observer` sees the graph after every pass; the
+/// price is that of keep_or_recompute.
 using Observer = std::function<void(const char* pass, const Graph& graph)>;
-Graph run_all(const Graph& source, const CompileOptions& options, const Observer& observer = {});
+Graph run_all(const Graph& source, const CompileOptions& options, const Observer& observer = {},
+              double keep_price = kKeepPrice, KeepPlan* plan = nullptr);
 // Choosing how groups are cut, by measurement: passes/tune.hpp.
 
 }  // namespace gregale::passes

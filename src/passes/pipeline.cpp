@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "exec/plan.hpp"
 #include "exec/shapes.hpp"
@@ -27,9 +29,10 @@ passes::TuneOptions tune_options(const CompileOptions& options) {
 
 }  // namespace
 
-// The story of compilation, told with printed programs in docs/compiler.md. Sharding and keep-or-recompute will stand
-// between the expansion and precision (docs/design.md).
-Graph passes::run_all(const Graph& source, const CompileOptions& options, const Observer& observer) {
+// The story of compilation, told with printed programs in docs/compiler.md. Sharding will stand between the expansion
+// and precision (docs/design.md).
+Graph passes::run_all(const Graph& source, const CompileOptions& options, const Observer& observer, double keep_price,
+                      KeepPlan* plan) {
   Graph graph = source;
   // After every pass: the verifier in debug builds, a line of GREGALE_LOG=passes, and who else looks on.
   const auto apply = [&](const char* pass, Graph changed) {
@@ -55,7 +58,11 @@ Graph passes::run_all(const Graph& source, const CompileOptions& options, const 
     apply("reshapes", drop_dead_nodes(sink_reshapes(graph)));
   }
   if (options.precision == Precision::bf16) apply("precision", drop_dead_nodes(lower_precision(graph)));
+  if (options.optimize && options.loss >= 0)
+    apply("keep or recompute",
+          drop_dead_nodes(keep_or_recompute(graph, options.loss, options.target, keep_price, plan)));
   if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target));
+  if (options.optimize) apply("updates", order_updates(graph));
   if (options.tune == Tune::quick) apply("tuning", tune(graph, options.target, tune_options(options)));
   return graph;
 }
@@ -71,12 +78,25 @@ Executable compile(const Graph& source, const CompileOptions& options) {
   CompileOptions shared = options;
   if (options.tune == Tune::quick && shared.target.kernels == nullptr)  // tuning compiles what the plan will run
     shared.target.kernels = std::make_shared<kernels::KernelCache>(shared.target);
-  auto plan = make_plan(passes::run_all(source, shared), shared.target);
+  // The dearer memory is, the more is computed again.
+  constexpr double kDearer = 4, kDearest = passes::kKeepPrice * 4096;
   const int64_t budget = options.target.memory_budget;
-  GREGALE_CHECK(budget == 0 || plan->arena_bytes <= budget, out_of_memory,
-                "[compile] '{}' needs {} bytes for intermediate results, above the budget of {}", plan->graph.name(),
-                plan->arena_bytes, budget);
-  return Executable(std::move(plan));
+  const bool chooses = options.loss >= 0 && options.optimize;
+  int64_t least = INT64_MAX;
+  for (double price = passes::kKeepPrice;; price *= kDearer) {
+    passes::KeepPlan keep;
+    auto plan = make_plan(passes::run_all(source, shared, {}, price, &keep), shared.target);
+    const int64_t needed = plan->arena_bytes + plan->thread_bytes * shared.target.cores;
+    least = std::min(least, needed);
+    if (budget > 0 && needed > budget) {
+      if (chooses && price < kDearest) continue;
+      throw BudgetError(fmt::format("[compile] '{}' needs {} bytes for intermediate results, above the budget of {}",
+                                    source.name(), least, budget),
+                        least);
+    }
+    if (chooses) plan->keep = to_string(keep);
+    return Executable(std::move(plan));
+  }
 }
 
 }  // namespace gregale

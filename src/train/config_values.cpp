@@ -263,21 +263,26 @@ constexpr std::array<std::pair<const char*, int64_t>, 14> kUnits{{{"", 1},
                                                                   {"T", int64_t{1} << 40}}};
 }  // namespace
 
-int64_t read_size(const YAML::Node& node) {
-  if (!node.IsScalar()) bad(node);
-  const std::string& text = node.Scalar();
+std::optional<int64_t> parse_size(const std::string& text) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   std::string unit(static_cast<const char*>(end), text.data() + text.size());
   if (unit.rfind(' ', 0) == 0) unit.erase(0, 1);
-  if (error != std::errc() || !std::isfinite(value)) bad(node);
+  if (error != std::errc() || !std::isfinite(value)) return {};
   for (const auto& [name, factor] : kUnits) {
     if (unit != name) continue;
-    double bytes = value * static_cast<double>(factor);
-    if (!(bytes >= 1) || bytes > 1e18) bad(node);
+    const double bytes = value * static_cast<double>(factor);
+    if (!(bytes >= 1) || bytes > 1e18) return {};
     return std::llround(bytes);
   }
-  bad(node);
+  return {};
+}
+
+int64_t read_size(const YAML::Node& node) {
+  if (!node.IsScalar()) bad(node);
+  const std::optional<int64_t> bytes = parse_size(node.Scalar());
+  if (!bytes) bad(node);
+  return *bytes;
 }
 
 std::string size_text(int64_t bytes) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,8 @@ std::vector<StaticSource> read_static_sources(const YAML::Node& node);
 TargetChoice read_target(const YAML::Node& node, const std::vector<std::string>& baselines);
 /// "1.5GB", "800 MiB", "4096": bytes. kB, MB, GB, TB are powers of 1000; KiB, MiB, GiB, TiB (and K, M, G, T) of 1024.
 int64_t read_size(const YAML::Node& node);
+/// A size such as 1.5GB in bytes; nothing where it is none.
+std::optional<int64_t> parse_size(const std::string& text);
 std::string size_text(int64_t bytes);  ///< what read_size reads back exactly
 
 using Json = nlohmann::ordered_json;

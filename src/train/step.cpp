@@ -108,28 +108,49 @@ class Updater {
 
 }  // namespace
 
-TrainingStep::TrainingStep(Graph graph, const nn::Scope& scope, Value loss, StepOptions options,
-                           std::vector<Value> observed)
-    : parameters_(scope.parameters()), options_(std::move(options)), has_key_(scope.key().valid()) {
-  check(options_);
-  GREGALE_CHECK(!parameters_.empty(), invalid_argument, "[TrainingStep] '{}' has no parameters to train", graph.name());
-  for (const nn::Parameter& p : parameters_)
+Graph training_graph(Graph graph, const nn::Scope& scope, Value loss, const StepOptions& options,
+                     const std::vector<Value>& observed) {
+  check(options);
+  const std::vector<nn::Parameter>& parameters = scope.parameters();
+  GREGALE_CHECK(!parameters.empty(), invalid_argument, "[TrainingStep] '{}' has no parameters to train", graph.name());
+  for (const nn::Parameter& p : parameters)
     GREGALE_CHECK(p.type.dtype == DType::f32, dtype, "[TrainingStep] parameter '{}' is {}; only f32 is trained", p.name,
                   to_string(p.type));
-  GREGALE_CHECK(!has_key_ || (!graph.inputs().empty() && graph.inputs().back() == scope.key()), invalid_argument,
-                "[TrainingStep] the scope's key must be the last input of '{}'", graph.name());
+  GREGALE_CHECK(!scope.key().valid() || (!graph.inputs().empty() && graph.inputs().back() == scope.key()),
+                invalid_argument, "[TrainingStep] the scope's key must be the last input of '{}'", graph.name());
 
   const Value learning_rate = graph.add_input("learning_rate", Type(DType::f32, Shape{}));
   const std::vector<Value> d = gradients(graph, loss, scope.values());
-  Updater updater(graph, options_, learning_rate);
+  Updater updater(graph, options, learning_rate);
   std::vector<Value> outputs{loss, updater.measure(d)};
   std::vector<std::string> names{"loss", "gradient_norm"};
-  for (size_t i = 0; i < parameters_.size(); ++i) updater.update(parameters_[i], scope.values()[i], d[i]);
+  for (size_t i = 0; i < parameters.size(); ++i) updater.update(parameters[i], scope.values()[i], d[i]);
   for (size_t i = 0; i < observed.size(); ++i) {
     outputs.push_back(observed[i]);
     names.push_back(fmt::format("observed{}", i));
   }
   graph.set_outputs(std::move(outputs), std::move(names));
+  return graph;
+}
+
+VariableValues initial_state(const Graph& graph, const std::vector<nn::Parameter>& parameters, uint64_t seed) {
+  VariableValues state;
+  for (const nn::Parameter& p : parameters) state[p.name] = nn::initial_value(p, seed);
+  for (const Variable& v : graph.variables()) {
+    constexpr std::string_view kAverage = "ema/";
+    if (state.contains(v.name)) continue;
+    const bool average = v.name.starts_with(kAverage);
+    state[v.name] =
+        average ? state.at(v.name.substr(kAverage.size())).clone() : Tensor(v.type.dtype, v.type.shape.extents());
+  }
+  return state;
+}
+
+TrainingStep::TrainingStep(Graph graph, const nn::Scope& scope, Value loss, StepOptions options,
+                           std::vector<Value> observed)
+    : parameters_(scope.parameters()), options_(std::move(options)), has_key_(scope.key().valid()) {
+  graph = training_graph(std::move(graph), scope, loss, options_, observed);
+  options_.compile.loss = 0;
   executable_ = std::make_unique<Executable>(compile(graph, options_.compile));
 
   // What run() fills, made once.
@@ -141,14 +162,7 @@ TrainingStep::TrainingStep(Graph graph, const nn::Scope& scope, Value loss, Step
 }
 
 VariableValues TrainingStep::initial_state(uint64_t seed) const {
-  VariableValues state;
-  for (const nn::Parameter& p : parameters_) {
-    state[p.name] = nn::initial_value(p, seed);
-    if (options_.ema > 0) state["ema/" + p.name] = state[p.name].clone();
-  }
-  for (const Variable& v : executable_->graph().variables())
-    if (!state.contains(v.name)) state[v.name] = Tensor(v.type.dtype, v.type.shape.extents());
-  return state;
+  return gregale::initial_state(executable_->graph(), parameters_, seed);
 }
 
 TrainingStep::Result TrainingStep::run(ExecutionContext& context, const std::vector<Tensor>& inputs,

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include "data/prefetch.hpp"
 #include "gregale/error.hpp"
@@ -43,6 +44,12 @@ int64_t peak_rss_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return int64_t{usage.ru_maxrss} * 1024;
+}
+
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  return file >> size >> resident ? resident * sysconf(_SC_PAGESIZE) : peak_rss_bytes();
 }
 
 namespace {
@@ -277,11 +284,13 @@ class Run {
     const Value loss = built->loss;
     StepOptions options = step_options(config_);
     options.compile = options_.compile;
-    TrainingStep step(std::move(built->graph), *built->scope, loss, options);
+    limit_memory(*built, options);
+    TrainingStep step = compiled(std::move(built->graph), *built->scope, loss, options);
     if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(t.seed));
+    state_bytes_ = 0;
+    for (const auto& [name, tensor] : state_) state_bytes_ += tensor.bytes();
     flops_ = step.executable().flops();
     arena_ = step.executable().arena_bytes();
-    check_memory();
     open_outputs();
     if (history_.empty()) {
       validate(std::nan(""));
@@ -337,15 +346,35 @@ class Run {
     }
   }
 
-  void check_memory() {
-    state_bytes_ = 0;
-    for (const auto& [name, tensor] : state_) state_bytes_ += tensor.bytes();
+  TrainingStep compiled(Graph graph, const nn::Scope& scope, Value loss, const StepOptions& options) const {
+    try {
+      return TrainingStep(std::move(graph), scope, loss, options);
+    } catch (const BudgetError& e) {
+      const int64_t limit = config_.train.memory.value_or(0);
+      throw_error(ErrorCode::out_of_memory,
+                  fmt::format("train.memory: {:.0f} MB are allowed, the run needs {:.0f} MB; a smaller train.batch or "
+                              "model needs less",
+                              static_cast<double>(limit) * 1e-6,
+                              static_cast<double>(limit - options.compile.target.memory_budget + e.least()) * 1e-6));
+    }
+  }
+
+  /// What the step may use for intermediate results, where train.memory limits the process: what program, data and
+  /// state leave.
+  void limit_memory(const LossGraph& built, StepOptions& options) const {
     if (!config_.train.memory) return;
-    const int64_t needed = state_bytes_ + arena_ + peak_rss_bytes();
-    GREGALE_CHECK(
-        needed <= *config_.train.memory, out_of_memory,
-        "train.memory: {:.0f} MB are allowed, the run needs {:.0f} MB; a smaller train.batch or model needs less",
-        static_cast<double>(*config_.train.memory) * 1e-6, static_cast<double>(needed) * 1e-6);
+    int64_t used = resident_bytes() + kRuntimeBytes;
+    if (state_.empty()) {
+      const Graph graph = training_graph(built.graph, *built.scope, built.loss, options);
+      for (const Variable& v : graph.variables()) used += v.type.bytes();
+    }
+    for (const Value v : built.graph.inputs()) used += 3 * built.graph.type(v).bytes();  // batches made ahead
+    const int64_t left = *config_.train.memory - used;
+    GREGALE_CHECK(left > 0, out_of_memory,
+                  "train.memory: {:.0f} MB are allowed, program, data and weights alone need "
+                  "{:.0f} MB; a smaller train.batch or model needs less",
+                  static_cast<double>(*config_.train.memory) * 1e-6, static_cast<double>(used) * 1e-6);
+    options.compile.target.memory_budget = left;
   }
 
   const ValidationPoint* validate(double train_loss) {

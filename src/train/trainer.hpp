@@ -79,5 +79,10 @@ class SampleOrder {
 };
 
 int64_t peak_rss_bytes();
+/// What of the process is in memory now.
+int64_t resident_bytes();
+/// What a process needs beside data, state and intermediate results: compiled kernels, packed constants, the
+/// allocator's own.
+inline constexpr int64_t kRuntimeBytes = 24 << 20;
 
 }  // namespace gregale::train

@@ -81,7 +81,13 @@ TEST_F(BadUsage, BenchModel) {
                  {"gregale: bench: --precision: expected fp32 or bf16, got 'fp8'"});
   expect_refusal(model({"mlp", "--tune", "slow"}), 2, {"gregale: bench: --tune: expected off or quick, got 'slow'"});
   expect_refusal(model({"mlp", "--mode", "serve"}), 2, {"gregale: bench: --mode: expected infer or train"});
-  expect_refusal(model({"mlp", "--mode", "train"}), 2, {"gregale: bench: --mode: train is not available yet"});
+  expect_refusal(model({"mlp", "--optimizer", "adamw"}), 2, {"gregale: bench: --optimizer: --mode infer has none"});
+  expect_refusal(model({"mlp", "--mode", "train", "--optimizer", "lamb"}), 2,
+                 {"gregale: bench: --optimizer: expected adamw, sgd or none, got 'lamb'"});
+  expect_refusal(model({"mlp", "--memory", "much"}), 2,
+                 {"gregale: bench: --memory: expected a size such as 1.5GB, got 'much'"});
+  expect_refusal(model({"mlp", "--mode", "train", "--memory", "1MB"}), 1,
+                 {"gregale: bench: --memory: 1MB are allowed"});
   expect_refusal(model({"mlp", "--batch", "0"}), 2, {"gregale: bench: --batch: expected an integer in [1, ", "got 0"});
   expect_refusal(model({"mlp", "--batch", "x"}), 2, {"gregale: bench: ", "--batch"});
   expect_refusal(model({"mlp", "--depth", "5000"}), 2, {"gregale: bench: --depth: ", "[1, 4096]"});
@@ -265,7 +271,7 @@ TEST_F(BadInput, OutputFolders) {
 }
 
 TEST_F(BadInput, MemoryCap) {
-  expect_train_refused(1, {"train.memory: 1 MB are allowed", "needs", "train.batch"}, {"--set", "train.memory=1MB"});
+  expect_train_refused(1, {"train.memory: 1 MB are allowed", "need", "train.batch"}, {"--set", "train.memory=1MB"});
 }
 
 TEST_F(BadInput, Init) {
