@@ -67,6 +67,8 @@ class TrainingStep {
   const std::vector<Tensor>& observed() const { return observed_; }
 
   const Executable& executable() const { return *executable_; }
+  /// What the step keeps in memory, in words.
+  std::string plan() const;
   const std::vector<nn::Parameter>& parameters() const { return parameters_; }
 
  private:

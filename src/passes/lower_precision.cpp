@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "gregale/op.hpp"
 #include "gregale/ops.hpp"
@@ -16,9 +17,10 @@ namespace {
 
 class Policy {
  public:
-  explicit Policy(const Graph& graph) : g_(graph), users_(static_cast<size_t>(graph.value_count())) {
+  Policy(const Graph& graph, int loss) : g_(graph), users_(static_cast<size_t>(graph.value_count())) {
     for (const Node& n : graph.nodes())
       for (const Value v : n.inputs) users_[static_cast<size_t>(v.id)].push_back(&n);
+    if (loss >= 0) find_loss(graph.outputs()[static_cast<size_t>(loss)]);
   }
 
   static bool is_product(const Node& n) { return tile::is_contraction(*n.op); }
@@ -29,7 +31,7 @@ class Policy {
   bool is_kept_rounded(Value v) const {
     const auto& users = users_[static_cast<size_t>(v.id)];
     const int32_t p = g_.producer(v);
-    if (!in_f32(v) || p < 0 || users.size() < 2) return false;
+    if (!in_f32(v) || p < 0 || users.size() < 2 || in_loss_.count(p) > 0) return false;
     const Node& maker = g_.nodes()[static_cast<size_t>(p)];
     if (!maker.op->express && !is_product(maker)) return false;
     const auto outputs = g_.outputs();
@@ -38,14 +40,33 @@ class Policy {
   }
 
  private:
+  /// What of the forward pass no product is made of: the loss, which stays f32.
+  void find_loss(Value loss) {
+    std::set<int32_t> forward, feeds;  // nodes
+    if (g_.producer(loss) >= 0) forward.insert(g_.producer(loss));
+    for (auto n = static_cast<int32_t>(g_.nodes().size()); n-- > 0;) {
+      if (forward.count(n) == 0) continue;
+      const Node& node = g_.nodes()[static_cast<size_t>(n)];
+      const bool fed = is_product(node) || feeds.count(n) > 0;
+      if (!fed) in_loss_.insert(n);
+      for (const Value v : node.inputs) {
+        const int32_t p = g_.producer(v);
+        if (p < 0) continue;
+        forward.insert(p);
+        if (fed) feeds.insert(p);
+      }
+    }
+  }
+
   const Graph& g_;
   std::vector<std::vector<const Node*>> users_;
+  std::set<int32_t> in_loss_;  ///< nodes
 };
 
 }  // namespace
 
-Graph lower_precision(const Graph& graph) {
-  const Policy policy(graph);
+Graph lower_precision(const Graph& graph, int loss) {
+  const Policy policy(graph, loss);
   std::map<int32_t, Value> rounded;  // of the new graph: value -> its bf16 form
   const std::function<Value(Graph&, Value)> round = [&](Graph& out, Value v) -> Value {
     if (const auto found = rounded.find(v.id); found != rounded.end()) return found->second;

@@ -43,8 +43,9 @@ Graph channels_last(const Graph& graph);
 
 /// The bf16 policy (Precision::bf16): operands of f32 products are rounded to bf16 and multiplied so, sums stay f32;
 /// values that several operators read are rounded once and widened by each reader, so that what travels through memory
-/// is bf16. Runs after common subexpressions are merged, which would undo the latter.
-Graph lower_precision(const Graph& graph);
+/// is bf16. Of a training graph, what follows the last products up to result `loss` is none of them. Runs after common
+/// subexpressions are merged, which would undo the latter.
+Graph lower_precision(const Graph& graph, int loss = -1);
 
 /// What the forward pass keeps for the backward pass.
 struct KeepPlan {

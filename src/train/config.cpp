@@ -142,9 +142,6 @@ class Builder {
         usage(fmt::format("{}: not a key of {} {} (only of {}) ({})", key.path, other, chosen, fmt::join(values, ", "),
                           places_.at(key.path)));
     }
-    if (config_.train.precision == "bf16")
-      usage(fmt::format("train.precision: bf16 is not available in this version; use fp32 ({})",
-                        place_of("train.precision")));
     if (config_.model.name == "afno" && config_.model.width % config_.model.blocks != 0)
       usage(fmt::format("model.width: {} is not a multiple of model.blocks, {} ({})", config_.model.width,
                         config_.model.blocks,

@@ -318,8 +318,6 @@ TEST(Config, KeysThatTheChosenModelDoesNotHave) {
 }
 
 TEST(Config, ConditionsBetweenKeys) {
-  EXPECT_EQ(set_error("train.precision=bf16"),
-            "train.precision: bf16 is not available in this version; use fp32 (--set)");
   EXPECT_EQ(set_error("model.width=60"), "model.width: 60 is not a multiple of model.blocks, 8 (--set)");
   EXPECT_EQ(set_error("model.blocks=7"), "model.width: 64 is not a multiple of model.blocks, 7 (--set)");
 }

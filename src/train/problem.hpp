@@ -24,6 +24,7 @@ class Records {
   const data::FieldDataset& dataset() const { return dataset_; }
   const grid::TimeAxis& time() const { return dataset_.time(); }
   int64_t elements() const { return elements_; }  ///< of one record: variables x rows x columns
+  int64_t bytes() const { return all_.bytes(); }  ///< kept in memory
   /// [variable, lat, lon] of one record into `out`; NaN where missing.
   void copy(int64_t record, float* out) const;
   /// f32 [records, variable, lat, lon]

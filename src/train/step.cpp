@@ -188,6 +188,17 @@ TrainingStep::Result TrainingStep::run(ExecutionContext& context, const std::vec
   return {number(outputs_[0]), number(outputs_[1])};
 }
 
+std::string TrainingStep::plan() const {
+  double megabytes = 0;
+  for (const nn::Parameter& p : parameters_) megabytes += static_cast<double>(p.type.bytes()) * 1e-6;
+  const std::string gradients =
+      options_.clip > 0 ? fmt::format("gradients of {:.1f} MB wait for their norm, which is limited to {:g}", megabytes,
+                                      options_.clip)
+                        : "each weight is updated as soon as its gradient is final";
+  return fmt::format("{}; {}; {:.1f} MB for intermediate results", executable_->keep(), gradients,
+                     static_cast<double>(executable_->arena_bytes()) * 1e-6);
+}
+
 VariableValues parameters_of(const VariableValues& state, const std::vector<nn::Parameter>& parameters, bool ema) {
   VariableValues values;
   for (const nn::Parameter& p : parameters) {

@@ -284,6 +284,7 @@ class Run {
     const Value loss = built->loss;
     StepOptions options = step_options(config_);
     options.compile = options_.compile;
+    if (t.precision == "bf16") options.compile.precision = Precision::bf16;
     limit_memory(*built, options);
     TrainingStep step = compiled(std::move(built->graph), *built->scope, loss, options);
     if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(t.seed));
@@ -291,6 +292,7 @@ class Run {
     for (const auto& [name, tensor] : state_) state_bytes_ += tensor.bytes();
     flops_ = step.executable().flops();
     arena_ = step.executable().arena_bytes();
+    say(step.plan());
     open_outputs();
     if (history_.empty()) {
       validate(std::nan(""));
@@ -363,12 +365,11 @@ class Run {
   /// state leave.
   void limit_memory(const LossGraph& built, StepOptions& options) const {
     if (!config_.train.memory) return;
-    int64_t used = resident_bytes() + kRuntimeBytes;
-    if (state_.empty()) {
-      const Graph graph = training_graph(built.graph, *built.scope, built.loss, options);
-      for (const Variable& v : graph.variables()) used += v.type.bytes();
-    }
-    for (const Value v : built.graph.inputs()) used += 3 * built.graph.type(v).bytes();  // batches made ahead
+    // From the configuration alone, not from what this process holds by chance: the plan must be the same next time.
+    int64_t used = kProgramBytes + kRuntimeBytes + records_->bytes();
+    const Graph graph = training_graph(built.graph, *built.scope, built.loss, options);
+    for (const Variable& v : graph.variables()) used += v.type.bytes();
+    for (const Value v : built.graph.inputs()) used += 4 * built.graph.type(v).bytes();  // batches made ahead
     const int64_t left = *config_.train.memory - used;
     GREGALE_CHECK(left > 0, out_of_memory,
                   "train.memory: {:.0f} MB are allowed, program, data and weights alone need "

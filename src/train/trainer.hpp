@@ -81,6 +81,8 @@ class SampleOrder {
 int64_t peak_rss_bytes();
 /// What of the process is in memory now.
 int64_t resident_bytes();
+/// What a process has in memory before it reads anything: the program and its libraries.
+inline constexpr int64_t kProgramBytes = 64 << 20;
 /// What a process needs beside data, state and intermediate results: compiled kernels, packed constants, the
 /// allocator's own.
 inline constexpr int64_t kRuntimeBytes = 24 << 20;

@@ -124,7 +124,7 @@ TEST_F(BadUsage, TypesAndRanges) {
            {"train: [1990, 1992]", "train: [1992, 1990]", "data.train: "},
            {"train:\n  steps", "train:\n  clip: -1\n  steps", "train.clip: expected"},
            {"train:\n  steps", "train:\n  memory: much\n  steps", "train.memory: expected a size such as 1.5GB"},
-           {"train:\n  steps", "train:\n  precision: bf16\n  steps", "train.precision: bf16 is not available"},
+           {"train:\n  steps", "train:\n  precision: fp16\n  steps", "train.precision: "},
            {"train:\n  steps", "train: 3\nmodel:\n  steps", "train: expected a map of keys"},
            {"  variables: [U, V]\n", "", "data.variables: missing"}}) {
     write_text(path("run.yaml"), kTinyRun);

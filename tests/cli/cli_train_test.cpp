@@ -89,6 +89,8 @@ TEST_F(Killed, WithMovingAverageAndDropout) {
       {"2", "1"}, 4);
 }
 
+TEST_F(Killed, InBf16) { expect_same_weights({kLong, "train.precision=bf16"}, "2", {"1", "2"}, 5); }
+
 // ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
 
 TEST_F(TinyRun, CtrlCSavesAndResumeGoesOn) {
