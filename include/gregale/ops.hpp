@@ -83,6 +83,10 @@ struct Conv2dOptions {
 Value conv2d(Graph& g, Value x, Value weights, const Conv2dOptions& options = {});
 /// The same with channels last: x [n, h, w, c], weights [r, s, c/groups, k] -> [n, oh, ow, k]
 Value conv2d_nhwc(Graph& g, Value x, Value weights, const Conv2dOptions& options = {});
+/// Its adjoints, from the cotangent d_y [n, oh, ow, k] of its result: in x, whose height and width are h and w, and in
+/// weights of r rows and s columns.
+Value conv2d_nhwc_d_input(Graph& g, Value d_y, Value weights, int64_t h, int64_t w, const Conv2dOptions& options = {});
+Value conv2d_nhwc_d_weights(Graph& g, Value x, Value d_y, int64_t r, int64_t s, const Conv2dOptions& options = {});
 struct MaxPool2dOptions {
   std::vector<int64_t> kernel{1, 1};
   std::vector<int64_t> strides{1, 1};

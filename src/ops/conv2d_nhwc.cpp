@@ -10,14 +10,6 @@
 namespace gregale::ops {
 namespace {
 
-Shape permuted(const Shape& shape, const std::vector<int64_t>& permutation) {
-  Shape result;
-  for (const int64_t axis : permutation) result.dims().push_back(shape[axis]);
-  return result;
-}
-
-const std::vector<int64_t> kToChannelsFirst{0, 3, 1, 2}, kToChannelsLast{0, 2, 3, 1}, kWeightsToFirst{3, 2, 0, 1};
-
 tile::Conv2d problem_of(const NodeView& node) {
   return convolution_problem(node, permuted(node.input(0).shape, kToChannelsFirst),
                              permuted(node.input(1).shape, kWeightsToFirst));
@@ -26,29 +18,14 @@ tile::Conv2d problem_of(const NodeView& node) {
 std::vector<Type> infer(const NodeView& node) {
   check_convolution_operands(node);
   const auto p = problem_of(node);
-  const DType dtype = node.input(0).dtype;
-  GREGALE_CHECK(!node.boolean("f32_result") || dtype == DType::bf16, dtype,
-                "[conv2d_nhwc] f32_result is for operands of bf16, not {}", name_of(dtype));
-  return {
-      Type(node.boolean("f32_result") ? DType::f32 : dtype, Shape{node.input(0).shape[0], p.out_h(), p.out_w(), p.k})};
+  return {Type(result_dtype(node), Shape{node.input(0).shape[0], p.out_h(), p.out_w(), p.k})};
 }
 
-/// As conv2d's, each index with its channels moved to the other end.
 void reference(ReferenceContext& c) {
-  const auto p = problem_of(c.node);
   const auto &x = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& y = c.outputs[0].real();
-  const auto cg = static_cast<size_t>(p.c / p.groups), taps = static_cast<size_t>(p.r * p.s);
-  const auto last = [](size_t index, size_t channels, size_t pixels) {
-    const size_t pixel = index % pixels, channel = index / pixels % channels, image = index / pixels / channels;
-    return (image * pixels + pixel) * channels + channel;
-  };
-  for_each_product(p, [&](size_t ix, size_t iw, size_t iy) {
-    const size_t tap = iw % taps, channel = iw / taps % cg, k = iw / taps / cg;
-    y[last(iy, static_cast<size_t>(p.k), static_cast<size_t>(p.out_h() * p.out_w()))] +=
-        x[last(ix, static_cast<size_t>(p.c), static_cast<size_t>(p.h * p.w))] *
-        weights[(tap * cg + channel) * static_cast<size_t>(p.k) + k];
-  });
+  for_each_product_channels_last(problem_of(c.node),
+                                 [&](size_t ix, size_t iw, size_t iy) { y[iy] += x[ix] * weights[iw]; });
 }
 
 std::vector<Value> expand(ExpandContext& c) {
@@ -84,8 +61,7 @@ const OpDef& conv2d_nhwc_op() {
     d.inputs = {{"x", "[n, h, w, c]"}, {"weights", "[r, s, c/groups, k]"}};
     d.outputs = {{"y", "[n, oh, ow, k], extents as conv2d's"}};
     d.attributes = convolution_attributes();
-    d.attributes.push_back({"f32_result", AttributeKind::boolean,
-                            "of bf16 operands: the sums as they are, in f32, instead of rounded to bf16", false});
+    d.attributes.push_back(f32_result_attribute());
     d.infer = infer;
     d.reference = reference;
     d.expand = expand;

@@ -92,6 +92,24 @@ Cost convolution_cost(const NodeView& node, const tile::Conv2d& p) {
   return cost;
 }
 
+Shape permuted(const Shape& shape, const std::vector<int64_t>& permutation) {
+  Shape result;
+  for (const int64_t axis : permutation) result.dims().push_back(shape[axis]);
+  return result;
+}
+
+AttributeDef f32_result_attribute() {
+  return {"f32_result", AttributeKind::boolean,
+          "of bf16 operands: the sums as they are, in f32, instead of rounded to bf16", false};
+}
+
+DType result_dtype(const NodeView& node) {
+  const DType dtype = node.input(0).dtype;
+  GREGALE_CHECK(!node.boolean("f32_result") || dtype == DType::bf16, dtype,
+                "[{}] f32_result is for operands of bf16, not {}", node.op().name, name_of(dtype));
+  return node.boolean("f32_result") ? DType::f32 : dtype;
+}
+
 std::optional<Error> refuse_convolution(const NodeView& node) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   const DType dtype = node.input(0).dtype;

@@ -48,6 +48,32 @@ void for_each_product(const tile::Conv2d& p, Body&& body) {
               }
 }
 
+// --- channels last: images [n, h, w, c], weights [r, s, c/groups, k] ---
+
+inline const std::vector<int64_t> kToChannelsFirst{0, 3, 1, 2}, kToChannelsLast{0, 2, 3, 1};
+inline const std::vector<int64_t> kWeightsToFirst{3, 2, 0, 1}, kWeightsToLast{2, 3, 1, 0};
+Shape permuted(const Shape& shape, const std::vector<int64_t>& permutation);
+
+/// Attribute f32_result of operators whose operands may be bf16, and the dtype of their result.
+AttributeDef f32_result_attribute();
+DType result_dtype(const NodeView& node);
+
+/// As for_each_product, the indices those of operands with channels last.
+template <class Body>
+void for_each_product_channels_last(const tile::Conv2d& p, Body&& body) {
+  const auto c = static_cast<size_t>(p.c), k = static_cast<size_t>(p.k), cg = static_cast<size_t>(p.c / p.groups),
+             taps = static_cast<size_t>(p.r * p.s);
+  const auto last = [](size_t index, size_t channels, size_t pixels) {
+    const size_t pixel = index % pixels, channel = index / pixels % channels, image = index / pixels / channels;
+    return (image * pixels + pixel) * channels + channel;
+  };
+  for_each_product(p, [&](size_t ix, size_t iw, size_t iy) {
+    const size_t tap = iw % taps, channel = iw / taps % cg, output = iw / taps / cg;
+    body(last(ix, c, static_cast<size_t>(p.h * p.w)), (tap * cg + channel) * k + output,
+         last(iy, k, static_cast<size_t>(p.out_h() * p.out_w())));
+  });
+}
+
 /// The adjoints as builders: what conv2d's gradient is made of.
 Value conv2d_d_input(Graph& g, Value d_y, Value weights, int64_t h, int64_t w, const Conv2dOptions& options);
 Value conv2d_d_weights(Graph& g, Value x, Value d_y, int64_t r, int64_t s, const Conv2dOptions& options);

@@ -12,69 +12,16 @@
 #include "kernels/kernel_cache.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/pooling.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
 namespace {
 
-/// No attribute or extent is sensibly above this; below it no sum of the geometry overflows.
-constexpr int64_t kLargest = int64_t{1} << 30;
-
-/// Windows of r x s elements over a plane of h x w.
-struct Pooling {
-  int64_t h = 0, w = 0, r = 0, s = 0;
-  int64_t stride_h = 1, stride_w = 1, top = 0, left = 0, bottom = 0, right = 0;
-  int64_t out_h() const { return (h + top + bottom - r) / stride_h + 1; }
-  int64_t out_w() const { return (w + left + right - s) / stride_w + 1; }
-};
-
-const std::vector<int64_t>& entries(const NodeView& node, std::string_view name, size_t count, int64_t least) {
-  const auto& values = node.integers(name);
-  GREGALE_CHECK(values.size() == count, invalid_argument, "[max_pool2d] {} has {} entries, not {}", name, values.size(),
-                count);
-  for (int64_t v : values)
-    GREGALE_CHECK(v >= least && v <= kLargest, invalid_argument, "[max_pool2d] {} holds {}, outside [{}, {}]", name, v,
-                  least, kLargest);
-  return values;
-}
-
-Pooling pooling_of(const NodeView& node) {
-  const Shape& x = node.input(0).shape;
-  const int64_t rows = node.boolean("channels_last") ? 1 : 2;
-  for (const int64_t axis : {rows, rows + 1}) {
-    GREGALE_CHECK(x[axis].is_constant(), unsupported, "[max_pool2d] only batch and channels may be symbolic, not {}",
-                  x[axis].to_string());
-    GREGALE_CHECK(x[axis].value() >= 1 && x[axis].value() <= kLargest, shape,
-                  "[max_pool2d] axis {} has extent {}, outside [1, {}]", axis, x[axis].value(), kLargest);
-  }
-  const auto &kernel = entries(node, "kernel", 2, 1), &strides = entries(node, "strides", 2, 1),
-             &pads = entries(node, "pads", 4, 0);
-  const Pooling p{
-      x[rows].value(), x[rows + 1].value(), kernel[0], kernel[1], strides[0], strides[1], pads[0], pads[1], pads[2],
-      pads[3]};
-  GREGALE_CHECK(std::max(p.top, p.bottom) < p.r && std::max(p.left, p.right) < p.s, invalid_argument,
-                "[max_pool2d] pads must be below the kernel's {}x{}: a window would hold no element", p.r, p.s);
-  const int64_t h = p.h + p.top + p.bottom, w = p.w + p.left + p.right;
-  GREGALE_CHECK(p.r <= h && p.s <= w, shape, "[max_pool2d] the kernel {}x{} exceeds the padded plane {}x{}", p.r, p.s,
-                h, w);
-  return p;
-}
-
-/// Calls body(index in the plane) for the elements of window (i, j).
-template <class Body>
-void for_each_in_window(const Pooling& p, int64_t i, int64_t j, Body&& body) {
-  const int64_t y = i * p.stride_h - p.top, x = j * p.stride_w - p.left;
-  for (int64_t a = std::max<int64_t>(y, 0); a < std::min(y + p.r, p.h); ++a)
-    for (int64_t b = std::max<int64_t>(x, 0); b < std::min(x + p.s, p.w); ++b) body(a * p.w + b);
-}
-
 std::vector<Type> infer(const NodeView& node) {
   check_real_float(node, 0);
   check_rank(node, 0, 4);
-  const Pooling p = pooling_of(node);
-  const Shape& x = node.input(0).shape;
-  if (node.boolean("channels_last")) return {Type(node.input(0).dtype, Shape{x[0], p.out_h(), p.out_w(), x[3]})};
-  return {Type(node.input(0).dtype, Shape{x[0], x[1], p.out_h(), p.out_w()})};
+  return {pooled_type(node)};
 }
 
 void reference(ReferenceContext& c) {
@@ -83,11 +30,7 @@ void reference(ReferenceContext& c) {
   auto& y = c.outputs[0].real();
   const bool last = c.node.boolean("channels_last");
   const int64_t images = c.inputs[0].extents[0], channels = c.inputs[0].extents[last ? 3 : 1];
-  // Pixel `at` of a plane of `pixels`.
-  const auto place = [&](int64_t plane, int64_t pixels, int64_t at) {
-    if (!last) return static_cast<size_t>(plane * pixels + at);
-    return static_cast<size_t>((plane / channels * pixels + at) * channels + plane % channels);
-  };
+  const PixelPlaces place{last, channels};
   for (int64_t plane = 0; plane < images * channels; ++plane)
     for (int64_t i = 0; i < p.out_h(); ++i)
       for (int64_t j = 0; j < p.out_w(); ++j) {
@@ -100,35 +43,8 @@ void reference(ReferenceContext& c) {
       }
 }
 
-/// The windows gathered side by side, a share for each element that ties, and back to where they came from.
 void gradient(GradientContext& c) {
-  Graph& g = c.graph();
-  const Pooling p = pooling_of(c.view());
-  const bool last = c.view().boolean("channels_last");
-  const auto first = [&](Value v) { return last ? transpose(g, v, {0, 3, 1, 2}) : v; };
-  const Value x = first(c.input(0)), y = first(c.output()), d_y = first(c.d_output());
-  const Shape shape = g.type(x).shape;
-  const DType dtype = g.type(x).dtype;
-  const int64_t windows = p.out_h() * p.out_w(), size = p.r * p.s;
-  Tensor indices(DType::i64, {windows, size}), inside(DType::boolean, {windows, size});
-  std::fill_n(inside.as<bool>().data(), windows * size, false);
-  for (int64_t i = 0; i < p.out_h(); ++i)
-    for (int64_t j = 0; j < p.out_w(); ++j) {
-      auto at = static_cast<size_t>((i * p.out_w() + j) * size);
-      for_each_in_window(p, i, j, [&](int64_t element) {
-        indices.as<int64_t>()[at] = element;
-        inside.as<bool>()[at++] = true;
-      });
-    }
-  const Value where = g.constant(indices);
-  const Shape flat{shape[0], shape[1], p.h * p.w}, column{shape[0], shape[1], windows, 1};
-  const Value rows = reshape(g, x, flat);
-  const Value ties = logical_and(g, equal(g, gather(g, rows, where, 2), reshape(g, y, column)), g.constant(inside));
-  const Value shares = cast(g, ties, dtype);
-  const Value d = mul(g, shares, div(g, reshape(g, d_y, column), sum(g, shares, {3}, true)));
-  const Value zeros = broadcast_like(g, scalar(g, dtype, 0), rows);
-  const Value d_x = reshape(g, scatter_add(g, zeros, where, d, 2), shape);
-  c.set_d_input(0, last ? transpose(g, d_x, {0, 2, 3, 1}) : d_x);
+  c.set_d_input(0, max_pool2d_gradient(c.graph(), c.input(0), c.d_output(), pooling_options(c.view())));
 }
 
 /// The greater, or NaN where there is one. One select without a branch, so that it runs on vectors.
@@ -297,10 +213,6 @@ Result<Kernel> make_channels_last(const NodeView& node, const Target& target) {
   return k;
 }
 
-Attributes to_attributes(const MaxPool2dOptions& o) {
-  return {{"kernel", o.kernel}, {"strides", o.strides}, {"pads", o.pads}, {"channels_last", o.channels_last}};
-}
-
 }  // namespace
 
 const OpDef& max_pool2d_op() {
@@ -313,12 +225,7 @@ const OpDef& max_pool2d_op() {
         "of max. Batch and channels may be symbolic.";
     d.inputs = {{"x", "[n, c, h, w], real floats"}};
     d.outputs = {{"y", "[n, c, oh, ow], oh = floor((h + top + bottom - kernel) / stride) + 1"}};
-    using Integers = std::vector<int64_t>;
-    d.attributes = {
-        {"kernel", AttributeKind::integers, "rows and columns of a window", {}},
-        {"strides", AttributeKind::integers, "vertical, horizontal", Integers{1, 1}},
-        {"pads", AttributeKind::integers, "top, left, bottom, right; below the kernel's extent", Integers{0, 0, 0, 0}},
-        {"channels_last", AttributeKind::boolean, "x is [n, h, w, c], y [n, oh, ow, c]", false}};
+    d.attributes = pooling_attributes();
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -11,9 +11,10 @@ const OpDef& relu_op() {
       .doc = "x above zero, else 0; NaN stays NaN. The gradient at zero is zero.",
       .real = [](double x) { return x <= 0 ? 0 : x; },
       .gradient =
-          [](Graph& g, Value x, Value, Value d) {
-            const Value zero = scalar(g, g.type(x).dtype, 0);
-            return select(g, greater(g, x, zero), d, zero);
+          [](Graph& g, Value, Value y, Value d) {
+            // Of the result, which somebody keeps anyway: what relu was given need not be.
+            const Value zero = scalar(g, g.type(y).dtype, 0);
+            return select(g, greater(g, y, zero), d, zero);
           },
       .kernel = kernels::UnaryOp::relu,
       .gap = 0.1,

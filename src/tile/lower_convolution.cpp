@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <numeric>
 #include <optional>
+#include <utility>
 
 #include "gregale/error.hpp"
 #include "ir/core_ops.hpp"
@@ -26,6 +28,48 @@ using kernels::LayoutOp;
 using kernels::Packing;
 
 constexpr const char* kConvolution = "conv2d_nhwc";
+constexpr const char* kInputGradient = "conv2d_nhwc_d_input";
+
+/// One axis of a part: which taps it has and where they fall.
+struct AxisPart {
+  int64_t taps = 1, first = 0, step = 1;  ///< of the packed kernel's rows (columns): the first one, and how many apart
+  int64_t dilation = 1;                   ///< of the pixels read
+  int64_t pad = 0, crop = 0;              ///< pixels that the first output pixel sees before the image, or leaves out
+  int64_t out = 0;                        ///< output pixels
+};
+
+/// Output pixels that one convolution gives. A forward convolution has one part. The gradient of an image has one for
+/// each residue of its rows and columns modulo the strides: there, every second (third, ...) tap meets a pixel of d_y,
+/// and neighbouring output pixels see neighbouring pixels.
+struct Part {
+  AxisPart rows, columns;
+  int64_t first_row = 0, first_column = 0;  ///< of the result
+  bool is_empty() const { return rows.taps == 0 || columns.taps == 0; }
+  int64_t taps() const { return rows.taps * columns.taps; }
+};
+
+/// Row i of the image is tap r of output row o where i = o stride + r dilation - pad. Of the rows i = phase + t stride,
+/// the taps r that give an o are those with r dilation = phase + pad modulo the stride: first, first + q, ...; with
+/// every further one o falls by dilation / gcd. Read with descending r, o ascends.
+AxisPart phase_of(int64_t phase, int64_t stride, int64_t dilation, int64_t taps, int64_t pad, int64_t extent,
+                  int64_t source) {
+  AxisPart part;
+  part.out = ceil_div(extent - phase, stride);
+  const int64_t common = std::gcd(stride, dilation);
+  int64_t first = 0;
+  while (first < taps && (phase + pad - first * dilation) % stride != 0) ++first;
+  part.step = stride / common;
+  part.dilation = dilation / common;
+  part.taps = first < taps ? (taps - 1 - first) / part.step + 1 : 0;
+  if (part.taps == 0) return part;
+  const int64_t last = first + (part.taps - 1) * part.step;
+  const int64_t begin = (phase + pad - last * dilation) / stride;
+  part.first = taps - 1 - last;
+  part.pad = std::max<int64_t>(0, -begin);
+  part.crop = std::max<int64_t>(0, begin);
+  if (part.crop >= source) part.taps = 0;
+  return part;
+}
 
 class ConvolutionLowering {
  public:
@@ -34,10 +78,21 @@ class ConvolutionLowering {
 
   LoweredRegion run() {
     find_problem();
+    find_parts();
+    at_ = *std::max_element(parts_.begin(), parts_.end(),
+                            [](const Part& a, const Part& b) { return a.taps() < b.taps(); });
     choose_blocks();
     declare();
     place_operands();
-    emit();
+    for (const Part& part : parts_) {
+      at_ = part;
+      declare_part();
+      emit();
+    }
+    for (Phase& phase : out_.program.phases)
+      for (Stage& s : phase.stages)
+        for (Call& call : s.calls)
+          for (Operand& o : call.operands) o.strides.resize(out_.program.dims.size(), 0);
     return std::move(out_);
   }
 
@@ -55,7 +110,7 @@ class ConvolutionLowering {
     require(g_.outputs().size() == 1 && g_.variables().empty(), "a convolution's group has one result and no state");
     for (const Value v : g_.inputs()) require(type(v).shape.is_constant(), "an extent is symbolic");
     for (const Node& nd : g_.nodes()) {
-      if (nd.op->name != kConvolution) continue;
+      if (nd.op->name != kConvolution && nd.op->name != kInputGradient) continue;
       require(conv_ == nullptr, "two convolutions in one group");
       conv_ = &nd;
     }
@@ -66,9 +121,13 @@ class ConvolutionLowering {
     for (const Node& nd : g_.nodes())
       for (size_t i = 0; i < nd.inputs.size(); ++i)
         require(input_of(nd.inputs[i]) != weights_ || (&nd == conv_ && i == 1), "the weights have other readers");
-    const Extents x = type(conv_->inputs[0]).shape.extents(), w = type(conv_->inputs[1]).shape.extents();
-    s_ = {.n = x[0], .c = x[3], .h = x[1], .w = x[2], .k = w[3], .r = w[0], .s = w[1]};
+    const Extents x = type(conv_->inputs[0]).shape.extents(), w = type(conv_->inputs[1]).shape.extents(),
+                  y = type(conv_->outputs[0]).shape.extents();
+    s_ = {.n = x[0], .c = x[3], .h = x[1], .w = x[2], .k = y[3], .r = w[0], .s = w[1]};
     set_geometry(s_, view_of(g_, *conv_));
+    backward_ = conv_->op->name == kInputGradient;
+    y_h_ = y[1];
+    y_w_ = y[2];
     dtype_ = type(conv_->inputs[0]).dtype;
     require(dtype_ == DType::f32 || dtype_ == DType::bf16, "a convolution of other than f32 and bf16");
     require(s_.n > 0 && s_.c > 0 && s_.k > 0, "an empty convolution");
@@ -76,8 +135,29 @@ class ConvolutionLowering {
     require(std::max({s_.h, s_.w, s_.c, s_.k, s_.r * s_.dilation_h, s_.s * s_.dilation_w}) <= kLargest,
             "an extent of a convolution is above 32768");
     require(s_.c / s_.groups >= 4 || s_.groups == 1, "few channels a group: nothing to contract");
-    out_.flops = 2.0 * static_cast<double>(s_.n * s_.k) * static_cast<double>(s_.out_h() * s_.out_w()) *
+    const int64_t pixels = backward_ ? s_.h * s_.w : y_h_ * y_w_;
+    out_.flops = 2.0 * static_cast<double>(s_.n * s_.k) * static_cast<double>(pixels) *
                  static_cast<double>(s_.c / s_.groups * s_.r * s_.s);
+  }
+
+  /// After this, s_ is the convolution of what is read: the gradient's parts have no strides.
+  void find_parts() {
+    kernel_taps_ = s_.r * s_.s;
+    kernel_columns_ = s_.s;
+    if (!backward_) {
+      parts_ = {{.rows = {.taps = s_.r, .dilation = s_.dilation_h, .pad = s_.pad_top, .out = y_h_},
+                 .columns = {.taps = s_.s, .dilation = s_.dilation_w, .pad = s_.pad_left, .out = y_w_}}};
+      return;
+    }
+    for (int64_t i = 0; i < std::min(s_.stride_h, y_h_); ++i)
+      for (int64_t j = 0; j < std::min(s_.stride_w, y_w_); ++j)
+        parts_.push_back({.rows = phase_of(i, s_.stride_h, s_.dilation_h, s_.r, s_.pad_top, y_h_, s_.h),
+                          .columns = phase_of(j, s_.stride_w, s_.dilation_w, s_.s, s_.pad_left, y_w_, s_.w),
+                          .first_row = i,
+                          .first_column = j});
+    require(!parts_.empty(), "an empty image");
+    y_stride_h_ = std::exchange(s_.stride_h, 1);
+    y_stride_w_ = std::exchange(s_.stride_w, 1);
   }
 
   bool interleaved() const { return dtype_ == DType::bf16; }
@@ -87,7 +167,7 @@ class ConvolutionLowering {
   // --- how the loops are cut ---
 
   void choose_blocks() {
-    const int64_t channels = group_channels(), outputs = group_outputs(), oh = s_.out_h(), ow = s_.out_w();
+    const int64_t channels = group_channels(), outputs = group_outputs(), oh = at_.rows.out, ow = at_.columns.out;
     const int64_t size = size_of(dtype_);
     tiles_ = interleaved() && kernels::has_tiles(target_);
     call_outputs_ = interleaved() ? (tiles_ ? 32 : 64) : target_.isa >= Isa::avx512 ? 64 : 16;
@@ -95,13 +175,12 @@ class ConvolutionLowering {
     // One call's weights stay in L2 while the rows of a band go by.
     const int64_t call_bytes = (tiles_ ? 512 : 160) << 10;
     const int64_t unit = interleaved() ? 32 : 16;
-    const int64_t most = call_bytes / (s_.r * s_.s * call_outputs_ * size);
+    const int64_t most = call_bytes / (kernel_taps_ * call_outputs_ * size);
     depth_ = balanced_block(channels, std::max(most, unit), unit);
     blocks_ = ceil_div(channels, depth_);
-    const bool padded = (s_.pad_top | s_.pad_left | s_.pad_bottom | s_.pad_right) != 0;
-    in_place_ = s_.r * s_.s == 1 && !padded;
+    in_place_ = reads_in_place();
     constexpr int64_t kFewChannels = 32;  // neighbouring taps are neighbours in the copy
-    join_taps_ = !in_place_ && s_.s > 1 && s_.dilation_w == 1 && blocks_ == 1 && depth_ < kFewChannels;
+    join_taps_ = !backward_ && !in_place_ && s_.s > 1 && s_.dilation_w == 1 && blocks_ == 1 && depth_ < kFewChannels;
     pitch_ = depth_;
     if (tiles_ && blocks_ == 1 && !join_taps_ && depth_ * size > 128) pitch_ = odd_lines(depth_, size);
 
@@ -116,10 +195,10 @@ class ConvolutionLowering {
     // Enough bands for the cores: of two tasks both read either the same weights or the same band.
     const int64_t cells_per_core = tiles_ ? 2 : 4;
     constexpr int64_t kTaskWork = 1 << 20;
-    const int64_t weights_bytes = s_.r * s_.s * channels * outputs * size;
+    const int64_t weights_bytes = kernel_taps_ * channels * outputs * size;
     while (target_.cores > 1) {
       const int64_t cells = s_.n * s_.groups * ceil_div(oh, rows_) * ceil_div(ow, columns_) * ceil_div(outputs, span_);
-      const int64_t work = rows_ * columns_ * std::min(outputs, span_) * channels * s_.r * s_.s;
+      const int64_t work = rows_ * columns_ * std::min(outputs, span_) * channels * at_.taps();
       if (cells >= cells_per_core * target_.cores || work < 2 * kTaskWork) break;
       const bool can_span = span_ > call_outputs_, can_rows = rows_ > 1;
       if (can_span && (!can_rows || weights_bytes > band_bytes())) {
@@ -131,17 +210,27 @@ class ConvolutionLowering {
       }
     }
     choose_whole_bands();
-    items_ = s_.r * (join_taps_ ? 1 : s_.s);
+    items_ = join_taps_ ? s_.r : kernel_taps_;
     item_depth_ = join_taps_ ? s_.s * depth_ : depth_;
     item_ = interleaved() ? round_up(item_depth_, 32) * panel_width_ : item_depth_ * panel_width_;
     panel_elements_ = blocks_ * items_ * item_;
   }
 
+  /// One tap that sees pixels of the image only.
+  bool reads_in_place() const {
+    const auto whole = [](const AxisPart& p, int64_t stride, int64_t extent) {
+      return p.taps == 1 && p.pad == 0 && p.crop == 0 && (p.out - 1) * stride < extent;
+    };
+    return whole(at_.rows, s_.stride_h, s_.h) && whole(at_.columns, s_.stride_w, s_.w);
+  }
+
   /// Tiles have 16 rows, so the pixels of all rows of a band are multiplied as one: between those of one row and the
   /// next lie some that are no pixels of the result, whose sums are not looked at.
   void choose_whole_bands() {
-    const int64_t oh = s_.out_h();
-    if (!tiles_ || in_place_ || blocks_ > 1 || s_.stride_h != 1 || s_.stride_w != 1 || columns_ < s_.out_w()) return;
+    const int64_t oh = at_.rows.out;
+    if (!tiles_ || in_place_ || blocks_ > 1 || s_.stride_h != 1 || s_.stride_w != 1 || columns_ < at_.columns.out)
+      return;
+    if (parts_.size() > 1) return;  // they share the blocks, not the extents
     const auto sums_bytes = [&](int64_t rows) { return rows * band_columns() * odd_lines(span_, 4) * 4; };
     int64_t rows = rows_;
     while (rows > 1 && (oh % rows != 0 || sums_bytes(rows) > target_.l2_bytes / 3)) --rows;
@@ -149,8 +238,9 @@ class ConvolutionLowering {
     if (whole_bands_) rows_ = rows;
   }
 
-  int64_t band_rows() const { return (rows_ - 1) * s_.stride_h + (s_.r - 1) * s_.dilation_h + 1; }
-  int64_t band_columns() const { return (columns_ - 1) * s_.stride_w + (s_.s - 1) * s_.dilation_w + 1; }
+  static int64_t reach(const AxisPart& p) { return p.crop + (p.taps - 1) * p.dilation + 1; }
+  int64_t band_rows() const { return (rows_ - 1) * s_.stride_h + reach(at_.rows); }
+  int64_t band_columns() const { return (columns_ - 1) * s_.stride_w + reach(at_.columns); }
   int64_t band_elements() const { return band_rows() * band_columns() * pitch_ * blocks_; }
   /// What a band takes of the cache. Pixels that are skipped take their share of its sets.
   int64_t band_bytes() const {
@@ -168,13 +258,36 @@ class ConvolutionLowering {
     y_ = p.add_buffer("out0", Scope::argument, type(y).dtype, type(y).shape.elements());
     image_ = p.add_dim("image", s_.n, {1});
     if (s_.groups > 1) group_ = p.add_dim("group", s_.groups, {1});
-    row_ = p.add_dim("row", s_.out_h(), rows_ > 1 ? std::vector<int64_t>{rows_, 1} : std::vector<int64_t>{1});
-    column_ = p.add_dim("column", s_.out_w(), {columns_});
+    declare_part();
     const bool spans = span_ < group_outputs();
     output_ = p.add_dim("output", group_outputs(),
                         spans && span_ > call_outputs_ ? std::vector<int64_t>{span_, call_outputs_}
                                                        : std::vector<int64_t>{call_outputs_});
     if (blocks_ > 1) channel_ = p.add_dim("channel", group_channels(), {depth_}, true);
+  }
+
+  /// Parts of the same extents share their dims.
+  void declare_part() {
+    TileProgram& p = out_.program;
+    const auto dim = [&](const char* name, int64_t extent, const std::vector<int64_t>& steps) {
+      for (size_t d = 0; d < p.dims.size(); ++d)
+        if (p.dims[d].name == name && p.dims[d].extent == extent) return static_cast<int32_t>(d);
+      return p.add_dim(name, extent, steps);
+    };
+    row_ = dim("row", at_.rows.out, rows_ > 1 ? std::vector<int64_t>{rows_, 1} : std::vector<int64_t>{1});
+    column_ = dim("column", at_.columns.out, {columns_});
+    in_place_ = reads_in_place();
+  }
+
+  /// A panel of this name that holds so many elements; parts share theirs.
+  int32_t panel(const char* name, DType dtype, int64_t elements) {
+    TileProgram& p = out_.program;
+    for (size_t b = 0; b < p.buffers.size(); ++b)
+      if (p.buffers[b].scope == Scope::panel && p.buffers[b].name == name) {
+        p.buffers[b].elements = std::max(p.buffers[b].elements, elements);
+        return static_cast<int32_t>(b);
+      }
+    return p.add_buffer(name, Scope::panel, dtype, elements);
   }
 
   // --- operands ---
@@ -189,15 +302,16 @@ class ConvolutionLowering {
     if (dim >= 0) o.strides[static_cast<size_t>(dim)] = stride;
   }
 
-  /// Of a value with the result's shape, in the result's order.
+  /// Of a value with the result's shape, in the result's order: the part's pixels.
   Operand full(int32_t buffer) const {
     Operand o = operand(buffer);
-    walk(o, image_, s_.out_h() * s_.out_w() * s_.k);
+    o.offset = (at_.first_row * y_w_ + at_.first_column) * s_.k;
+    walk(o, image_, y_h_ * y_w_ * s_.k);
     walk(o, group_, group_outputs());
-    walk(o, row_, s_.out_w() * s_.k);
-    walk(o, column_, s_.k);
+    walk(o, row_, y_stride_h_ * y_w_ * s_.k);
+    walk(o, column_, y_stride_w_ * s_.k);
     walk(o, output_, 1);
-    o.leading = s_.k;
+    o.leading = y_stride_w_ * s_.k;
     return o;
   }
 
@@ -238,7 +352,8 @@ class ConvolutionLowering {
             ids[v.id] = expression_.constant(scalar->second);
           } else {
             require(input_of(v) >= 0, "an operator before its operand");
-            extra_.push_back(epilogue_operand(v));
+            epilogue_operand(v);  // or it refuses
+            extra_.push_back(v);
             ids[v.id] = expression_.input(static_cast<int>(extra_.size()));
           }
         }
@@ -268,13 +383,14 @@ class ConvolutionLowering {
   // --- the program ---
 
   /// The weights [r, s, c/groups, k] as the kernels read them, [group][panel][block][item][depth][width]: a phase of
-  /// `p` that packs `from` into `to`.
+  /// `p` that packs `from` into `to`. For the gradient of an image, what is summed over are the columns, and the taps
+  /// are turned round.
   void pack(TileProgram& p, int32_t from_buffer, int32_t to_buffer) const {
     std::string schedule;
     Operand from, to;
     from.buffer = from_buffer;
     to.buffer = to_buffer;
-    from.leading = s_.k;
+    from.leading = backward_ ? s_.c : s_.k;
     to.leading = panel_elements_;
     const auto loop = [&](const char* name, int64_t extent, int64_t step, int64_t from_stride, int64_t to_stride) {
       const int32_t dim = p.add_dim(name, extent, {step});
@@ -288,13 +404,27 @@ class ConvolutionLowering {
     Move move;
     move.op = interleaved() ? LayoutOp::panels16 : LayoutOp::column_panels;
     move.width = interleaved() ? 0 : panel_width_;
+    move.trans = backward_;
     move.m = Size::of(item_depth_);
     move.n = Size::of(group_outputs());
-    loop("tap", items_, 1, (join_taps_ ? s_.s : 1) * group_channels() * s_.k, item_);
-    if (s_.groups > 1) loop("pack group", s_.groups, 1, group_outputs(), group_elements());
+    if (!backward_) loop("tap", items_, 1, (join_taps_ ? s_.s : 1) * group_channels() * s_.k, item_);
+    if (s_.groups > 1)
+      loop("pack group", s_.groups, 1, backward_ ? group_channels() : group_outputs(), group_elements());
     if (blocks_ > 1)
-      move.m = Size::along(loop("pack channel", group_channels(), depth_, s_.k, items_ * item_ / depth_));
-    p.phases.push_back({schedule, {{"", {{.what = move, .operands = {from, to}, .when = {}}}}}});
+      move.m =
+          Size::along(loop("pack channel", group_channels(), depth_, backward_ ? 1 : s_.k, items_ * item_ / depth_));
+    Stage stage;
+    if (!backward_) {
+      stage.calls.push_back({.what = move, .operands = {from, to}, .when = {}});
+    } else {
+      move.n = Size::along(loop("pack output", group_outputs(), call_outputs_, s_.c, panel_elements_ / panel_width_));
+      for (int64_t tap = 0; tap < kernel_taps_; ++tap) {
+        from.offset = (kernel_taps_ - 1 - tap) * group_outputs() * s_.c;
+        to.offset = tap * item_;
+        stage.calls.push_back({.what = move, .operands = {from, to}, .when = {}});
+      }
+    }
+    p.phases.push_back({schedule, {stage}});
   }
 
   int64_t group_elements() const { return ceil_div(group_outputs(), panel_width_) * panel_elements_; }
@@ -304,7 +434,10 @@ class ConvolutionLowering {
     const int64_t elements = s_.groups * group_elements();
     const auto at = static_cast<size_t>(weights_);
     Operand b = operand(weights_);
-    if (at < constant_.size() && constant_[at]) {
+    if (packed_ >= 0) {
+      // An earlier part's.
+    } else if (at < constant_.size() && constant_[at]) {
+      packed_ = weights_;
       TileProgram own;
       own.name = fmt::format("pack in{}", weights_);
       const int32_t plain = own.add_buffer("plain", Scope::argument, dtype_, p.buffers[at].elements);
@@ -313,13 +446,15 @@ class ConvolutionLowering {
       out_.packed.push_back({weights_, std::move(own)});
       p.buffers[at].elements = elements;
     } else {
-      b.buffer = p.add_buffer("packed0", Scope::memory, dtype_, elements);
-      pack(p, weights_, b.buffer);
+      packed_ = p.add_buffer("packed0", Scope::memory, dtype_, elements);
+      pack(p, weights_, packed_);
     }
+    b.buffer = packed_;
     walk(b, group_, group_elements());
     walk(b, output_, panel_elements_ / panel_width_);
     walk(b, channel_, items_ * item_ / depth_);
     b.leading = interleaved() ? panel_elements_ : panel_width_;
+    b.offset = (at_.rows.first * kernel_columns_ + at_.columns.first) * item_;
     return b;
   }
 
@@ -333,12 +468,39 @@ class ConvolutionLowering {
     Call call;
     call.what = e;
     call.operands = {sums};
-    call.operands.insert(call.operands.end(), extra_.begin(), extra_.end());
+    for (const Value v : extra_) call.operands.push_back(epilogue_operand(v));
     call.operands.push_back(y);
     return call;
   }
 
+  /// Pixels that no tap reaches: the epilogue of zeros.
+  void emit_empty() {
+    TileProgram& p = out_.program;
+    Operand zeros = operand(panel("zeros", DType::f32, columns_ * group_outputs()));
+    zeros.leading = group_outputs();
+    Move zero;
+    zero.op = LayoutOp::zero;
+    zero.m = Size::along(column_);
+    zero.n = Size::of(group_outputs());
+    Call last = finish(zeros, full(y_));
+    std::get<Express>(last.what).n = zero.n;
+    std::string loops = rows_ > 1 ? std::string(1, p.letter(row_)) : "";
+    p.phases.push_back({schedule({image_, group_, row_, column_}),
+                        {{"", {{.what = zero, .operands = {zeros}, .when = {}}}, {}}, {loops, {last}, {}}}});
+  }
+
+  std::string schedule(std::initializer_list<int32_t> dims) const {
+    std::string letters;
+    for (const int32_t dim : dims)
+      if (dim >= 0) letters += out_.program.letter(dim);
+    constexpr double kParallelFlops = 1 << 20;
+    if (target_.cores > 1 && out_.flops >= kParallelFlops)
+      for (char& l : letters) l = static_cast<char>(std::toupper(static_cast<unsigned char>(l)));
+    return letters;
+  }
+
   void emit() {
+    if (at_.is_empty()) return emit_empty();
     TileProgram& p = out_.program;
     std::vector<Stage> stages;
     // What a step reads of the image.
@@ -354,7 +516,7 @@ class ConvolutionLowering {
       a.leading = s_.stride_w * s_.c;
     } else {
       image.leading = s_.c;
-      Operand band = operand(p.add_buffer("band", Scope::panel, dtype_, band_elements()));
+      Operand band = operand(panel("band", dtype_, band_elements()));
       Window w;
       w.rows = Size::along(row_);
       w.columns = Size::along(column_);
@@ -363,10 +525,10 @@ class ConvolutionLowering {
       w.channels = group_channels();
       w.stride_h = s_.stride_h;
       w.stride_w = s_.stride_w;
-      w.pad_top = s_.pad_top;
-      w.pad_left = s_.pad_left;
-      w.reach_h = (s_.r - 1) * s_.dilation_h + 1;
-      w.reach_w = (s_.s - 1) * s_.dilation_w + 1;
+      w.pad_top = at_.rows.pad;
+      w.pad_left = at_.columns.pad;
+      w.reach_h = reach(at_.rows);
+      w.reach_w = reach(at_.columns);
       w.band_rows = band_rows();
       w.band_columns = band_columns();
       w.depth = pitch_;
@@ -375,9 +537,12 @@ class ConvolutionLowering {
       a = band;
       walk(a, row_, s_.stride_h * band_columns() * pitch_);
       walk(a, channel_, band_rows() * band_columns());
+      a.offset = (at_.rows.crop * band_columns() + at_.columns.crop) * pitch_;
       a.leading = s_.stride_w * pitch_;
-      if (s_.r > 1) c.batch.push_back({s_.r, s_.dilation_h * band_columns() * pitch_, items_ / s_.r * item_});
-      if (items_ > s_.r) c.batch.push_back({s_.s, s_.dilation_w * pitch_, item_});
+      const AxisPart &r = at_.rows, &s = at_.columns;
+      const int64_t row_items = join_taps_ ? 1 : kernel_columns_;
+      if (r.taps > 1) c.batch.push_back({r.taps, r.dilation * band_columns() * pitch_, r.step * row_items * item_});
+      if (s.taps > 1 && !join_taps_) c.batch.push_back({s.taps, s.dilation * pitch_, s.step * item_});
     }
     const Operand b = weights(), y = full(y_);
     c.m = Size::along(column_);
@@ -398,7 +563,7 @@ class ConvolutionLowering {
       c.m = Size::of((rows_ - 1) * band_columns() + columns_);
       Operand sums = operand(-1);
       sums.leading = odd_lines(spans ? span_ : group_outputs(), 4);
-      sums.buffer = p.add_buffer("sums", Scope::panel, DType::f32, rows_ * band_columns() * sums.leading);
+      sums.buffer = panel("sums", DType::f32, rows_ * band_columns() * sums.leading);
       walk(sums, output_, 1);
       product.operands = {a, b, sums};
       product.what = c;
@@ -409,12 +574,12 @@ class ConvolutionLowering {
     } else if (blocks_ == 1) {
       c.epilogue = expression_;
       product.operands = {a, b, y};
-      product.operands.insert(product.operands.end(), extra_.begin(), extra_.end());
+      for (const Value v : extra_) product.operands.push_back(epilogue_operand(v));
       product.what = c;
       stage.calls = {product};
     } else {
       // Sums of several blocks of channels are kept in f32 until they are complete.
-      Operand sums = operand(p.add_buffer("sums", Scope::panel, DType::f32, rows_ * columns_ * call_outputs_));
+      Operand sums = operand(panel("sums", DType::f32, rows_ * columns_ * call_outputs_));
       walk(sums, row_, columns_ * call_outputs_);
       sums.leading = call_outputs_;
       product.operands = {a, b, sums};
@@ -425,18 +590,7 @@ class ConvolutionLowering {
     }
     stages.push_back(std::move(stage));
     if (afterwards) stages.push_back(*std::move(afterwards));
-    std::string schedule;
-    for (const int32_t dim : {image_, group_, row_, column_})
-      if (dim >= 0) schedule += p.letter(dim);
-    if (spans) schedule += p.letter(output_);
-    constexpr double kParallelFlops = 1 << 20;
-    if (target_.cores > 1 && out_.flops >= kParallelFlops)
-      for (char& l : schedule) l = static_cast<char>(std::toupper(static_cast<unsigned char>(l)));
-    p.phases.push_back({schedule, std::move(stages)});
-    for (Phase& phase : p.phases)
-      for (Stage& s : phase.stages)
-        for (Call& call : s.calls)
-          for (Operand& o : call.operands) o.strides.resize(p.dims.size(), 0);
+    p.phases.push_back({schedule({image_, group_, row_, column_, spans ? output_ : -1}), std::move(stages)});
   }
 
   const Graph& g_;
@@ -444,8 +598,13 @@ class ConvolutionLowering {
   const std::vector<bool>& constant_;
   LoweredRegion out_;
   const Node* conv_ = nullptr;
-  int32_t x_ = -1, weights_ = -1, y_ = -1;
-  Conv2d s_;
+  int32_t x_ = -1, weights_ = -1, y_ = -1, packed_ = -1;
+  bool backward_ = false;  ///< the gradient of an image: what is read is d_y
+  Conv2d s_;               ///< extents of what is read and its channels, of the kernel, output channels, strides
+  int64_t kernel_taps_ = 0, kernel_columns_ = 0;
+  int64_t y_h_ = 0, y_w_ = 0, y_stride_h_ = 1, y_stride_w_ = 1;  ///< the result, and how far apart a part's pixels are
+  std::vector<Part> parts_;
+  Part at_;  ///< the part at hand
   DType dtype_ = DType::f32;
   /// Blocks: channels of one (part of the numerical recipe) and how many; output pixels of a band; output channels of a
   /// task, of a kernel call, of a panel of weights.
@@ -458,14 +617,14 @@ class ConvolutionLowering {
   int64_t items_ = 0, item_depth_ = 0, item_ = 0, panel_elements_ = 0;  ///< of packed weights
   int32_t image_ = -1, group_ = -1, row_ = -1, column_ = -1, output_ = -1, channel_ = -1;
   Expression expression_;
-  std::vector<Operand> extra_;
+  std::vector<Value> extra_;  ///< what the epilogue reads besides the sums
 };
 
 }  // namespace
 
 bool has_convolution(const Graph& region) {
   return std::any_of(region.nodes().begin(), region.nodes().end(),
-                     [](const Node& n) { return n.op->name == kConvolution; });
+                     [](const Node& n) { return n.op->name == kConvolution || n.op->name == kInputGradient; });
 }
 
 Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<bool>& constant) {

@@ -8,7 +8,10 @@ namespace gregale::tile {
 
 using kernels::Expression;
 
-bool is_contraction(const OpDef& op) { return op.name == "matmul" || op.name == "conv2d_nhwc"; }
+bool is_contraction(const OpDef& op) {
+  return op.name == "matmul" || op.name == "conv2d_nhwc" || op.name == "conv2d_nhwc_d_input" ||
+         op.name == "conv2d_nhwc_d_weights";
+}
 
 std::optional<Expression> expression_of(const NodeView& node) {
   if (!node.op().express) return {};

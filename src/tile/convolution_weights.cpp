@@ -1,0 +1,296 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tile/convolution_weights.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/common.hpp"
+#include "tile/cut.hpp"
+
+namespace gregale::tile {
+
+using kernels::align_bytes;
+using kernels::ContractionCall;
+using kernels::ContractionDesc;
+
+namespace {
+
+// All of these are part of the numerical recipe, so they are no function of the caches.
+constexpr int64_t kBandPixels = 1024;      ///< a band's block of x and of d_y are some 200 KB each
+constexpr int64_t kCallPixels = 256;       ///< of d_y with 64 outputs: 32 KB, which all taps meet in L1
+constexpr int64_t kSumsBytes = 320 << 10;  ///< of all taps, in L2
+constexpr int64_t kMostChannels = 256, kMostOutputs = 256, kOutputs = 64;
+constexpr int64_t kTasks = 32;  ///< so many, where there are pixels enough, for the threads to share
+
+}  // namespace
+
+Conv2dWeightsGradient::Axis Conv2dWeightsGradient::axis(int64_t extent, int64_t out, int64_t taps, int64_t stride,
+                                                        int64_t dilation, int64_t pad, int64_t block) {
+  Axis a{.stride = stride, .pad = pad, .extent = extent, .out = out, .block = block, .blocks = ceil_div(out, block)};
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    const int64_t residue = tap * dilation % stride;
+    auto found = std::find(a.residues.begin(), a.residues.end(), residue);
+    if (found == a.residues.end()) found = a.residues.insert(found, residue);
+    a.residue_at.push_back(found - a.residues.begin());
+    a.at.push_back(tap * dilation / stride);
+    a.reach = std::max(a.reach, block + a.at.back());
+  }
+  return a;
+}
+
+Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv2d& problem, DType dtype)
+    : p_(problem), dtype_(dtype) {
+  const int64_t channels = p_.c / p_.groups, outputs = p_.k / p_.groups, oh = p_.out_h(), ow = p_.out_w();
+  const int64_t taps = p_.r * p_.s, size = size_of(dtype);
+  if (p_.n == 0 || channels == 0 || outputs == 0) return;
+  // Bands. A stride's band sees more pixels than it has.
+  const int64_t seen = std::min(p_.r, p_.stride_h) * std::min(p_.s, p_.stride_w);
+  const int64_t pixels = std::max<int64_t>(1, kBandPixels / seen);
+  columns_ = axis(p_.w, ow, p_.s, p_.stride_w, p_.dilation_w, p_.pad_left, balanced_block(ow, pixels / 2, 2));
+  rows_ = axis(p_.h, oh, p_.r, p_.stride_h, p_.dilation_h, p_.pad_top,
+               balanced_block(oh, std::max<int64_t>(1, pixels / columns_.block), 1));
+  images_ = rows_.blocks * columns_.blocks > 1 ? 1 : balanced_block(p_.n, std::max<int64_t>(1, pixels / (oh * ow)), 1);
+  bands_ = ceil_div(p_.n, images_) * rows_.blocks * columns_.blocks;
+  call_rows_ = std::max<int64_t>(1, kCallPixels / columns_.block);
+  // Blocks.
+  block_k_ = balanced_block(outputs, taps == 1 ? kMostOutputs : kOutputs, 16);
+  block_c_ = balanced_block(channels, std::clamp<int64_t>(kSumsBytes / (taps * block_k_ * 4), 16, kMostChannels), 16);
+  blocks_c_ = ceil_div(channels, block_c_);
+  blocks_k_ = ceil_div(outputs, block_k_);
+  chunks_ = std::clamp<int64_t>(kTasks / (p_.groups * blocks_c_ * blocks_k_), 1, bands_);
+  if (chunks_ > 1) partials_bytes_ = align_bytes(chunks_ * taps * channels * p_.k * 4);
+
+  const bool interleaved = dtype == DType::bf16;
+  copy_pixels_ = images_ * static_cast<int64_t>(rows_.residues.size()) * rows_.reach *
+                 static_cast<int64_t>(columns_.residues.size()) * columns_.reach;
+  copy_leading_ = odd_lines(copy_pixels_, size);
+  in_place_ = !interleaved || (columns_.blocks == 1 && ow % 2 == 0);
+  row_pitch_ = interleaved ? round_up(columns_.block, 2) : ow;
+  packed_pixels_ = round_up(images_ * rows_.block * row_pitch_, 32);
+  copy_bytes_ = align_bytes(copy_pixels_ * block_c_ * size);
+  sums_bytes_ = align_bytes(taps * block_c_ * block_k_ * 4);
+  offsets_bytes_ = align_bytes(2 * images_ * rows_.block * static_cast<int64_t>(sizeof(int64_t)));
+  if (interleaved) {
+    turned_bytes_ = align_bytes(copy_leading_ * block_c_ * size);
+    packed_bytes_ = align_bytes(packed_pixels_ * round_up(block_k_, 16) * size);
+    if (!in_place_) gaps_bytes_ = align_bytes(images_ * rows_.block * row_pitch_ * block_k_ * size);
+    turn_ = cache.get({.op = kernels::LayoutOp::transpose, .dst_leading = copy_leading_, .src = dtype, .dst = dtype});
+    pack_ = cache.get({.op = kernels::LayoutOp::panels16,
+                       .src_leading = in_place_ ? p_.k : kernels::kAtCall,
+                       .dst_leading = 16 * packed_pixels_,
+                       .src = dtype,
+                       .dst = dtype});
+  }
+  for (const int tc : {0, 1})
+    for (const int tk : {0, 1})
+      for (const int tp : {0, 1})
+        for (const int begins : {0, 1}) {
+          ContractionDesc d;
+          d.m = piece_size(channels, block_c_, tc);
+          d.n = piece_size(outputs, block_k_, tk);
+          d.k = piece_size(ow, columns_.block, tp);
+          if (d.m == 0 || d.n == 0 || d.k == 0) continue;
+          d.a = d.b = dtype;
+          d.ldc = block_k_;
+          d.accumulate = d.own_chain = begins == 0;
+          d.addressing = ContractionDesc::Batch::offset;
+          d.batch = kernels::kAtCall;
+          if (interleaved) {
+            d.compute = kernels::Compute::bf16;
+            d.lda = copy_leading_;
+            d.ldb = 16 * packed_pixels_;
+            d.b_packing = kernels::Packing::panels16;
+          } else {
+            d.trans_a = true;
+            d.lda = block_c_;
+            d.ldb = p_.k;
+          }
+          auto& kernel = kernels_[tc][tk][tp][begins];
+          kernel = cache.get(d);
+          kernel_bytes_ = std::max(kernel_bytes_, align_bytes(kernel->scratch_bytes()));
+        }
+}
+
+int64_t Conv2dWeightsGradient::thread_scratch_bytes() const {
+  return copy_bytes_ + turned_bytes_ + gaps_bytes_ + packed_bytes_ + sums_bytes_ + offsets_bytes_ + kernel_bytes_;
+}
+
+Conv2dWeightsGradient::Band Conv2dWeightsGradient::band(int64_t index) const {
+  const auto part = [](int64_t at, int64_t block, int64_t extent, int64_t* begin, int64_t* count) {
+    *begin = at * block;
+    *count = std::min(block, extent - *begin);
+  };
+  Band b{};
+  part(index % columns_.blocks, columns_.block, columns_.out, &b.column, &b.columns);
+  index /= columns_.blocks;
+  part(index % rows_.blocks, rows_.block, rows_.out, &b.row, &b.rows);
+  part(index / rows_.blocks, images_, p_.n, &b.image, &b.images);
+  return b;
+}
+
+// The copy is [image][residue of the row][row][residue of the column][column].
+int64_t Conv2dWeightsGradient::row_in_copy(int64_t image, int64_t row) const {
+  const auto residues = static_cast<int64_t>(rows_.residues.size());
+  return (image * residues * rows_.reach + row) * static_cast<int64_t>(columns_.residues.size()) * columns_.reach;
+}
+
+void Conv2dWeightsGradient::copy_band(const Band& band, const std::byte* x, int64_t channels, std::byte* to) const {
+  const int64_t size = size_of(dtype_), pixel = p_.c * size, bytes = channels * size, step = block_c_ * size;
+  for (int64_t image = 0; image < band.images; ++image)
+    for (const int64_t row_residue : rows_.residues)
+      for (int64_t i = 0; i < rows_.reach; ++i) {
+        const int64_t row = (band.row + i) * rows_.stride + row_residue - rows_.pad;
+        const bool there = row >= 0 && row < rows_.extent && i < rows_.reach - (rows_.block - band.rows);
+        const std::byte* from = x + ((band.image + image) * p_.h + row) * p_.w * pixel;
+        for (const int64_t residue : columns_.residues) {
+          // Columns first to last of this residue are in the image.
+          const int64_t begin = band.column * columns_.stride + residue - columns_.pad;
+          const int64_t count = columns_.reach;
+          const int64_t first = begin >= 0 ? 0 : std::min(count, ceil_div(-begin, columns_.stride));
+          const int64_t last =
+              begin >= columns_.extent
+                  ? first
+                  : std::clamp<int64_t>((columns_.extent - 1 - begin) / columns_.stride + 1, first, count);
+          if (!there || first == last) {
+            std::memset(to, 0, static_cast<size_t>(count * step));
+            to += count * step;
+            continue;
+          }
+          std::memset(to, 0, static_cast<size_t>(first * step));
+          const std::byte* source = from + (begin + first * columns_.stride) * pixel;
+          if (columns_.stride == 1 && pixel == step && bytes == step) {
+            std::memcpy(to + first * step, source, static_cast<size_t>((last - first) * step));
+          } else {
+            for (int64_t j = first; j < last; ++j, source += columns_.stride * pixel)
+              std::memcpy(to + j * step, source, static_cast<size_t>(bytes));
+          }
+          std::memset(to + last * step, 0, static_cast<size_t>((count - last) * step));
+          to += count * step;
+        }
+      }
+}
+
+/// Rows of pixels begin at even places, for pairs are multiplied.
+void Conv2dWeightsGradient::pack_outputs(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows,
+                                         std::byte* packed) const {
+  const int64_t size = size_of(dtype_), pixel = p_.k * size, step = block_k_ * size;
+  const auto at = [&](int64_t image, int64_t row) {
+    return d_y + (((band.image + image) * rows_.out + band.row + row) * columns_.out + band.column) * pixel;
+  };
+  kernels::LayoutCall call;
+  call.dst = packed;
+  call.n = outputs;
+  if (in_place_) {
+    call.src = at(0, 0);
+    call.m = band.images * band.rows * columns_.out;
+  } else {
+    std::byte* to = rows;
+    for (int64_t image = 0; image < band.images; ++image)
+      for (int64_t row = 0; row < band.rows; ++row) {
+        const std::byte* from = at(image, row);
+        for (int64_t j = 0; j < band.columns; ++j, to += step, from += pixel)
+          std::memcpy(to, from, static_cast<size_t>(outputs * size));
+        const int64_t gap = (row_pitch_ - band.columns) * step;
+        std::memset(to, 0, static_cast<size_t>(gap));
+        to += gap;
+      }
+    call.src = rows;
+    call.src_leading = block_k_;
+    call.m = band.images * band.rows * row_pitch_;
+  }
+  (*pack_)(call);
+}
+
+void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::byte* d_y, float* to,
+                                 std::byte* scratch) const {
+  const int64_t size = size_of(dtype_), group_c = p_.c / p_.groups, group_k = p_.k / p_.groups;
+  const bool interleaved = dtype_ == DType::bf16;
+  const int64_t k0 = index % blocks_k_ * block_k_;
+  index /= blocks_k_;
+  const int64_t c0 = index % blocks_c_ * block_c_;
+  index /= blocks_c_;
+  const int64_t group = index % p_.groups, chunk = index / p_.groups;
+  const int64_t channels = std::min(block_c_, group_c - c0), outputs = std::min(block_k_, group_k - k0);
+  x += (group * group_c + c0) * size;
+  d_y += (group * group_k + k0) * size;
+
+  std::byte* copy = scratch;
+  std::byte* turned = copy + copy_bytes_;
+  std::byte* gaps = turned + turned_bytes_;
+  std::byte* packed = gaps + gaps_bytes_;
+  auto* sums = reinterpret_cast<float*>(packed + packed_bytes_);
+  auto* a_offsets = reinterpret_cast<int64_t*>(packed + packed_bytes_ + sums_bytes_);
+  int64_t* b_offsets = a_offsets + images_ * rows_.block;
+  ContractionCall call;
+  call.scratch = packed + packed_bytes_ + sums_bytes_ + offsets_bytes_;
+  // Neighbouring pixels are neighbours, or a row of channels apart.
+  const int64_t a_pixel = interleaved ? 1 : block_c_;
+  const int64_t first_band = bands_ * chunk / chunks_, last_band = bands_ * (chunk + 1) / chunks_;
+  for (int64_t at = first_band; at < last_band; ++at) {
+    const Band b = band(at);
+    copy_band(b, x, channels, copy);
+    const std::byte* left = copy;
+    const std::byte* right = d_y + ((b.image * rows_.out + b.row) * columns_.out + b.column) * p_.k * size;
+    if (interleaved) {
+      kernels::LayoutCall turn;
+      turn.src = copy;
+      turn.dst = turned;
+      turn.m = row_in_copy(b.images, 0);
+      turn.n = channels;
+      turn.src_leading = block_c_;
+      (*turn_)(turn);
+      left = turned;
+      pack_outputs(b, d_y, outputs, gaps, packed);
+      right = packed;
+    }
+    int64_t rows = 0;
+    for (int64_t image = 0; image < b.images; ++image)
+      for (int64_t row = 0; row < b.rows; ++row, ++rows) {
+        a_offsets[rows] = row_in_copy(image, row) * a_pixel;
+        b_offsets[rows] = interleaved ? rows * row_pitch_ * 16 : (image * rows_.out + row) * row_pitch_ * p_.k;
+      }
+    for (int64_t first = 0; first < rows; first += call_rows_) {
+      call.batch = std::min(call_rows_, rows - first);
+      call.a_offsets = a_offsets + first;
+      call.b_offsets = b_offsets + first;
+      const auto& kernel = kernels_[channels != block_c_][outputs != block_k_][b.columns != columns_.block]
+                                   [at == first_band && first == 0];
+      for (int64_t r = 0; r < p_.r; ++r)
+        for (int64_t s = 0; s < p_.s; ++s) {
+          const auto tap_r = static_cast<size_t>(r), tap_s = static_cast<size_t>(s);
+          const int64_t row = rows_.residue_at[tap_r] * rows_.reach + rows_.at[tap_r];
+          const int64_t pixel = row_in_copy(0, row) + columns_.residue_at[tap_s] * columns_.reach + columns_.at[tap_s];
+          (*kernel)(left + pixel * a_pixel * size, right, sums + (r * p_.s + s) * block_c_ * block_k_, &call);
+        }
+    }
+  }
+  for (int64_t tap = 0; tap < p_.r * p_.s; ++tap)
+    for (int64_t c = 0; c < channels; ++c)
+      std::copy_n(sums + (tap * block_c_ + c) * block_k_, outputs,
+                  to + ((chunk * p_.r * p_.s + tap) * group_c + c0 + c) * p_.k + group * group_k + k0);
+}
+
+void Conv2dWeightsGradient::run(ThreadTeam& team, const void* x, const void* d_y, float* d_weights, std::byte* scratch,
+                                std::byte* thread_scratch) const {
+  const int64_t elements = p_.r * p_.s * (p_.c / p_.groups) * p_.k;
+  if (bands_ == 0) {
+    std::fill_n(d_weights, elements, 0.0f);
+    return;
+  }
+  float* to = chunks_ > 1 ? reinterpret_cast<float*>(scratch) : d_weights;
+  parallel_for(team, chunks_ * p_.groups * blocks_c_ * blocks_k_, 1, [&](int64_t index, int64_t, int thread) {
+    task(index, static_cast<const std::byte*>(x), static_cast<const std::byte*>(d_y), to,
+         thread_scratch + thread * thread_scratch_bytes());
+  });
+  if (chunks_ == 1) return;
+  parallel_for(team, elements, kernels::kElementGrain, [&](int64_t begin, int64_t end, int) {
+    std::copy(to + begin, to + end, d_weights + begin);
+    for (int64_t chunk = 1; chunk < chunks_; ++chunk) {
+      const float* from = to + chunk * elements;
+      for (int64_t i = begin; i < end; ++i) d_weights[i] += from[i];
+    }
+  });
+}
+
+}  // namespace gregale::tile

@@ -1,0 +1,71 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kernels/kernel_cache.hpp"
+#include "tile/convolution.hpp"
+
+namespace gregale::tile {
+
+/// The gradient of a channels-last convolution in its weights: d_weights [r, s, c/groups, k] in f32 from x [n, h, w, c]
+/// and d_y [n, oh, ow, k], both f32 or both bf16.
+///
+/// Method: of every tap it is a product that sums over pixels, the channels of the pixels it sees times the outputs of
+/// d_y. A task has a block of channels and one of outputs, whose sums for all taps stay in L2, and goes through bands
+/// of output pixels: what a band sees of x is copied with zeros around, in bf16 turned so that pixels follow each
+/// other, and one batch-reduce contraction over the rows of the band adds to the sums of each tap. So every pixel is
+/// brought once for all taps (the outer products of Georganas et al., "Anatomy of high-performance deep learning
+/// convolutions on SIMD architectures", SC 2018). With strides, columns and rows of the copy are sorted by what they
+/// are modulo the stride; then the pixels of a tap are neighbours.
+///
+/// Bands, and the chunks of them that are summed apart where there are few blocks, depend on the shapes alone, and
+/// chunks are added in order: bits do not depend on threads.
+class Conv2dWeightsGradient {
+ public:
+  Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv2d& problem, DType dtype);
+  int64_t scratch_bytes() const { return partials_bytes_; }
+  int64_t thread_scratch_bytes() const;
+  void run(ThreadTeam& team, const void* x, const void* d_y, float* d_weights, std::byte* scratch,
+           std::byte* thread_scratch) const;
+
+ private:
+  /// Rows or columns: how output pixels and taps meet the copy of a band.
+  struct Axis {
+    int64_t stride = 1, pad = 0, extent = 0, out = 0;
+    int64_t block = 1, blocks = 1;        ///< output pixels of a band
+    int64_t reach = 1;                    ///< pixels of one residue that the band sees
+    std::vector<int64_t> residues;        ///< those that a tap has
+    std::vector<int64_t> at, residue_at;  ///< of each tap: how far on its pixels are, and which of the residues
+  };
+  static Axis axis(int64_t extent, int64_t out, int64_t taps, int64_t stride, int64_t dilation, int64_t pad,
+                   int64_t block);
+  struct Band {
+    int64_t image, images, row, rows, column, columns;
+  };
+  Band band(int64_t index) const;
+  /// Where an output row's pixels begin in the copy of the band, for tap (0, 0).
+  int64_t row_in_copy(int64_t image, int64_t row) const;
+  void copy_band(const Band& band, const std::byte* x, int64_t channels, std::byte* to) const;
+  void pack_outputs(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows, std::byte* packed) const;
+  void task(int64_t index, const std::byte* x, const std::byte* d_y, float* to, std::byte* scratch) const;
+
+  Conv2d p_;
+  DType dtype_;
+  Axis rows_, columns_;
+  int64_t images_ = 1, bands_ = 0, chunks_ = 1;  ///< images of a band; bands in all; sums of bands kept apart
+  int64_t block_c_ = 1, block_k_ = 1, blocks_c_ = 1, blocks_k_ = 1;
+  int64_t copy_pixels_ = 0, copy_leading_ = 0;  ///< pixels of a band's copy; elements from channel to channel, turned
+  int64_t row_pitch_ = 0, packed_pixels_ = 0;   ///< of d_y as it is packed: pixels from row to row, of a whole band
+  int64_t call_rows_ = 1;                       ///< rows of pixels that a kernel call sums over
+  bool in_place_ = false;                       ///< d_y is packed, or read, where it is
+  /// By whether the tile is a tail in channels, outputs, pixels, and whether it begins the sums.
+  std::shared_ptr<const kernels::ContractionKernel> kernels_[2][2][2][2];
+  std::shared_ptr<const kernels::LayoutKernel> turn_, pack_;
+  int64_t copy_bytes_ = 0, turned_bytes_ = 0, gaps_bytes_ = 0, packed_bytes_ = 0, sums_bytes_ = 0, offsets_bytes_ = 0,
+          kernel_bytes_ = 0, partials_bytes_ = 0;
+};
+
+}  // namespace gregale::tile
