@@ -23,7 +23,7 @@
 namespace gregale::passes {
 namespace {
 
-const std::vector<int64_t> kToLast{0, 2, 3, 1}, kToFirst{0, 3, 1, 2}, kWeights{2, 3, 1, 0};
+const std::vector<int64_t> kToLast{0, 2, 3, 1}, kToFirst{0, 3, 1, 2}, kWeights{2, 3, 1, 0}, kWeightsBack{3, 2, 0, 1};
 constexpr int64_t kAxisOfLast[] = {0, 3, 1, 2};  ///< where an axis of [n, c, h, w] is in [n, h, w, c]
 
 /// A convolution with channels first takes about as much longer as moving a byte takes for so many of its flops:
@@ -38,7 +38,7 @@ class ChannelsLast {
     bool any = false;
     for (size_t n = 0; n < kinds_.size(); ++n) {
       kinds_[n] = kind_of(g_.nodes()[n]);
-      any |= kinds_[n] == Kind::convolution;
+      any |= is_convolution(n);
     }
     if (!any) return g_;
     choose();
@@ -51,7 +51,45 @@ class ChannelsLast {
   }
 
  private:
-  enum class Kind : uint8_t { fixed, convolution, pooling, elementwise, concat, reduction };
+  /// Convolutions: forward, the gradient of the image, that of the weights. The result of the latter is no image.
+  enum class Kind : uint8_t {
+    fixed,
+    convolution,
+    input_gradient,
+    weights_gradient,
+    pooling,
+    elementwise,
+    concat,
+    reduction,
+    broadcast
+  };
+
+  bool is_convolution(size_t n) const {
+    return kinds_[n] == Kind::convolution || kinds_[n] == Kind::input_gradient || kinds_[n] == Kind::weights_gradient;
+  }
+  /// Whether operand i of a node is an image that it reads in its layout.
+  bool reads_image(size_t n, size_t i) const {
+    const Node& node = g_.nodes()[n];
+    const Value v = node.inputs[i];
+    if (!is_image(v)) return false;
+    switch (kinds_[n]) {
+      case Kind::convolution:
+      case Kind::input_gradient:
+        return i == 0;
+      case Kind::elementwise:
+        return type(v).shape == type(node.outputs[0]).shape;
+      case Kind::reduction:
+        return i == 0;
+      case Kind::broadcast:
+        return false;
+      default:
+        return true;
+    }
+  }
+  /// Whether a node's result is an image in its layout.
+  bool makes_image(size_t n) const {
+    return kinds_[n] != Kind::fixed && kinds_[n] != Kind::weights_gradient && kinds_[n] != Kind::reduction;
+  }
 
   const Type& type(Value v) const { return g_.type(v); }
   bool is_image(Value v) const {
@@ -71,6 +109,20 @@ class ChannelsLast {
     return s[s.rank() - 3] == image[1];
   }
 
+  /// [c, 1, 1], perhaps with a leading 1.
+  static bool is_channels(const Shape& s, const Shape& image) {
+    if (!s.is_constant() || (s.rank() != 3 && s.rank() != 4)) return false;
+    return s.elements() == image[1].value() && s[s.rank() - 3] == image[1];
+  }
+
+  bool turns(const Node& n, Value image, const Shape& weights) const {
+    constexpr int64_t kLeastChannels = 4;  // below it nothing is contracted within a group
+    const int64_t groups = std::get<int64_t>(n.attributes.at("groups"));
+    const int64_t outputs = weights.is_constant() ? weights[0].value() / groups : 0;
+    const bool few = groups > 1 && (weights[1].value() < kLeastChannels || outputs < kLeastChannels);
+    return is_image(image) && type(image).dtype == DType::f32 && !few;
+  }
+
   Kind kind_of(const Node& n) const {
     if (n.outputs.size() != 1) return Kind::fixed;
     const std::string& name = n.op->name;
@@ -83,18 +135,28 @@ class ChannelsLast {
       return axes == std::vector<int64_t>{2, 3} && !std::get<bool>(n.attributes.at("keep_dims")) ? Kind::reduction
                                                                                                  : Kind::fixed;
     }
-    if (!is_image(y)) return Kind::fixed;
-    if (name == "conv2d") {
-      const DType dtype = type(y).dtype;
-      const Shape& w = type(n.inputs[1]).shape;
-      constexpr int64_t kLeastChannels = 4;  // below it nothing is contracted within a group
-      const bool few = std::get<int64_t>(n.attributes.at("groups")) > 1 && w[1].value() < kLeastChannels;
-      return is_image(n.inputs[0]) && dtype == DType::f32 && !few ? Kind::convolution : Kind::fixed;
+    // Of a bias: an element a channel, and its adjoint.
+    if (name == "sum_to" || name == "sum_to_like") {
+      const Value x = n.inputs[0];
+      return is_image(x) && type(x).dtype == DType::f32 && is_channels(type(y).shape, type(x).shape) ? Kind::reduction
+                                                                                                     : Kind::fixed;
     }
-    if (name == "max_pool2d")
+    if (name == "conv2d_d_weights")
+      return is_image(y) && turns(n, n.inputs[0], type(y).shape) ? Kind::weights_gradient : Kind::fixed;
+    if (!is_image(y)) return Kind::fixed;
+    if (name == "conv2d" || name == "conv2d_d_input") {
+      if (!turns(n, n.inputs[0], type(n.inputs[1]).shape)) return Kind::fixed;
+      return name == "conv2d" ? Kind::convolution : Kind::input_gradient;
+    }
+    if (name == "max_pool2d" || name == "max_pool2d_gradient")
       return !std::get<bool>(n.attributes.at("channels_last")) && is_image(n.inputs[0]) && type(y).dtype == DType::f32
                  ? Kind::pooling
                  : Kind::fixed;
+    if (name == "broadcast_to" || name == "broadcast_like") {
+      // An element an image and channel: the gradient of a mean.
+      const Shape& s = type(n.inputs[0]).shape;
+      return s.is_constant() && s.rank() == 4 && s[2] == Dim(1) && s[3] == Dim(1) ? Kind::broadcast : Kind::fixed;
+    }
     if (name == "concat")
       return std::all_of(n.inputs.begin(), n.inputs.end(), [&](Value v) { return is_image(v); }) ? Kind::concat
                                                                                                  : Kind::fixed;
@@ -129,16 +191,15 @@ class ChannelsLast {
       if (kinds_[n] != Kind::fixed) vertex[n] = cut.add_vertex();
     std::map<int32_t, std::set<int32_t>> readers;  // image -> vertices
     for (size_t n = 0; n < kinds_.size(); ++n)
-      for (const Value v : g_.nodes()[n].inputs)
-        if (is_image(v) && !(kinds_[n] == Kind::elementwise && type(v).shape != type(g_.nodes()[n].outputs[0]).shape) &&
-            !(kinds_[n] == Kind::convolution && v == g_.nodes()[n].inputs[1]))
-          readers[v.id].insert(vertex[n]);
+      for (size_t i = 0; i < g_.nodes()[n].inputs.size(); ++i)
+        if (reads_image(n, i)) readers[g_.nodes()[n].inputs[i].id].insert(vertex[n]);
     for (const Value v : g_.outputs())
       if (is_image(v)) readers[v.id].insert(MinimumCut::kSink);
     for (const auto& [id, vertices] : readers) {
       const Value v{id};
       const int32_t p = g_.producer(v);
-      const int32_t producer = p < 0 ? MinimumCut::kSink : vertex[static_cast<size_t>(p)];
+      const int32_t producer =
+          p < 0 || !makes_image(static_cast<size_t>(p)) ? MinimumCut::kSink : vertex[static_cast<size_t>(p)];
       const double bytes = bytes_to_transpose(v);
       if (bytes == 0) continue;
       // One transpose serves all readers of the other layout.
@@ -151,11 +212,11 @@ class ChannelsLast {
       }
     }
     for (size_t n = 0; n < kinds_.size(); ++n) {
-      if (kinds_[n] != Kind::convolution) continue;
+      if (!is_convolution(n)) continue;
       const Node& node = g_.nodes()[n];
       cut.add_edge(MinimumCut::kSource, vertex[n], node.op->cost(view_of(g_, node)).flops / kFlopsPerByte);
-      if (const double bytes = 2.0 * static_cast<double>(type(node.inputs[1]).shape.elements() * 4);
-          !is_constant(node.inputs[1]))
+      const Value weights = kinds_[n] == Kind::weights_gradient ? node.outputs[0] : node.inputs[1];
+      if (const double bytes = 2.0 * static_cast<double>(type(weights).shape.elements() * 4); !is_constant(weights))
         cut.add_edge(vertex[n], MinimumCut::kSink, bytes);
     }
     // What stands behind a convolution joins its program only in its layout; alone it writes and reads the image again.
@@ -164,7 +225,7 @@ class ChannelsLast {
       const Node& node = g_.nodes()[n];
       const bool behind = std::any_of(node.inputs.begin(), node.inputs.end(), [&](Value v) {
         const int32_t p = g_.producer(v);
-        return p >= 0 && is_image(v) && kinds_[static_cast<size_t>(p)] != Kind::fixed;
+        return p >= 0 && is_image(v) && makes_image(static_cast<size_t>(p));
       });
       const Type& t = type(node.outputs[0]);
       if (behind)
@@ -206,7 +267,7 @@ class ChannelsLast {
       };
       if (!last_[at]) return results;
       const Value y = emit(out, node, kinds_[at], inputs, last);
-      if (kinds_[at] == Kind::reduction) {
+      if (!makes_image(at)) {
         results.emplace().push_back(y);
         return results;
       }
@@ -221,10 +282,17 @@ class ChannelsLast {
     Attributes attributes = node.attributes;
     switch (kind) {
       case Kind::convolution:
-        return convolution(out, node, last(0), inputs[1]);
-      case Kind::pooling:
+        return convolution(out, node, last(0), node.inputs[1], inputs[1]);
+      case Kind::input_gradient:
+        return input_gradient(out, node, last(0), node.inputs[1], inputs[1]);
+      case Kind::weights_gradient:
+        return weights_gradient(out, node, last(0), last(1));
+      case Kind::pooling: {
         attributes["channels_last"] = true;
-        return out.add1(*node.op, {last(0)}, attributes);
+        std::vector<Value> operands;
+        for (size_t i = 0; i < inputs.size(); ++i) operands.push_back(last(i));
+        return out.add1(*node.op, operands, attributes);
+      }
       case Kind::concat: {
         int64_t axis = std::get<int64_t>(attributes.at("axis"));
         attributes["axis"] = kAxisOfLast[axis < 0 ? axis + 4 : axis];
@@ -232,9 +300,17 @@ class ChannelsLast {
         for (size_t i = 0; i < inputs.size(); ++i) operands.push_back(last(i));
         return out.add1(*node.op, operands, attributes);
       }
-      case Kind::reduction:
+      case Kind::reduction: {
+        const Shape& shape = type(node.outputs[0]).shape;
+        if (attributes.count("axes") == 0) return ops::reshape(out, ops::sum(out, last(0), {0, 1, 2}), shape);
         attributes["axes"] = std::vector<int64_t>{1, 2};
         return out.add1(*node.op, {last(0)}, attributes);
+      }
+      case Kind::broadcast: {
+        const Shape &s = type(node.inputs[0]).shape, &y = type(node.outputs[0]).shape;
+        return ops::broadcast_to(out, ops::reshape(out, inputs[0], Shape{s[0], 1, 1, s[1]}),
+                                 Shape{y[0], y[2], y[3], y[1]});
+      }
       default: {
         const Shape& shape = type(node.outputs[0]).shape;
         std::vector<Value> operands;
@@ -253,27 +329,61 @@ class ChannelsLast {
     }
   }
 
-  /// Of one tap, without strides and padding, it is a matrix product.
-  static Value convolution(Graph& out, const Node& node, Value x, Value weights) {
-    const Value w = ops::transpose(out, weights, kWeights);
-    const Shape& s = out.type(w).shape;
+  /// Of one tap, without strides and padding, a convolution and its gradients are matrix products.
+  static bool is_product(const Node& node, const Dim& r, const Dim& s) {
     const auto all = [&](const char* name, int64_t value) {
       const auto& entries = std::get<std::vector<int64_t>>(node.attributes.at(name));
       return std::all_of(entries.begin(), entries.end(), [&](int64_t e) { return e == value; });
     };
-    if (s[0] == Dim(1) && s[1] == Dim(1) && std::get<int64_t>(node.attributes.at("groups")) == 1 && all("strides", 1) &&
-        all("pads", 0))
-      return ops::matmul(out, x, ops::reshape(out, w, Shape{s[2], s[3]}));
-    return ops::conv2d_nhwc(out, x, w,
-                            {std::get<std::vector<int64_t>>(node.attributes.at("strides")),
-                             std::get<std::vector<int64_t>>(node.attributes.at("pads")),
-                             std::get<std::vector<int64_t>>(node.attributes.at("dilations")),
-                             std::get<int64_t>(node.attributes.at("groups"))});
+    return r == Dim(1) && s == Dim(1) && std::get<int64_t>(node.attributes.at("groups")) == 1 && all("strides", 1) &&
+           all("pads", 0);
+  }
+  static ops::Conv2dOptions options_of(const Node& node) {
+    return {std::get<std::vector<int64_t>>(node.attributes.at("strides")),
+            std::get<std::vector<int64_t>>(node.attributes.at("pads")),
+            std::get<std::vector<int64_t>>(node.attributes.at("dilations")),
+            std::get<int64_t>(node.attributes.at("groups"))};
+  }
+  /// The same transposed weights for a convolution and its gradient.
+  Value transposed_weights(Graph& out, Value old, Value weights) const {
+    const auto found = weights_.find(old.id);
+    if (found != weights_.end()) return found->second;
+    return weights_[old.id] = ops::transpose(out, weights, kWeights);
+  }
+
+  Value convolution(Graph& out, const Node& node, Value x, Value old, Value weights) const {
+    const Value w = transposed_weights(out, old, weights);
+    const Shape s = out.type(w).shape;
+    if (is_product(node, s[0], s[1])) return ops::matmul(out, x, ops::reshape(out, w, Shape{s[2], s[3]}));
+    return ops::conv2d_nhwc(out, x, w, options_of(node));
+  }
+
+  Value input_gradient(Graph& out, const Node& node, Value d_y, Value old, Value weights) const {
+    const Shape s = out.type(weights).shape;
+    if (is_product(node, s[2], s[3])) return ops::matmul(out, d_y, ops::reshape(out, weights, Shape{s[0], s[1]}));
+    const auto& image = std::get<std::vector<int64_t>>(node.attributes.at("image"));
+    return ops::conv2d_nhwc_d_input(out, d_y, transposed_weights(out, old, weights), image[0], image[1],
+                                    options_of(node));
+  }
+
+  Value weights_gradient(Graph& out, const Node& node, Value x, Value d_y) const {
+    const Shape& shape = type(node.outputs[0]).shape;  // [k, c/groups, r, s]
+    const auto rows = [&](Value v) {
+      const Shape& s = out.type(v).shape;
+      return ops::reshape(out, v, Shape{s[0].value() * s[1].value() * s[2].value(), s[3]});
+    };
+    if (is_product(node, shape[2], shape[3])) {
+      const Value d_rows = rows(d_y), x_rows = rows(x);
+      return ops::reshape(out, ops::matmul(out, d_rows, x_rows, true), shape);
+    }
+    const Value d = ops::conv2d_nhwc_d_weights(out, x, d_y, shape[2].value(), shape[3].value(), options_of(node));
+    return ops::transpose(out, d, kWeightsBack);
   }
 
   const Graph& g_;
   std::vector<Kind> kinds_;
   std::vector<bool> last_;
+  mutable std::map<int32_t, Value> weights_;  ///< value of the old graph -> transposed, of the new one
 };
 
 }  // namespace

@@ -212,13 +212,17 @@ class Fuser {
 
   bool has_whole_rows(int32_t n) const { return !tile::acts_on_elements(view_of(g_, node(n))); }
 
-  /// Other operands that are only widened for this reader are read as they are kept.
+  /// Other operands that are only widened, or compared, for this reader are read as they are kept: a mask of what an
+  /// activation passed is never written.
   void take_widenings(int32_t reader, Group& group) const {
     for (const Value v : node(reader).inputs) {
       const int32_t p = g_.producer(v);
-      if (p >= 0 && group.count(p) == 0 && node(p).op->name == "cast" && is_expression(p) && users(v).size() == 1 &&
-          group_of_[static_cast<size_t>(p)] < 0)
-        group.insert(p);
+      if (p < 0 || group.count(p) > 0 || !is_expression(p) || users(v).size() != 1 ||
+          group_of_[static_cast<size_t>(p)] >= 0 || is_output_[static_cast<size_t>(v.id)])
+        continue;
+      if (node(p).op->name != "cast" && (g_.type(v).dtype != DType::boolean || has_whole_rows(p))) continue;
+      group.insert(p);
+      take_widenings(p, group);
     }
   }
 

@@ -38,7 +38,8 @@ Graph expand_composites(const Graph& graph, const Target& target);
 Graph simplify(const Graph& graph);
 
 /// Chooses for every operator on images whether it works with channels first or last, the cheapest for the whole graph,
-/// transposes included: conv2d becomes conv2d_nhwc, or a matrix product where it has one tap. Leaves dead nodes.
+/// transposes included: conv2d and its gradients become conv2d_nhwc and its, or matrix products where they have one
+/// tap. Leaves dead nodes.
 Graph channels_last(const Graph& graph);
 
 /// The bf16 policy (Precision::bf16): operands of f32 products are rounded to bf16 and multiplied so, sums stay f32;
