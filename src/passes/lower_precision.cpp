@@ -23,20 +23,21 @@ class Policy {
     if (loss >= 0) find_loss(graph.outputs()[static_cast<size_t>(loss)]);
   }
 
+  /// Moves or chooses elements: of rounded ones it gives the same, rounded.
+  static bool is_chooser(const OpDef& op) { return op.result_as_view || op.name == "max_pool2d"; }
+  static bool is_sum(const OpDef& op) { return op.name == "sum" || op.name == "sum_to" || op.name == "sum_to_like"; }
   static bool is_product(const Node& n) { return tile::is_contraction(*n.op); }
   bool in_f32(Value v) const { return g_.type(v).dtype == DType::f32; }
   bool multiplies_f32(const Node& n) const { return is_product(n) && in_f32(n.inputs[0]); }
 
-  /// A computed value that several operators read, all of which widen it for nothing inside their expressions.
+  /// A computed value that several operators read, all of which widen it for nothing inside their expressions, or move,
+  /// choose or sum its elements.
   bool is_kept_rounded(Value v) const {
-    const auto& users = users_[static_cast<size_t>(v.id)];
     const int32_t p = g_.producer(v);
-    if (!in_f32(v) || p < 0 || users.size() < 2 || in_loss_.count(p) > 0) return false;
+    if (!in_f32(v) || p < 0 || users_[static_cast<size_t>(v.id)].size() < 2 || in_loss_.count(p) > 0) return false;
     const Node& maker = g_.nodes()[static_cast<size_t>(p)];
     if (!maker.op->express && !is_product(maker)) return false;
-    const auto outputs = g_.outputs();
-    if (std::find(outputs.begin(), outputs.end(), v) != outputs.end()) return false;
-    return std::all_of(users.begin(), users.end(), [](const Node* n) { return n->op->express || is_product(*n); });
+    return is_read_rounded(v);
   }
 
  private:
@@ -58,6 +59,16 @@ class Policy {
     }
   }
 
+  bool is_read_rounded(Value v) const {
+    const auto outputs = g_.outputs();
+    if (std::find(outputs.begin(), outputs.end(), v) != outputs.end()) return false;
+    const auto& users = users_[static_cast<size_t>(v.id)];
+    return std::all_of(users.begin(), users.end(), [&](const Node* n) {
+      if (n->op->express || is_product(*n) || is_sum(*n->op)) return true;
+      return is_chooser(*n->op) && is_read_rounded(n->outputs[0]);
+    });
+  }
+
   const Graph& g_;
   std::vector<std::vector<const Node*>> users_;
   std::set<int32_t> in_loss_;  ///< nodes
@@ -71,9 +82,13 @@ Graph lower_precision(const Graph& graph, int loss) {
   const std::function<Value(Graph&, Value)> round = [&](Graph& out, Value v) -> Value {
     if (const auto found = rounded.find(v.id); found != rounded.end()) return found->second;
     const int32_t p = out.producer(v);
+    // What was widened for this reader is rounded already.
+    if (p >= 0 && out.nodes()[static_cast<size_t>(p)].op->name == "cast") {
+      const Value kept = out.nodes()[static_cast<size_t>(p)].inputs[0];
+      if (out.type(kept).dtype == DType::bf16) return rounded[v.id] = kept;
+    }
     // Operators that move or choose elements do so with the rounded ones: the rounding joins what computes them.
-    if (p >= 0 && (out.nodes()[static_cast<size_t>(p)].op->result_as_view ||
-                   out.nodes()[static_cast<size_t>(p)].op->name == "max_pool2d")) {
+    if (p >= 0 && Policy::is_chooser(*out.nodes()[static_cast<size_t>(p)].op)) {
       const Node mover = out.nodes()[static_cast<size_t>(p)];
       std::vector<Value> operands = mover.inputs;
       operands[0] = round(out, operands[0]);
