@@ -39,7 +39,7 @@ def main():
                 if done.returncode != 0:
                     sys.exit(done.stderr.strip())
                 document = json.loads(done.stdout)
-                results.setdefault(precision, []).append(document['validation']['mean_ratio'])
+                results.setdefault(precision, []).append(document['validation']['ratio_to_climatology'])
                 print(f"seed {seed} {precision}: {results[precision][-1]:.5f} of climatology, "
                       f"{document['seconds']:.1f} s, {document['peak_rss_bytes'] * 1e-6:.0f} MB", flush=True)
     low, high = min(results['fp32']), max(results['fp32'])

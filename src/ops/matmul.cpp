@@ -112,15 +112,16 @@ void gradient(GradientContext& c) {
                       ? c.d_output()
                       : cast(g, c.d_output(), c.type(c.input(0)).dtype);
   const Value a = conj_if_complex(g, c.input(0)), b = conj_if_complex(g, c.input(1));
-  c.set_d_input(0, reduce_like(g, ta ? matmul(g, b, d, tb, true) : matmul(g, d, b, false, !tb), c.input(0)));
   if (is_flat(c.view())) {
-    // One product over all rows: the batch is part of what is summed over, no partial results are stored.
+    // Products over all rows: the batch is part of what is summed over, no partial results are stored.
     const Value rows = flatten_rows(g, a), d_rows = flatten_rows(g, d);
     if (rows.valid() && d_rows.valid()) {
+      c.set_d_input(0, reshape(g, matmul(g, d_rows, b, false, !tb), c.type(c.input(0)).shape));
       c.set_d_input(1, tb ? matmul(g, d_rows, rows, true, false) : matmul(g, rows, d_rows, true, false));
       return;
     }
   }
+  c.set_d_input(0, reduce_like(g, ta ? matmul(g, b, d, tb, true) : matmul(g, d, b, false, !tb), c.input(0)));
   c.set_d_input(1, reduce_like(g, tb ? matmul(g, d, a, true, ta) : matmul(g, a, d, !ta, false), c.input(1)));
 }
 

@@ -212,18 +212,37 @@ class Fuser {
 
   bool has_whole_rows(int32_t n) const { return !tile::acts_on_elements(view_of(g_, node(n))); }
 
-  /// Other operands that are only widened, or compared, for this reader are read as they are kept: a mask of what an
-  /// activation passed is never written.
-  void take_widenings(int32_t reader, Group& group) const {
-    for (const Value v : node(reader).inputs) {
-      const int32_t p = g_.producer(v);
-      if (p < 0 || group.count(p) > 0 || !is_expression(p) || users(v).size() != 1 ||
-          group_of_[static_cast<size_t>(p)] >= 0 || is_output_[static_cast<size_t>(v.id)])
-        continue;
-      if (node(p).op->name != "cast" && (g_.type(v).dtype != DType::boolean || has_whole_rows(p))) continue;
-      group.insert(p);
-      take_widenings(p, group);
+  /// Other operands are made where they are read, by elementwise operators that nobody else needs: a residual that is
+  /// widened, the derivative of an activation, a mask of what one passed.
+  void take_makers(int32_t reader, Group& group) const {
+    Group makers;
+    std::vector<int32_t> open{reader};
+    while (!open.empty()) {
+      const int32_t m = open.back();
+      open.pop_back();
+      for (const Value v : node(m).inputs) {
+        const int32_t p = g_.producer(v);
+        if (p < 0 || group.count(p) > 0 || group_of_[static_cast<size_t>(p)] >= 0 || !is_expression(p) ||
+            has_whole_rows(p) || is_output_[static_cast<size_t>(v.id)])
+          continue;
+        if (makers.insert(p).second) open.push_back(p);
+      }
     }
+    const auto needed_elsewhere = [&](int32_t m) {
+      const std::vector<int32_t>& readers = users(node(m).outputs[0]);
+      return std::any_of(readers.begin(), readers.end(),
+                         [&](int32_t r) { return makers.count(r) == 0 && group.count(r) == 0; });
+    };
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (const int32_t m : makers)
+        if (needed_elsewhere(m)) {
+          makers.erase(m);
+          changed = true;
+          break;
+        }
+    }
+    group.insert(makers.begin(), makers.end());
   }
 
   /// A product, or a Fourier transform, takes the elementwise operators behind it as its epilogue, as long as nobody
@@ -242,8 +261,13 @@ class Fuser {
         if (g_.type(node(u).outputs[0]).shape != shape) break;
         Group larger = group;
         larger.insert(u);
-        take_widenings(u, larger);
-        if (!is_acyclic(larger) || !bytes_of(larger)) break;
+        const Group plain = larger;
+        take_makers(u, larger);
+        const auto possible = [&](const Group& g) { return is_acyclic(g) && bytes_of(g).has_value(); };
+        if (!possible(larger)) {
+          if (larger == plain || !possible(plain)) break;
+          larger = plain;
+        }
         group = std::move(larger);
         v = node(u).outputs[0];
       }

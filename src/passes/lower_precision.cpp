@@ -106,6 +106,12 @@ Graph lower_precision(const Graph& graph, int loss) {
     std::optional<std::vector<Value>> results;
     std::vector<Value> operands = inputs;
     bool changed = false;
+    if (node.op->result_as_view && policy.is_kept_rounded(node.inputs[0])) {  // moved as it is kept, widened behind
+      operands[0] = round(out, inputs[0]);
+      const Value moved = out.add(*node.op, operands, node.attributes, node.regions)[0];
+      results = {ops::cast(out, moved, DType::f32)};
+      return results;
+    }
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (policy.multiplies_f32(node)) {
         operands[i] = round(out, inputs[i]);

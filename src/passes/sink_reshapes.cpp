@@ -1,12 +1,14 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <functional>
 
 #include "gregale/op.hpp"
 #include "gregale/ops.hpp"
 #include "ir/inference.hpp"
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
+#include "tile/node_kinds.hpp"
 #include "tile/row_transform.hpp"
 
 namespace gregale::passes {
@@ -66,9 +68,58 @@ bool keeps_rows(const Node& node, const Graph& graph) {
   return axis == -1 || axis == result.rank() - 1;
 }
 
-}  // namespace
+/// Where rows regrouped meet others that are not, what regroups them goes in front of the operators that made them for
+/// this alone: the derivative of an activation then is part of what multiplies it, in whichever grouping that has its
+/// rows.
+Graph raise_reshapes(const Graph& graph) {
+  std::vector<int> uses(static_cast<size_t>(graph.value_count()), 0);
+  for (const Node& node : graph.nodes())
+    for (const Value v : node.inputs) ++uses[static_cast<size_t>(v.id)];
+  for (const Value v : graph.outputs()) ++uses[static_cast<size_t>(v.id)];
+  std::vector<Value> copies(static_cast<size_t>(graph.value_count()));
+  return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> results;
+    for (size_t i = 0; i < inputs.size(); ++i) copies[static_cast<size_t>(node.inputs[i].id)] = inputs[i];
+    if (!keeps_rows(node, graph) || !tile::acts_on_elements(view_of(graph, node))) return results;
+    const Shape result = graph.type(node.outputs[0]).shape;
+    bool mixed = false;
+    for (const Value v : node.inputs) mixed |= graph.type(v).shape == result && !regrouped(graph, v).valid();
+    if (!mixed) return results;
+    /// `v`, which is of `from`'s shape, with the rows of `result`.
+    const std::function<Value(Value, const Shape&)> raised = [&](Value v, const Shape& from) -> Value {
+      const int32_t p = graph.producer(v);
+      const Node* maker = p >= 0 ? &graph.nodes()[static_cast<size_t>(p)] : nullptr;
+      const auto fits = [&](Value o) {
+        const Shape& s = graph.type(o).shape;
+        return s == from || (s.is_constant() && s.rank() <= 1);
+      };
+      std::vector<Dim> rows = result.dims();
+      rows.back() = from.dims().back();
+      if (maker == nullptr || uses[static_cast<size_t>(v.id)] != 1 || !keeps_rows(*maker, graph) ||
+          !tile::acts_on_elements(view_of(graph, *maker)) ||
+          !std::all_of(maker->inputs.begin(), maker->inputs.end(), fits))
+        return ops::reshape(out, copies[static_cast<size_t>(v.id)], Shape(rows));
+      std::vector<Value> operands;
+      for (const Value o : maker->inputs)
+        operands.push_back(graph.type(o).shape == from ? raised(o, from) : copies[static_cast<size_t>(o.id)]);
+      return out.add(*maker->op, operands, maker->attributes, maker->regions)[0];
+    };
+    std::vector<Value> operands = inputs;
+    bool changed = false;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Value from = regrouped(graph, node.inputs[i]);
+      if (!from.valid() || graph.type(node.inputs[i]).shape != result || uses[static_cast<size_t>(node.inputs[i].id)] != 1 ||
+          transformed(graph, node.inputs[i]).valid())
+        continue;
+      operands[i] = raised(from, graph.type(from).shape);
+      changed = true;
+    }
+    if (changed) results = out.add(*node.op, operands, node.attributes, node.regions);
+    return results;
+  });
+}
 
-Graph sink_reshapes(const Graph& graph) {
+Graph sink(const Graph& graph) {
   return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
     std::optional<std::vector<Value>> results;
     const auto shape = [&](Value v) { return out.type(v).shape; };
@@ -98,6 +149,15 @@ Graph sink_reshapes(const Graph& graph) {
       results = {ops::reshape(out, product, graph.type(node.outputs[0]).shape)};
       return results;
     }
+    if (node.op->name == "layer_norm_gradient") {  // x, scale and the result's cotangent, in any grouping of rows
+      const Value from = regrouped(out, inputs[0]);
+      if (!from.valid()) return results;
+      const Value d = regrouped(out, inputs[2]);
+      const Value d_y = d.valid() && shape(d) == shape(from) ? d : ops::reshape(out, inputs[2], shape(from));
+      results = out.add(*node.op, {from, inputs[1], d_y}, node.attributes);
+      results->front() = ops::reshape(out, results->front(), graph.type(node.outputs[0]).shape);
+      return results;
+    }
     if (!keeps_rows(node, graph)) return results;
     const Shape result = graph.type(node.outputs[0]).shape;
     Value source;
@@ -120,6 +180,8 @@ Graph sink_reshapes(const Graph& graph) {
         operands.push_back(from.valid() && shape(from) == shape(source) ? from : ops::reshape(out, v, shape(source)));
       } else if (s.is_constant() && (s.rank() == 0 || (s.rank() == 1 && shape(source).rank() >= 1))) {
         operands.push_back(v);  // one value, or a row for all rows
+      } else if (s.is_constant() && s.elements() == 1) {
+        operands.push_back(ops::reshape(out, v, Shape{}));
       } else {
         const Value wider = modes ? for_more_axes(out, v, result, shape(source), false) : Value{};
         if (!wider.valid()) return results;
@@ -133,5 +195,9 @@ Graph sink_reshapes(const Graph& graph) {
     return results;
   });
 }
+
+}  // namespace
+
+Graph sink_reshapes(const Graph& graph) { return raise_reshapes(sink(graph)); }
 
 }  // namespace gregale::passes

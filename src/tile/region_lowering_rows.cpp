@@ -66,14 +66,21 @@ void RegionLowering::delay_expressions() {
   // result.
   std::vector<int> wanted(static_cast<size_t>(g_.value_count()), std::numeric_limits<int>::max());
   for (const Value v : g_.outputs()) wanted[at(v)] = -1;
+  std::vector<bool> from_outside(static_cast<size_t>(g_.value_count()), false);
+  for (const Node& nd : g_.nodes()) {
+    const Value result = nd.outputs[0];
+    from_outside[at(result)] =
+        place(result).kind == Place::Kind::result && !is_product(nd) && !is_transform(nd) &&
+        acts_on_elements(view_of(g_, nd)) && std::all_of(nd.inputs.begin(), nd.inputs.end(), [&](Value v) {
+          return place(v).kind == Place::Kind::scalar || place(v).kind == Place::Kind::operand || from_outside[at(v)];
+        });
+  }
   for (int32_t n = static_cast<int32_t>(g_.nodes().size()) - 1; n >= 0; --n) {
     const Node& nd = node(n);
     const Value result = nd.outputs[0];
     const bool expression = place(result).kind == Place::Kind::result && !is_product(nd) && !is_transform(nd);
     if (expression && wanted[at(result)] > level_[at(result)] && wanted[at(result)] < std::numeric_limits<int>::max() &&
-        acts_on_elements(view_of(g_, nd)) && std::all_of(nd.inputs.begin(), nd.inputs.end(), [&](Value v) {
-          return place(v).kind == Place::Kind::scalar || place(v).kind == Place::Kind::operand;
-        }))
+        from_outside[at(result)])
       level_[at(result)] = wanted[at(result)];
     for (const Value v : nd.inputs) {
       const bool same = expression && extents(v) == extents(result);
