@@ -33,4 +33,15 @@ Graph expand_composites(const Graph& graph, const Target& target) {
   return changed ? expand_composites(expanded, target) : expanded;
 }
 
+Graph expand_for_fusion(const Graph& graph) {
+  return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> outputs;
+    if (node.op->name != "layer_norm_gradient" || !graph.type(node.inputs[0]).shape.is_constant()) return outputs;
+    const NodeView view = view_of(graph, node);
+    ExpandContext context{out, view, inputs};
+    outputs = node.op->expand(context);
+    return outputs;
+  });
+}
+
 }  // namespace gregale::passes

@@ -26,21 +26,29 @@ class Policy {
   /// Moves or chooses elements: of rounded ones it gives the same, rounded.
   static bool is_chooser(const OpDef& op) { return op.result_as_view || op.name == "max_pool2d"; }
   static bool is_sum(const OpDef& op) { return op.name == "sum" || op.name == "sum_to" || op.name == "sum_to_like"; }
+  /// Becomes part of an expression, which widens its operands for nothing.
+  static bool is_expression(const OpDef& op) { return op.express || op.name == "layer_norm_gradient"; }
   static bool is_product(const Node& n) { return tile::is_contraction(*n.op); }
   bool in_f32(Value v) const { return g_.type(v).dtype == DType::f32; }
   bool multiplies_f32(const Node& n) const { return is_product(n) && in_f32(n.inputs[0]); }
 
-  /// A computed value that several operators read, all of which widen it for nothing inside their expressions, or move,
-  /// choose or sum its elements.
+  /// A computed value that several operators read, perhaps moved, all of which widen it for nothing inside their
+  /// expressions, or choose or sum its elements.
   bool is_kept_rounded(Value v) const {
+    while (g_.producer(v) >= 0 && maker(v).op->result_as_view) v = maker(v).inputs[0];
     const int32_t p = g_.producer(v);
-    if (!in_f32(v) || p < 0 || users_[static_cast<size_t>(v.id)].size() < 2 || in_loss_.count(p) > 0) return false;
-    const Node& maker = g_.nodes()[static_cast<size_t>(p)];
-    if (!maker.op->express && !is_product(maker)) return false;
-    return is_read_rounded(v);
+    if (!in_f32(v) || p < 0 || in_loss_.count(p) > 0) return false;
+    if (!is_expression(*maker(v).op) && !is_product(maker(v))) return false;
+    return readers(v) >= 2 && is_read_rounded(v);
   }
 
  private:
+  const Node& maker(Value v) const { return g_.nodes()[static_cast<size_t>(g_.producer(v))]; }
+  int readers(Value v) const {
+    int count = 0;
+    for (const Node* n : users_[static_cast<size_t>(v.id)]) count += n->op->result_as_view ? readers(n->outputs[0]) : 1;
+    return count;
+  }
   /// What of the forward pass no product is made of: the loss, which stays f32.
   void find_loss(Value loss) {
     std::set<int32_t> forward, feeds;  // nodes
@@ -64,7 +72,7 @@ class Policy {
     if (std::find(outputs.begin(), outputs.end(), v) != outputs.end()) return false;
     const auto& users = users_[static_cast<size_t>(v.id)];
     return std::all_of(users.begin(), users.end(), [&](const Node* n) {
-      if (n->op->express || is_product(*n) || is_sum(*n->op)) return true;
+      if (is_expression(*n->op) || is_product(*n) || is_sum(*n->op)) return true;
       return is_chooser(*n->op) && is_read_rounded(n->outputs[0]);
     });
   }
@@ -106,12 +114,7 @@ Graph lower_precision(const Graph& graph, int loss) {
     std::optional<std::vector<Value>> results;
     std::vector<Value> operands = inputs;
     bool changed = false;
-    if (node.op->result_as_view && policy.is_kept_rounded(node.inputs[0])) {  // moved as it is kept, widened behind
-      operands[0] = round(out, inputs[0]);
-      const Value moved = out.add(*node.op, operands, node.attributes, node.regions)[0];
-      results = {ops::cast(out, moved, DType::f32)};
-      return results;
-    }
+    if (node.op->result_as_view) return results;  // its readers take the rounded one, moved
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (policy.multiplies_f32(node)) {
         operands[i] = round(out, inputs[i]);

@@ -30,6 +30,10 @@ using gregale::freeze;
 /// Replaces every node that no lowering takes by what it stands for, where its operator has an expansion.
 Graph expand_composites(const Graph& graph, const Target& target);
 
+/// Replaces what has a kernel of its own but fuses better in parts: a layer norm's gradient joins the residual's, casts
+/// and the bias gradients behind it.
+Graph expand_for_fusion(const Graph& graph);
+
 /// Rewrites by algebra and layout what then reads and writes fewer bytes, or as many with fewer flops: for graphs that
 /// are run, not differentiated. Results change within rounding. Two things differ beyond: sums and products are taken
 /// in another order, so that what overflows or underflows on the way may be something else; and an infinite c makes a c

@@ -58,6 +58,7 @@ Graph passes::run_all(const Graph& source, const CompileOptions& options, const 
     apply("reshapes", drop_dead_nodes(sink_reshapes(graph)));
   }
   if (options.precision == Precision::bf16) apply("precision", drop_dead_nodes(lower_precision(graph, options.loss)));
+  if (options.optimize && options.fuse) apply("parts", drop_dead_nodes(expand_for_fusion(graph)));
   if (options.optimize && options.loss >= 0)
     apply("keep or recompute",
           drop_dead_nodes(keep_or_recompute(graph, options.loss, options.target, keep_price, plan)));

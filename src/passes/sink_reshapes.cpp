@@ -108,8 +108,8 @@ Graph raise_reshapes(const Graph& graph) {
     bool changed = false;
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Value from = regrouped(graph, node.inputs[i]);
-      if (!from.valid() || graph.type(node.inputs[i]).shape != result || uses[static_cast<size_t>(node.inputs[i].id)] != 1 ||
-          transformed(graph, node.inputs[i]).valid())
+      if (!from.valid() || graph.type(node.inputs[i]).shape != result ||
+          uses[static_cast<size_t>(node.inputs[i].id)] != 1 || transformed(graph, node.inputs[i]).valid())
         continue;
       operands[i] = raised(from, graph.type(from).shape);
       changed = true;

@@ -61,7 +61,7 @@ TEST(RandomTraining, RunsAsItIsInterpreted) {
       run_all(
           graph, options,
           [&](const std::string& pass, const Graph& g) {
-            if (pass == "reshapes") before = interpret(g, inputs);
+            if (pass == "parts") before = interpret(g, inputs);
             if (pass != "keep or recompute" && pass != "updates") return;
             const std::vector<Tensor> after = interpret(g, inputs);
             for (size_t i = 0; i < after.size(); ++i)

@@ -42,6 +42,7 @@ class RegionLowering {
       operand,  ///< an input of the region, walked by `view`
       result,   ///< of a stage, or of the expression at hand
       alias,    ///< a result seen through operators that move elements
+      sum,      ///< of all rows of a result
     } kind = Kind::none;
     double scalar = 0;
     int32_t input = -1;
@@ -63,6 +64,7 @@ class RegionLowering {
 
   const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
   Place& place(Value v) { return places_[static_cast<size_t>(v.id)]; }
+  Place::Kind place_of(Value v) const { return places_[static_cast<size_t>(v.id)].kind; }
   const Type& type(Value v) const { return g_.type(v); }
   Extents extents(Value v) const { return type(v).shape.extents(); }
   static bool is_product(const Node& n) { return n.op->name == "matmul"; }
@@ -98,6 +100,25 @@ class RegionLowering {
   }
 
   bool used_after(Value v, const Work& w) const;
+
+  /// A sum over all rows of what an expression makes: each block of rows leaves a partial, and a second phase adds
+  /// them.
+  struct RowSum {
+    int32_t node = -1;
+    Value of;
+    int32_t output = -1, partials = -1;
+  };
+  /// Those of the values that an expression computes.
+  std::vector<RowSum*> sums_of(const Work& w) {
+    std::vector<RowSum*> sums;
+    for (RowSum& s : sums_)
+      for (const int32_t n : w.nodes)
+        if (node(n).outputs[0] == s.of) sums.push_back(&s);
+    return sums;
+  }
+  /// Blocks of rows, over all axes.
+  int64_t parts() const;
+  void add_partials();
 
   /// An expression right behind its level's only product, without whole rows and with one result, is its epilogue.
   void fold_epilogues();
@@ -215,6 +236,8 @@ class RegionLowering {
   int uses_of_input(int32_t input) const;
 
   void finish(std::vector<Stage> stages);
+  /// Adds the partial sums of all blocks of rows, in f64 and in order.
+  void add_second_phase();
 
   const Graph& g_;
   const Target& target_;
@@ -224,6 +247,7 @@ class RegionLowering {
   std::vector<Place> places_;
   std::vector<int> level_, uses_;
   std::vector<Work> work_;
+  std::vector<RowSum> sums_;
   std::map<int32_t, std::pair<int32_t, StridedView>> outputs_;  // result -> output and where it lies
   std::map<int32_t, Operand> stored_;                           // result -> where later stages find it
   Extents space_;

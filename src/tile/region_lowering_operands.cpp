@@ -68,9 +68,16 @@ void RegionLowering::choose_row_step() {
       row_step_ = round_up(ceil_div(row_step_, 2), row_unit());
     if (multiplies_tiles_) row_step_ = ceil_div(rows_, ceil_div(rows_, row_step_));
   } else {
-    constexpr int64_t kTileElements = 8192;
+    // Where rows are summed, a block is part of the numerical recipe: constants, never the target's, nor tuned.
+    constexpr int64_t kTileElements = 8192, kSummedRows = 32;
     column_step_ = whole_rows_ ? width_ : std::min(width_, kTileElements);
     row_step_ = std::clamp<int64_t>(kTileElements / std::max<int64_t>(1, column_step_), 1, std::max<int64_t>(1, rows_));
+    if (!sums_.empty()) row_step_ = std::min(rows_, kSummedRows);
+  }
+  if (!sums_.empty()) {
+    if (!axes_.empty()) out_.program.dims[static_cast<size_t>(axes_.back().dim)].steps = {row_step_};
+    add_partials();
+    return;
   }
   ScheduleFreedom& free = out_.freedom;
   free.rows = rows_;
@@ -84,6 +91,18 @@ void RegionLowering::choose_row_step() {
     if (choice_.columns > 0) column_step_ = std::min(choice_.columns, width_);
   }
   if (!axes_.empty()) out_.program.dims[static_cast<size_t>(axes_.back().dim)].steps = {row_step_};
+}
+
+int64_t RegionLowering::parts() const {
+  int64_t parts = 1;
+  for (const Axis& a : axes_) parts *= a.dim == axes_.back().dim ? ceil_div(a.extent, row_step_) : a.extent;
+  return parts;
+}
+
+void RegionLowering::add_partials() {
+  for (RowSum& s : sums_)
+    s.partials = out_.program.add_buffer(fmt::format("partials{}", &s - sums_.data()), Scope::memory, DType::f32,
+                                         parts() * last_extent(s.of));
 }
 
 MatmulBlocks RegionLowering::blocks_of(const Node& nd) {
@@ -251,6 +270,11 @@ Expression RegionLowering::express(const std::vector<int32_t>& nodes, std::optio
     require(type(v).dtype != DType::boolean, "a boolean leaves the expression");
     e.output(ids.at(v.id));
   }
+  for (const RowSum& s : sums_)
+    if (const auto found = ids.find(s.of.id);
+        found != ids.end() &&
+        std::any_of(nodes.begin(), nodes.end(), [&](int32_t n) { return node(n).outputs[0] == s.of; }))
+      e.output(e.apply(kernels::ExprOp::column_sum, found->second));
   return e;
 }
 
@@ -291,6 +315,20 @@ void RegionLowering::emit(size_t index, std::vector<Stage>& stages) {
     Operand o = store(results[i], shapes[i], columns);
     o.strides.resize(out_.program.dims.size(), 0);
     if (column_dim >= 0) o.strides[static_cast<size_t>(column_dim)] = 1;
+    call.operands.push_back(o);
+  }
+  for (const RowSum* s : sums_of(w)) {
+    require(last_extent(s->of) == columns, "a sum that is narrower than its tile");
+    Operand o;
+    o.buffer = s->partials;
+    o.by_step = true;
+    o.broadcast = Broadcast::row;
+    o.strides.assign(out_.program.dims.size(), 0);
+    int64_t stride = columns;
+    for (auto axis = axes_.rbegin(); axis != axes_.rend(); ++axis) {
+      o.strides[static_cast<size_t>(axis->dim)] = stride;
+      stride *= axis == axes_.rbegin() ? ceil_div(axis->extent, row_step_) : axis->extent;
+    }
     call.operands.push_back(o);
   }
   call.what = express_call;

@@ -439,6 +439,7 @@ void RegionLowering::finish(std::vector<Stage> stages) {
   if (p.dims.empty()) p.add_dim("one", 1, {1});
   p.name = g_.name();
   p.phases.push_back({schedule, std::move(stages)});
+  if (!sums_.empty()) add_second_phase();
   // Tasks that follow each other share rows of a or columns of b, whichever moves less.
   if (alone_ && !axes_.empty() && columns_dim_ >= 0) {
     using Order = ScheduleChoice::Order;
@@ -453,6 +454,37 @@ void RegionLowering::finish(std::vector<Stage> stages) {
     if (choice_.order == Order::curve)
       last = last.substr(0, last.size() - 2) + '<' + last.substr(last.size() - 2) + '>';
   }
+}
+
+void RegionLowering::add_second_phase() {
+  TileProgram& p = out_.program;
+  const int64_t columns = last_extent(sums_[0].of), count = parts();
+  constexpr int64_t kStep = 256, kParallelElements = 1 << 15;
+  const int32_t dim = p.add_dim("summed", columns, {kStep});
+  const bool parallel = target_.cores > 1 && columns > kStep && count * columns >= kParallelElements;
+  Phase phase{std::string(1, static_cast<char>(parallel ? p.letter(dim) - 'a' + 'A' : p.letter(dim))), {}};
+  for (const RowSum& s : sums_) {
+    require(last_extent(s.of) == columns, "sums of several widths");
+    Express e;
+    e.m = Size::of(count);
+    e.n = Size::along(dim);
+    e.compute = DType::f64;
+    e.expression.output(e.expression.apply(kernels::ExprOp::column_sum, e.expression.input(0)));
+    Operand from, to;
+    from.buffer = s.partials;
+    from.leading = columns;
+    to.buffer = static_cast<int32_t>(g_.inputs().size()) + s.output;
+    to.broadcast = Broadcast::row;
+    for (Operand* o : {&from, &to}) {
+      o->strides.assign(p.dims.size(), 0);
+      o->strides[static_cast<size_t>(dim)] = 1;
+    }
+    Call call;
+    call.what = e;
+    call.operands = {from, to};
+    phase.stages.push_back({"", {call}});
+  }
+  p.phases.push_back(std::move(phase));
 }
 
 }  // namespace gregale::tile

@@ -9,6 +9,7 @@
 #include "gregale/error.hpp"
 #include "ir/core_ops.hpp"
 #include "tile/cut.hpp"
+#include "tile/lower_boxes.hpp"
 #include "tile/node_kinds.hpp"
 
 namespace gregale::tile {
@@ -47,12 +48,23 @@ void RegionLowering::place_values() {
       } else {
         place(result).kind = Place::Kind::alias;
       }
+    } else if (sums_over_boxes(g_, nd)) {
+      const Extents of = extents(nd.inputs[0]);
+      require(place(nd.inputs[0]).kind == Place::Kind::result && nd.op->name != "mean", "a sum of other than a result");
+      require(
+          type(result).rank() > 0 && type(result).shape.elements() == of.back() && extents(result).back() == of.back(),
+          "a sum of part of the rows");
+      require(type(result).dtype == DType::f32, "a sum of other than f32");
+      place(result).kind = Place::Kind::sum;
+      level_[at(result)] = level_[at(nd.inputs[0])];
+      sums_.push_back({n, nd.inputs[0]});
     } else {
       require(nd.outputs.size() == 1, "an operator with several results");
       require(is_product(nd) || is_transform(nd) || nd.op->express, "an operator that is no expression");
       int level = 0;
       for (const Value v : nd.inputs) {
         require(place(v).kind != Place::Kind::alias, "elements are moved inside the group");
+        require(place(v).kind != Place::Kind::sum, "a sum that the group goes on with");
         level = std::max(level, level_[at(v)]);
       }
       level_[at(result)] = is_product(nd) || is_transform(nd) ? level + 1 : level;
@@ -136,6 +148,12 @@ void RegionLowering::find_outputs() {
       view = *before;
       v = nd.inputs[0];
     }
+    if (place(v).kind == Place::Kind::sum) {
+      require(v == g_.outputs()[i], "a sum that is moved");
+      for (RowSum& sum : sums_)
+        if (node(sum.node).outputs[0] == v) sum.output = static_cast<int32_t>(i);
+      continue;
+    }
     require(place(v).kind == Place::Kind::result, "an output is an input");
     require(outputs_.emplace(v.id, std::pair{static_cast<int32_t>(i), view}).second, "one result is two outputs");
     require(is_real_float(type(v).dtype) && type(v).dtype != DType::f16, "an output is no f32, bf16 or f64");
@@ -146,7 +164,7 @@ bool RegionLowering::used_after(Value v, const Work& w) const {
   for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
     const Node& nd = node(n);
     if (std::find(nd.inputs.begin(), nd.inputs.end(), v) == nd.inputs.end()) continue;
-    if (moves(nd)) continue;  // an alias: an output
+    if (moves(nd) || place_of(nd.outputs[0]) == Place::Kind::sum) continue;  // an output
     if (std::find(w.nodes.begin(), w.nodes.end(), n) == w.nodes.end()) return true;
   }
   return false;
@@ -165,7 +183,7 @@ void RegionLowering::fold_epilogues() {
       folds &= acts_on_elements(view_of(g_, node(n)));
       folds &= extents(node(n).outputs[0]) == extents(sums);
     }
-    if (used_after(sums, w) || extents(results_of(w)[0]) != extents(sums)) folds = false;
+    if (used_after(sums, w) || extents(results_of(w)[0]) != extents(sums) || !sums_of(w).empty()) folds = false;
     w.folded = folds;
   }
 }
@@ -233,7 +251,9 @@ void RegionLowering::find_rows() {
     has_product_ |= w.product;
     has_transform_ |= w.transform;
   }
-  whole_rows_ = has_product_ || has_transform_;
+  whole_rows_ = has_product_ || has_transform_ || !sums_.empty();
+  require(sums_.empty() || (!has_product_ && !has_transform_), "sums over the rows of a product");
+  for (const RowSum& s : sums_) require(s.output >= 0, "a sum that nobody reads");
   std::vector<std::vector<int64_t>> walks;  // strides along the space
   std::vector<size_t> right;                // those of what is multiplied from the right
   const auto result = [&](Value v) {
