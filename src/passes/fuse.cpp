@@ -57,6 +57,13 @@ class Fuser {
   const std::vector<int32_t>& users(Value v) const { return users_[static_cast<size_t>(v.id)]; }
   bool is_product(int32_t n) const { return tile::is_contraction(*node(n).op); }
   bool is_transform(int32_t n) const { return tile::row_transform(view_of(g_, node(n))).has_value(); }
+  /// A kept value as one reader sees it: part of that reader, not of what made the value.
+  bool is_widening(int32_t n) const {
+    const Node& nd = node(n);
+    return nd.op->name == "cast" && g_.type(nd.inputs[0]).dtype == DType::bf16 &&
+           g_.type(nd.outputs[0]).dtype == DType::f32 && users(nd.outputs[0]).size() == 1 &&
+           is_expression(users(nd.outputs[0])[0]) && !is_output_[static_cast<size_t>(nd.outputs[0].id)];
+  }
   /// What groups grow around.
   bool is_seed(int32_t n) const { return is_product(n) || is_transform(n); }
   bool moves(int32_t n) const { return static_cast<bool>(node(n).op->result_as_view); }
@@ -165,6 +172,14 @@ class Fuser {
       return {};
     }
     return tile::predict(lowered.value().program, target_).bytes;
+  }
+
+  /// What a product without a program moves: it packs its operands first.
+  double bytes_alone(int32_t n) const {
+    double bytes = 0;
+    for (const Value v : node(n).inputs) bytes += 3 * static_cast<double>(g_.type(v).bytes());
+    for (const Value v : node(n).outputs) bytes += static_cast<double>(g_.type(v).bytes());
+    return bytes;
   }
 
   /// No path leaves the group and comes back, groups taken as one node each.
@@ -297,7 +312,7 @@ class Fuser {
   /// Expressions and sums join the expressions that make their operands, through shifts where there are any.
   void grow_expressions() {
     for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
-      if ((!is_expression(n) && !is_sum(n)) || group_of_[static_cast<size_t>(n)] >= 0) continue;
+      if ((!is_expression(n) && !is_sum(n)) || group_of_[static_cast<size_t>(n)] >= 0 || is_widening(n)) continue;
       Group group{n};
       bool possible = !is_sum(n) && bytes_of(group).has_value();  // a sum alone has a kernel of its own
       for (const Value v : node(n).inputs) {
@@ -333,60 +348,98 @@ class Fuser {
   /// The groups whose results a group reads as rows: an expression in front of a product, a product in front of an
   /// expression or of another product. They are joined where that saves bytes.
   void join_chains() {
-    for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
-      if (!is_seed(n)) continue;
-      const int32_t mine = group_of_[static_cast<size_t>(n)];
-      if (mine < 0) continue;
-      // What makes a: an expression of whole rows, and the product before it.
-      const Group group = groups_[static_cast<size_t>(mine)];
-      const int32_t maker = g_.producer(node(n).inputs[0]);
-      if (maker < 0) continue;
-      const int32_t first = group_of_[static_cast<size_t>(maker)];
-      if (first < 0 || first == mine) continue;
-      Group chain = groups_[static_cast<size_t>(first)];
-      double apart = bytes_of(group).value_or(0) + bytes_of(chain).value_or(0);
-      const auto consider = [&] {
-        Group larger = group;
-        larger.insert(chain.begin(), chain.end());
-        if (!is_acyclic(larger)) return false;
-        std::string why;
-        const auto together = bytes_of(larger, &why);
-        if (log_enabled("passes"))
-          log_line("passes", fmt::format("chain '{}': {}", name_of(larger),
-                                         together ? fmt::format("{:.4g} bytes together, {:.4g} apart: {}", *together,
-                                                                apart, *together < apart ? "joined" : "left")
-                                                  : why));
-        if (!together || *together >= apart) return false;
-        make_group(std::move(larger));
-        return true;
-      };
-      // The longest chain first: through the expression to the product in front of it.
-      Group longer = chain;
-      double longer_apart = apart;
-      const bool expression = std::none_of(chain.begin(), chain.end(), [&](int32_t m) { return is_seed(m); });
-      if (expression) {
-        for (const int32_t m : chain)
-          for (const Value v : node(m).inputs) {
-            const int32_t p = g_.producer(v);
-            if (p < 0 || chain.count(p) > 0) continue;
-            const int32_t other = group_of_[static_cast<size_t>(p)];
-            if (other < 0 || other == mine || other == first) continue;
-            const Group& before = groups_[static_cast<size_t>(other)];
-            if (before.empty() || longer.count(*before.begin()) > 0) continue;
-            if (std::none_of(before.begin(), before.end(), [&](int32_t k) { return is_seed(k); })) continue;
-            longer.insert(before.begin(), before.end());
-            longer_apart += bytes_of(before).value_or(0);
-          }
-      }
-      if (longer.size() > chain.size()) {
-        std::swap(chain, longer);
-        std::swap(apart, longer_apart);
-        if (consider()) continue;
-        std::swap(chain, longer);
-        std::swap(apart, longer_apart);
-      }
-      consider();
+    const auto count = static_cast<int32_t>(g_.nodes().size());
+    for (int32_t n = 0; n < count; ++n)
+      if (is_seed(n)) join_maker(n);
+    for (int32_t n = 0; n < count; ++n)
+      if (is_product(n)) join_reader(n);
+    for (int32_t n = 0; n < count; ++n)
+      if (is_product(n)) join_follower(n);
+  }
+
+  /// What a joined product is rounded to behind it, if nobody else wants the sums.
+  void join_follower(int32_t n) {
+    const Value v = node(n).outputs[0];
+    const int32_t mine = group_of_[static_cast<size_t>(n)];
+    if (mine < 0 || is_output_[static_cast<size_t>(v.id)] || users(v).size() != 1) return;
+    const int32_t u = users(v)[0];
+    const int32_t other = group_of_[static_cast<size_t>(u)];
+    if (other < 0 || other == mine) return;
+    const Group chain = groups_[static_cast<size_t>(other)];
+    const bool elementwise =
+        std::all_of(chain.begin(), chain.end(), [&](int32_t m) { return is_expression(m) && !has_whole_rows(m); });
+    if (elementwise) consider(n, chain, bytes_of(chain).value_or(0));
+  }
+
+  /// A product's group, or the product alone: one of rows that are summed over (transposed) may have no program of its
+  /// own.
+  Group own_group(int32_t n) const {
+    const int32_t mine = group_of_[static_cast<size_t>(n)];
+    return mine >= 0 ? groups_[static_cast<size_t>(mine)] : Group{n};
+  }
+
+  /// Joins a product's group with others where that saves bytes.
+  bool consider(int32_t n, const Group& chain, double chain_bytes) {
+    Group larger = own_group(n);
+    const double apart = bytes_of(larger).value_or(larger.size() == 1 ? bytes_alone(n) : 0) + chain_bytes;
+    larger.insert(chain.begin(), chain.end());
+    if (!is_acyclic(larger)) return false;
+    std::string why;
+    const auto together = bytes_of(larger, &why);
+    if (log_enabled("passes"))
+      log_line("passes", fmt::format("chain '{}': {}", name_of(larger),
+                                     together ? fmt::format("{:.4g} bytes together, {:.4g} apart: {}", *together, apart,
+                                                            *together < apart ? "joined" : "left")
+                                              : why));
+    if (!together || *together >= apart) return false;
+    make_group(std::move(larger));
+    return true;
+  }
+
+  /// Rows that are summed over are turned; what reads the same rows has them at hand.
+  void join_reader(int32_t n) {
+    if (node(n).op->name != "matmul" || !std::get<bool>(node(n).attributes.at("transpose_a")) ||
+        g_.type(node(n).inputs[1]).rank() < 3)
+      return;
+    for (const int32_t u : users(node(n).inputs[0])) {
+      const int32_t other = group_of_[static_cast<size_t>(u)];
+      if (other < 0 || other == group_of_[static_cast<size_t>(n)]) continue;
+      const Group chain = groups_[static_cast<size_t>(other)];
+      if (consider(n, chain, bytes_of(chain).value_or(0))) return;
     }
+  }
+
+  /// Joins a product's group with what makes its rows: the longest chain first, through an expression to the products
+  /// in front of it.
+  void join_maker(int32_t n) {
+    const int32_t mine = group_of_[static_cast<size_t>(n)];
+    const int32_t maker = g_.producer(node(n).inputs[0]);
+    const int32_t first = maker >= 0 ? group_of_[static_cast<size_t>(maker)] : -1;
+    if (first < 0 || first == mine || (mine < 0 && node(n).op->name != "matmul")) return;
+    const Group group = own_group(n);
+    const Group chain = groups_[static_cast<size_t>(first)];
+    const double chain_bytes = bytes_of(chain).value_or(0);
+    Group longer = chain;
+    double longer_bytes = chain_bytes;
+    if (std::none_of(chain.begin(), chain.end(), [&](int32_t m) { return is_seed(m); })) {
+      for (const int32_t m : chain)
+        for (const Value v : node(m).inputs) {
+          const int32_t p = g_.producer(v);
+          const int32_t other = p >= 0 && chain.count(p) == 0 ? group_of_[static_cast<size_t>(p)] : -1;
+          if (other < 0 || other == mine || other == first) continue;
+          const Group& before = groups_[static_cast<size_t>(other)];
+          if (before.empty() || longer.count(*before.begin()) > 0) continue;
+          if (std::none_of(before.begin(), before.end(), [&](int32_t k) { return is_seed(k); })) continue;
+          Group all = group;
+          all.insert(longer.begin(), longer.end());
+          all.insert(before.begin(), before.end());
+          if (!is_acyclic(all)) continue;
+          longer.insert(before.begin(), before.end());
+          longer_bytes += bytes_of(before).value_or(0);
+        }
+    }
+    if (longer.size() > chain.size() && consider(n, longer, longer_bytes)) return;
+    consider(n, chain, chain_bytes);
   }
 
   /// Operators that move elements become strides: of what a group reads (each reader takes its own), or of what it

@@ -100,6 +100,9 @@ class Keeper {
     for (const Value v : nd.inputs) bytes += bytes_of(v);
     if (tile::is_contraction(*nd.op)) {
       constexpr double kShareOfPeak = 0.7;
+      // Products of two batches, scores of attention, join groups in which what they give stays in the cache, and which
+      // read their operands anyway.
+      if (nd.op->name == "matmul" && g_.type(nd.inputs[1]).rank() > 2) bytes = 0;
       const bool low = g_.type(nd.inputs[0]).dtype == DType::bf16;
       return flops / ((low ? rates_.bf16_flops : rates_.f32_flops) * cores_ * kShareOfPeak) + seconds_to_move(bytes);
     }

@@ -223,6 +223,10 @@ class RegionLowering {
 
   void emit_product(const Work& w, const Work* epilogue, std::vector<Stage>& stages);
 
+  /// What a block of rows is multiplied from the left with where the product sums over the rows: transposed to a panel.
+  /// All rows are in one block.
+  Operand turn(const Operand& a, DType dtype, int64_t depth, int32_t k_dim, std::vector<Stage>& stages);
+
   /// a's rows brought to a panel, all of them or those of one block of k, where that pays; `a` is then the panel.
   std::optional<Call> copy_rows(Operand& a, const Contract& product, const MatmulProblem& problem, int64_t columns);
 
@@ -254,6 +258,7 @@ class RegionLowering {
   std::vector<Axis> axes_;
   size_t column_axis_ = 0;
   int64_t rows_ = 1, width_ = 1, row_step_ = 1, column_step_ = 1;
+  bool turns_rows_ = false;        ///< products that sum over the rows, beside others
   bool multiplies_tiles_ = false;  ///< bf16 products on the tile unit
   int64_t hidden_step_ = 0;        ///< columns of a block between a pair of products, its dim, and the stage of both
   int32_t hidden_dim_ = -1;

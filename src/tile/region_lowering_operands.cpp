@@ -49,7 +49,17 @@ void RegionLowering::choose_row_step() {
   for (const Work& w : work_)
     if (w.product)
       multiplies_tiles_ |= kernels::has_tiles(target_) && type(node(w.node).inputs[0]).dtype == DType::bf16;
-  if (has_transform_) {
+  // Products of bf16, or of what the group computes, that sum over the rows.
+  turns_rows_ = products > 1 && std::any_of(work_.begin(), work_.end(), [&](const Work& w) {
+                  return w.product && std::get<bool>(node(w.node).attributes.at("transpose_a")) &&
+                         (place(node(w.node).inputs[0]).kind != Place::Kind::operand ||
+                          type(node(w.node).inputs[0]).dtype == DType::bf16);
+                });
+  if (turns_rows_) {
+    constexpr int64_t kMostRows = 512;  // panels of so many rows and columns are in the next cache, if not in L2
+    require(rows_ <= kMostRows, "too many rows for one block");
+    row_step_ = rows_;
+  } else if (has_transform_) {
     row_step_ = rows_;
     require(row_bytes * rows_ <= target_.l2_bytes, "whole columns do not fit in the cache");
   } else if (alone_) {

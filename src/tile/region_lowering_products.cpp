@@ -151,7 +151,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     const int64_t row_stride = axes_.empty() ? 0 : walk[axes_.back().last], k_stride = view.strides[r - 1];
     c.trans_a = k_stride != 1 && problem.k > 1;
     require(!c.trans_a || row_stride == 1, "rows of a that are not dense");
-    require(!c.trans_a || dtype == DType::f32, "a transposed a in bf16");
+    require(!c.trans_a || dtype == DType::f32 || turns_rows_, "a transposed a in bf16");
     require(row_stride != 0 || rows_ == 1, "rows of a repeat");
     a.buffer = place(nd.inputs[0]).input;
     a.offset = view.offset;
@@ -159,10 +159,15 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     for (const Axis& axis : axes_) a.strides[static_cast<size_t>(axis.dim)] = walk[axis.last];
     if (k_dim >= 0) a.strides[static_cast<size_t>(k_dim)] = k_stride;
     a.leading = c.trans_a ? k_stride : std::max(row_stride, problem.k);
+    if (c.trans_a && turns_rows_) {
+      a = turn(a, dtype, problem.k, k_dim, stages);
+      c.trans_a = false;
+    }
   } else {
-    require(!ta, "a transposed intermediate result");
     a = stored_.at(nd.inputs[0].id);
     require(a.broadcast == Broadcast::none, "a column as an operand of a product");
+    require(!ta || last_extent(nd.inputs[0]) == rows_, "a transposed part of the rows");
+    if (ta) a = turn(a, dtype, problem.k, k_dim, stages);
     a.strides.resize(dims, 0);
     if (k_dim >= 0 && !second) a.strides[static_cast<size_t>(k_dim)] = 1;
   }
@@ -253,6 +258,23 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
     stage.calls.push_back(finish);
   }
   stages.push_back(std::move(stage));
+}
+
+Operand RegionLowering::turn(const Operand& a, DType dtype, int64_t depth, int32_t k_dim, std::vector<Stage>& stages) {
+  require(row_step_ >= rows_ && k_dim < 0, "a transposed part of the rows");
+  Operand turned;
+  turned.leading = panel_leading(dtype, depth);
+  turned.buffer = panel("turned", dtype, turned.leading);
+  turned.strides.assign(out_.program.dims.size(), 0);
+  Move move;
+  move.op = LayoutOp::transpose;
+  move.m = Size::of(depth);
+  move.n = Size::of(rows_);
+  Call call;
+  call.what = move;
+  call.operands = {a, turned};
+  stages.push_back({"", {call}});
+  return turned;
 }
 
 int64_t RegionLowering::elements_of_panel(const MatmulProblem& problem, int64_t panel_width) const {
