@@ -227,8 +227,9 @@ class RegionLowering {
   /// All rows are in one block.
   Operand turn(const Operand& a, DType dtype, int64_t depth, int32_t k_dim, std::vector<Stage>& stages);
 
-  /// a's rows brought to a panel, all of them or those of one block of k, where that pays; `a` is then the panel.
-  std::optional<Call> copy_rows(Operand& a, const Contract& product, const MatmulProblem& problem, int64_t columns);
+  /// a's rows brought to a panel, all of them or those of one block of k, where that pays; `a` is then the panel. Where
+  /// a is stored transposed, they are turned on the way.
+  std::optional<Call> copy_rows(Operand& a, Contract& product, const MatmulProblem& problem, int64_t columns);
 
   /// b as the kernels read it: where it is, packed beforehand, or packed by a stage or a phase of its own. Sets
   /// direct_.

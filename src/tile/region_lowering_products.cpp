@@ -285,11 +285,16 @@ int64_t RegionLowering::elements_of_panel(const MatmulProblem& problem, int64_t 
   return panel_width * 32 * (problem_in_steps_ && tiles % 2 == 0 ? tiles + 1 : tiles);
 }
 
-std::optional<Call> RegionLowering::copy_rows(Operand& a, const Contract& product, const MatmulProblem& problem,
+std::optional<Call> RegionLowering::copy_rows(Operand& a, Contract& product, const MatmulProblem& problem,
                                               int64_t columns) {
   const TileProgram& p = out_.program;
-  if (!multiplies_tiles_ || product.trans_a || p.buffers[static_cast<size_t>(a.buffer)].scope != Scope::argument ||
-      !copies_rows(target_, std::min(rows_, row_step_), columns, a.leading) || (product.sum >= 0 && !alone_))
+  const bool turns = product.trans_a;
+  if (p.buffers[static_cast<size_t>(a.buffer)].scope != Scope::argument) return std::nullopt;
+  // Columns of a are a page apart where k is long: once they are rows, many columns of b use them.
+  constexpr int64_t kManyColumns = 192;
+  if (turns ? !alone_ || columns < kManyColumns || rows_ < kManyColumns
+            : !multiplies_tiles_ || !copies_rows(target_, std::min(rows_, row_step_), columns, a.leading) ||
+                  (product.sum >= 0 && !alone_))
     return std::nullopt;
   const int64_t depth = product.sum >= 0 ? p.dims[static_cast<size_t>(product.sum)].steps.back() : problem.k;
   Operand rows;
@@ -297,9 +302,10 @@ std::optional<Call> RegionLowering::copy_rows(Operand& a, const Contract& produc
   rows.buffer = panel("rows", problem.a, rows.leading);
   rows.strides.assign(p.dims.size(), 0);
   Move move;
-  move.op = LayoutOp::copy;
-  move.m = product.m;
-  move.n = product.k;
+  move.op = turns ? LayoutOp::transpose : LayoutOp::copy;
+  move.m = turns ? product.k : product.m;
+  move.n = turns ? product.m : product.k;
+  product.trans_a = false;
   Call copy;
   copy.what = move;
   copy.operands = {a, rows};
