@@ -77,12 +77,11 @@ int run_model(const ModelOptions& o) {
   check_network(o.network);
   auto context = o.common.make_context();
   const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
-  CompileOptions options = compile_options(o.network, context->team().size());
+  const CompileOptions options = compile_options(o.network, context->team().size());
   Workload work = make_workload(o.network, context->team(), seed);
   const Type input = work.graph.type(work.graph.inputs()[0]);
   const double begin = now();
-  limit_memory(o.network, work, options);
-  const Executable program = compile(work.graph, options);
+  const Executable program = compile_workload(o.network, work, options);
   const double compile_seconds = now() - begin;
   const std::vector<double> seconds = repeat(o, *context, program, work);
   const double median = median_of(seconds), fastest = *std::min_element(seconds.begin(), seconds.end());

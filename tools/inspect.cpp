@@ -67,10 +67,9 @@ int run_inspect(const InspectOptions& o) {
   auto context = o.common.make_context();
   ThreadTeam& team = context->team();
   const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
-  CompileOptions options = compile_options(o.network, team.size());
+  const CompileOptions options = compile_options(o.network, team.size());
   Workload work = make_workload(o.network, team, seed);
-  limit_memory(o.network, work, options);
-  const Executable program = compile(work.graph, options);
+  const Executable program = compile_workload(o.network, work, options);
   const std::vector<Executable::Group> groups = program.groups();
 
   std::vector<double> seconds(groups.size(), 0);

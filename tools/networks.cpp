@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "gregale/autodiff.hpp"
 #include "gregale/nn.hpp"
 #include "gregale/random.hpp"
@@ -151,15 +153,17 @@ Workload make_workload(const NetworkOptions& o, ThreadTeam& team, uint64_t seed)
   return w;
 }
 
-void limit_memory(const NetworkOptions& o, const Workload& work, CompileOptions& compile) {
-  if (!o.memory) return;
-  const int64_t limit = train::parse_size(*o.memory).value();
-  int64_t used = train::resident_bytes();
+Executable compile_workload(const NetworkOptions& o, const Workload& work, CompileOptions options) {
+  if (!o.memory) return compile(work.graph, options);
+  int64_t used = train::resident_bytes() + train::kRuntimeBytes;
   for (const Value v : work.graph.outputs()) used += work.graph.type(v).bytes();
-  const int64_t left = limit - used - train::kRuntimeBytes;
-  GREGALE_CHECK(left > 0, out_of_memory, "--memory: {} are allowed, weights, data and program alone need {}", *o.memory,
-                format_bytes(static_cast<double>(limit - left)));
-  compile.target.memory_budget = left;
+  options.target.memory_budget = std::max<int64_t>(1, train::parse_size(*o.memory).value() - used);
+  try {
+    return compile(work.graph, options);
+  } catch (const BudgetError& e) {
+    throw_error(ErrorCode::out_of_memory, fmt::format("--memory: {} are allowed, the run needs {}", *o.memory,
+                                                      format_bytes(static_cast<double>(used + e.least()))));
+  }
 }
 
 CompileOptions compile_options(const NetworkOptions& o, int threads) {

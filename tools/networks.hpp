@@ -32,9 +32,8 @@ struct Workload {
   VariableValues state;
 };
 Workload make_workload(const NetworkOptions& options, ThreadTeam& team, uint64_t seed);
-/// Sets what the compiled program may use, where the process has a limit: what is left of it once the workload is
-/// there.
-void limit_memory(const NetworkOptions& options, const Workload& work, CompileOptions& compile);
+/// Compiles the workload within --memory: ErrorCode::out_of_memory tells how much would do.
+Executable compile_workload(const NetworkOptions& options, const Workload& work, CompileOptions compile_options);
 CompileOptions compile_options(const NetworkOptions& options, int threads);
 
 }  // namespace gregale::tools

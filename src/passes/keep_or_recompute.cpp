@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "gregale/op.hpp"
+#include "gregale/ops.hpp"
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
 #include "passes/minimum_cut.hpp"
@@ -200,17 +201,33 @@ class Keeper {
     const auto at = [](Value v) { return static_cast<size_t>(v.id); };
     for (const Value v : g_.inputs()) copy[at(v)] = result.add_input(g_.name_of(v), g_.type(v));
     for (const Variable& v : g_.variables()) result.add_variable(v.name, v.type);
+    // What is kept is shown to what is computed again through a view that means nothing: groups do not grow across it,
+    // or the forward pass would make, and store, what is wanted later.
+    std::map<int32_t, Value> shown;
+    std::set<int32_t> fresh;  // nodes of the result that run again
+    const OpDef& reshape = ops::standard_ops().at("reshape");
+    const auto apart = [&](Value v) {
+      const int32_t p = result.producer(v);
+      if (p < 0 || fresh.count(p) > 0 || result.nodes()[static_cast<size_t>(p)].op->name == kReadOp ||
+          result.nodes()[static_cast<size_t>(p)].op->name == kConstantOp || !result.type(v).shape.is_constant())
+        return v;
+      Value& view = shown[v.id];
+      if (!view.valid()) view = result.add1(reshape, {v}, {{"shape", result.type(v).shape.extents()}});
+      return view;
+    };
     const std::function<Value(Value)> in_backward = [&](Value v) -> Value {
       const int32_t p = g_.producer(v);
       if (p < 0 || !again_[static_cast<size_t>(p)]) return copy[at(v)];
       if (repeated[at(v)].valid()) return repeated[at(v)];
       const Node& nd = node(p);
       std::vector<Value> inputs;
-      for (const Value o : nd.inputs) inputs.push_back(in_backward(o));
+      for (const Value o : nd.inputs) inputs.push_back(apart(in_backward(o)));
       const NodeView view = view_of(g_, nd);
       ++plan_.recomputed;
       plan_.recomputed_flops += (nd.op->cost ? nd.op->cost(view) : default_cost(view)).flops;
-      return repeated[at(v)] = result.add(*nd.op, inputs, nd.attributes, nd.regions)[0];
+      repeated[at(v)] = result.add(*nd.op, inputs, nd.attributes, nd.regions)[0];
+      fresh.insert(result.producer(repeated[at(v)]));
+      return repeated[at(v)];
     };
     for (int32_t n = 0; n < count(); ++n) {
       const Node& nd = node(n);

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 
 #include "data/prefetch.hpp"
 #include "gregale/error.hpp"
@@ -78,6 +79,29 @@ StepOptions step_options(const RunConfig& config) {
   o.ema = config.train.ema;
   return o;
 }
+
+constexpr int kBatchesAhead = 2;
+
+/// Batches whose memory is used again: what is allocated and freed by two threads in turn never goes back.
+class BatchPool {
+ public:
+  template <class Make>
+  Batch take(Make&& make) {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return make();
+    Batch batch = std::move(free_.back());
+    free_.pop_back();
+    return batch;
+  }
+  void give_back(Batch batch) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(batch));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Batch> free_;
+};
 
 /// Keys that may differ between a run and its resumption: they change how long or how often, not what is computed.
 bool may_differ(const std::string& key) {
@@ -302,9 +326,10 @@ class Run {
     // Batches are made ahead on another thread: which samples they hold is a function of the step alone.
     SampleOrder order(static_cast<int64_t>(phase.samples.size()), static_cast<uint64_t>(t.seed));
     int64_t next = step_;
-    data::Prefetcher<Batch> batches(2, [&]() -> std::optional<Batch> {
+    BatchPool pool;
+    data::Prefetcher<Batch> batches(kBatchesAhead, [&]() -> std::optional<Batch> {
       if (next >= phase.end) return std::nullopt;
-      Batch batch = Batch::allocate(*problem_, t.batch, phase.rollout, true);
+      Batch batch = pool.take([&] { return Batch::allocate(*problem_, t.batch, phase.rollout, true); });
       const Features features(*problem_, *records_);
       for (int64_t i = 0; i < t.batch; ++i) {
         const data::Sample& s = phase.samples[static_cast<size_t>(order.at(next * t.batch + i))];
@@ -324,6 +349,7 @@ class Run {
         result =
             step.run(context_, loss_inputs(*problem_, *batch, masked_), state_, static_cast<uint64_t>(t.seed), rate);
       }
+      pool.give_back(std::move(*batch));
       // An infinite gradient has spoilt the weights though the loss before it was finite.
       if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) not_a_number(result, step.parameters());
       ++step_;
@@ -369,7 +395,8 @@ class Run {
     int64_t used = kProgramBytes + kRuntimeBytes + records_->bytes();
     const Graph graph = training_graph(built.graph, *built.scope, built.loss, options);
     for (const Variable& v : graph.variables()) used += v.type.bytes();
-    for (const Value v : built.graph.inputs()) used += 4 * built.graph.type(v).bytes();  // batches made ahead
+    // Batches made ahead, the one that is being made and the one in use.
+    for (const Value v : built.graph.inputs()) used += (kBatchesAhead + 2) * built.graph.type(v).bytes();
     const int64_t left = *config_.train.memory - used;
     GREGALE_CHECK(left > 0, out_of_memory,
                   "train.memory: {:.0f} MB are allowed, program, data and weights alone need "

@@ -87,7 +87,7 @@ TEST_F(BadUsage, BenchModel) {
   expect_refusal(model({"mlp", "--memory", "much"}), 2,
                  {"gregale: bench: --memory: expected a size such as 1.5GB, got 'much'"});
   expect_refusal(model({"mlp", "--mode", "train", "--memory", "1MB"}), 1,
-                 {"gregale: bench: --memory: 1MB are allowed"});
+                 {"gregale: bench: --memory: 1MB are allowed, the run needs "});
   expect_refusal(model({"mlp", "--batch", "0"}), 2, {"gregale: bench: --batch: expected an integer in [1, ", "got 0"});
   expect_refusal(model({"mlp", "--batch", "x"}), 2, {"gregale: bench: ", "--batch"});
   expect_refusal(model({"mlp", "--depth", "5000"}), 2, {"gregale: bench: --depth: ", "[1, 4096]"});

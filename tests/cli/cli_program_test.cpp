@@ -177,6 +177,55 @@ TEST_F(Program, BenchModel) {
   EXPECT_THAT(text.err, HasSubstr("run "));
 }
 
+TEST_F(Program, BenchModelTrains) {
+  const auto train = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"bench", "model"});
+    arguments.insert(arguments.end(), {"--mode", "train"});
+    return json_of(arguments);
+  };
+  const double forward = 2.0 * 64 * 5 * 96 * 96;
+  const json step = train({"mlp", "--width", "96", "--batch", "64", "--precision", "bf16"});
+  EXPECT_EQ(step["mode"], "train");
+  EXPECT_GT(step["flops"], 2.8 * forward) << "forward, and twice that backward but for the first layer";
+  EXPECT_THAT(step["keep"].get<std::string>(), HasSubstr("are kept for the backward pass"));
+  for (const char* optimizer : {"none", "sgd"})
+    EXPECT_GT(train({"mlp", "--width", "96", "--batch", "64", "--optimizer", optimizer})["median_seconds"], 0);
+  const Outcome shown = in_folder({"inspect", "mlp", "--mode", "train", "--no-run"});
+  EXPECT_EQ(shown.status, 0) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("are kept for the backward pass"));
+}
+
+// A cap is one on the whole process, and holds as its peak resident set.
+TEST_F(Program, TrainingStaysWithinItsMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers have memory of their own";
+#endif
+  const auto run = [&](std::vector<std::string> model, const std::string& cap) {
+    model.insert(model.begin(), {"bench", "model"});
+    model.insert(model.end(), {"--mode", "train"});
+    if (!cap.empty()) model.insert(model.end(), {"--memory", cap});
+    return model;
+  };
+  const struct {
+    std::vector<std::string> model;
+    double held[3];  // MB
+    double refused;
+  } cases[] = {
+      {{"mlp", "--depth", "32", "--width", "128", "--batch", "8192"}, {300, 180, 150}, 80},
+      {{"bert-base-layer", "--batch", "8", "--length", "256"}, {400, 300, 260}, 150},
+      {{"resnet50", "--batch", "2"}, {900, 600, 470}, 300},
+  };
+  for (const auto& c : cases) {
+    for (const double cap : c.held) {
+      const json document = json_of(run(c.model, fmt::format("{}MB", cap)));
+      EXPECT_LE(document["peak_rss_bytes"].get<double>(), cap * 1e6) << c.model[0] << " " << cap << " MB";
+    }
+    const Outcome refused = in_folder(run(c.model, fmt::format("{}MB", c.refused)));
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.err, HasSubstr(fmt::format("--memory: {}MB are allowed, the run needs ", c.refused)));
+  }
+}
+
 TEST_F(Program, TunesAndKeepsWhatItFound) {
   const std::vector<std::string> arguments{"inspect", "bert-base-layer", "--batch", "1",        "--length",
                                            "64",      "--tune",          "quick",   "--no-run", "--quiet"};

@@ -7,6 +7,7 @@
 #include "gregale/nn.hpp"
 #include "gregale/op.hpp"
 #include "passes/compiled_case_for_tests.hpp"
+#include "passes/oracle_for_tests.hpp"
 
 // What the compiler does with the two directions of a training graph.
 namespace gregale::passes {
@@ -214,6 +215,33 @@ TEST(Training, FitsIntoABudget) {
       state["loss"] = tight.run(context, t.inputs, &state)[0];
       expect_near_each(state, free_state);
     }
+  }
+}
+
+// Of a transformer's layer and of a spectral block: each gradient against the same graph in f64, relative to its
+// largest element. Those that are zero but for rounding (a key's bias) are held to the largest of all.
+TEST(Training, GradientsAreWithin1e5OfF64) {
+  for (const bool spectral_block : {false, true}) {
+    Graph g(spectral_block ? "afno" : "bert");
+    const Value x = g.add_input("x", Type(DType::f32, spectral_block ? Shape{1, 12, 24, 64} : Shape{2, 64, 96}));
+    nn::Scope scope(g);
+    const Value y = spectral_block ? nn::afno_block(scope, "block", x, {.blocks = 4}, 256)
+                                   : nn::bert_layer(scope, "layer", x, {.heads = 6, .hidden = 384});
+    const Value truth = g.constant(values(g.type(y).shape.extents(), 2));
+    std::vector<Value> wanted = scope.values();
+    wanted.push_back(x);
+    g.set_outputs(gradients(g, ops::mean(g, ops::square(g, ops::sub(g, y, truth))), wanted));
+    const std::vector<Tensor> inputs{values(g.type(x).shape.extents(), 1)};
+    VariableValues state = scope.initial_values(5), wide;
+    for (const auto& [name, tensor] : state) wide[name] = tensor.cast(DType::f64);
+    const std::vector<Tensor> exact = interpret(in_f64(g), in_f64(inputs), &wide);
+    ExecutionContext context(make_thread_team(2));
+    const std::vector<Tensor> got = compile(g).run(context, inputs, &state);
+    double largest = 0;
+    for (const Tensor& t : exact) largest = std::max(largest, largest_of(t));
+    for (size_t i = 0; i < got.size(); ++i)
+      EXPECT_LE(distance(got[i], exact[i]), 1e-5 * std::max(largest_of(exact[i]), 1e-3 * largest))
+          << g.name() << (i + 1 < got.size() ? scope.parameters()[i].name : "x");
   }
 }
 
