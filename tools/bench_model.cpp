@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "gregale/error.hpp"
 #include "gregale/exec.hpp"
 #include "kernels/machine/machine.hpp"
 #include "tools/bench.hpp"
@@ -19,6 +20,7 @@ namespace {
 struct ModelOptions {
   Common common;
   NetworkOptions network;
+  std::optional<int64_t> runs;
 };
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -33,8 +35,8 @@ double peak_of(const CompileOptions& options, ThreadTeam& team) {
   return kernels::measure_compute_peak(target, team, low ? kernels::ComputeUnit::bf16 : kernels::ComputeUnit::fp32);
 }
 
-/// Runs until about three seconds are over, seven times at most and three at least. Short runs are so many that their
-/// median means something.
+/// Runs until about three seconds are over, seven times at most and three at least, unless told how often. Short runs
+/// are so many that their median means something.
 std::vector<double> repeat(const ModelOptions& o, ExecutionContext& context, const Executable& program,
                            Workload& work) {
   constexpr double kTotal = 3, kWarm = 0.3;  // seconds
@@ -46,10 +48,11 @@ std::vector<double> repeat(const ModelOptions& o, ExecutionContext& context, con
     return now() - begin;
   };
   double estimate = once();  // pages and threads are new
-  for (double warm = estimate; warm < kWarm; warm += estimate) estimate = std::max(once(), 1e-7);
+  for (double warm = estimate; warm < kWarm && !o.runs; warm += estimate) estimate = std::max(once(), 1e-7);
   // Runs much shorter than that share one second.
   const auto fitting = static_cast<int64_t>(kTotal / std::max(estimate, 1e-7));
-  const int64_t runs = fitting <= kUsual ? std::max(kLeast, fitting) : std::clamp(fitting / 3, kUsual, kMost);
+  const int64_t usual = fitting <= kUsual ? std::max(kLeast, fitting) : std::clamp(fitting / 3, kUsual, kMost);
+  const int64_t runs = o.runs.value_or(usual);
   std::vector<double> seconds;
   Progress progress("run", runs, o.common.quiet);
   const TraceSpan span(context.trace(), "bench", o.network.name);
@@ -75,6 +78,7 @@ nlohmann::json ledger_of(const Executable& program, const Target& target, int th
 
 int run_model(const ModelOptions& o) {
   check_network(o.network);
+  GREGALE_CHECK(!o.runs || *o.runs >= 1, usage, "--runs: expected a positive number, got {}", *o.runs);
   auto context = o.common.make_context();
   const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
   const CompileOptions options = compile_options(o.network, context->team().size());
@@ -133,6 +137,8 @@ Runner add_bench_model(CLI::App& bench) {
       ->required()
       ->type_name("NAME");
   add_network_options(*model, o->network);
+  model->add_option("--runs", o->runs, "Runs that are timed, after one that is not (default: for three seconds)")
+      ->type_name("N");
   return [o] { return run_model(*o); };
 }
 

@@ -84,6 +84,7 @@ TEST_F(BadUsage, BenchModel) {
   expect_refusal(model({"mlp", "--optimizer", "adamw"}), 2, {"gregale: bench: --optimizer: --mode infer has none"});
   expect_refusal(model({"mlp", "--mode", "train", "--optimizer", "lamb"}), 2,
                  {"gregale: bench: --optimizer: expected adamw, sgd or none, got 'lamb'"});
+  expect_refusal(model({"mlp", "--runs", "0"}), 2, {"gregale: bench: --runs: expected a positive number, got 0"});
   expect_refusal(model({"mlp", "--memory", "much"}), 2,
                  {"gregale: bench: --memory: expected a size such as 1.5GB, got 'much'"});
   expect_refusal(model({"mlp", "--mode", "train", "--memory", "1MB"}), 1,

@@ -187,6 +187,7 @@ TEST_F(Program, BenchModelTrains) {
   const json step = train({"mlp", "--width", "96", "--batch", "64", "--precision", "bf16"});
   EXPECT_EQ(step["mode"], "train");
   EXPECT_GT(step["flops"], 2.8 * forward) << "forward, and twice that backward but for the first layer";
+  EXPECT_EQ(train({"mlp", "--runs", "2"})["runs"], 2);
   EXPECT_THAT(step["keep"].get<std::string>(), HasSubstr("are kept for the backward pass"));
   for (const char* optimizer : {"none", "sgd"})
     EXPECT_GT(train({"mlp", "--width", "96", "--batch", "64", "--optimizer", optimizer})["median_seconds"], 0);
@@ -202,8 +203,7 @@ TEST_F(Program, TrainingStaysWithinItsMemory) {
 #endif
   const auto run = [&](std::vector<std::string> model, const std::string& cap) {
     model.insert(model.begin(), {"bench", "model"});
-    model.insert(model.end(), {"--mode", "train"});
-    if (!cap.empty()) model.insert(model.end(), {"--memory", cap});
+    model.insert(model.end(), {"--mode", "train", "--runs", "2", "--memory", cap});
     return model;
   };
   const struct {
