@@ -329,7 +329,7 @@ class ChannelsLast {
     }
   }
 
-  /// Of one tap, without strides and padding, a convolution and its gradients are matrix products.
+  /// Of one tap, without strides and padding, a convolution is a matrix product.
   static bool is_product(const Node& node, const Dim& r, const Dim& s) {
     const auto all = [&](const char* name, int64_t value) {
       const auto& entries = std::get<std::vector<int64_t>>(node.attributes.at(name));
@@ -368,14 +368,9 @@ class ChannelsLast {
 
   Value weights_gradient(Graph& out, const Node& node, Value x, Value d_y) const {
     const Shape& shape = type(node.outputs[0]).shape;  // [k, c/groups, r, s]
-    const auto rows = [&](Value v) {
-      const Shape& s = out.type(v).shape;
-      return ops::reshape(out, v, Shape{s[0].value() * s[1].value() * s[2].value(), s[3]});
-    };
-    if (is_product(node, shape[2], shape[3])) {
-      const Value d_rows = rows(d_y), x_rows = rows(x);
-      return ops::reshape(out, ops::matmul(out, d_rows, x_rows, true), shape);
-    }
+    // Of one tap it is a product of rows, so that either may be the image: here the one whose channels come first.
+    if (is_product(node, shape[2], shape[3]))
+      return ops::reshape(out, ops::conv2d_nhwc_d_weights(out, d_y, x, 1, 1), shape);
     const Value d = ops::conv2d_nhwc_d_weights(out, x, d_y, shape[2].value(), shape[3].value(), options_of(node));
     return ops::transpose(out, d, kWeightsBack);
   }

@@ -20,8 +20,23 @@ namespace {
 constexpr int64_t kBandPixels = 1024;      ///< a band's block of x and of d_y are some 200 KB each
 constexpr int64_t kCallPixels = 256;       ///< of d_y with 64 outputs: 32 KB, which all taps meet in L1
 constexpr int64_t kSumsBytes = 320 << 10;  ///< of all taps, in L2
-constexpr int64_t kMostChannels = 256, kMostOutputs = 256, kOutputs = 64;
-constexpr int64_t kTasks = 32;  ///< so many, where there are pixels enough, for the threads to share
+constexpr int64_t kMostChannels = 256, kMostOutputs = 256, kOutputs = 64;  ///< of a block; of a kernel call
+constexpr int64_t kChunkPixels = 2048;  ///< at least: what sums of chunks cost is little beside their products
+constexpr int64_t kTasks = 32;          ///< so many, where there are pixels enough, for the threads to share
+
+/// Of one tap without strides and padding all pixels are alike: rows of other lengths, even ones that pairs fill.
+Conv2d with_even_rows(Conv2d p) {
+  if (p.r * p.s != 1 || p.stride_h * p.stride_w != 1 || p.out_h() != p.h || p.out_w() != p.w) return p;
+  const int64_t pixels = p.n * p.h * p.w;
+  for (int64_t w = kCallPixels; w > p.w; w -= 2) {
+    if (pixels % w != 0) continue;
+    p.n = 1;
+    p.h = pixels / w;
+    p.w = w;
+    break;
+  }
+  return p;
+}
 
 }  // namespace
 
@@ -40,7 +55,7 @@ Conv2dWeightsGradient::Axis Conv2dWeightsGradient::axis(int64_t extent, int64_t 
 }
 
 Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv2d& problem, DType dtype)
-    : p_(problem), dtype_(dtype) {
+    : p_(with_even_rows(problem)), dtype_(dtype) {
   const int64_t channels = p_.c / p_.groups, outputs = p_.k / p_.groups, oh = p_.out_h(), ow = p_.out_w();
   const int64_t taps = p_.r * p_.s, size = size_of(dtype);
   if (p_.n == 0 || channels == 0 || outputs == 0) return;
@@ -54,11 +69,13 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
   bands_ = ceil_div(p_.n, images_) * rows_.blocks * columns_.blocks;
   call_rows_ = std::max<int64_t>(1, kCallPixels / columns_.block);
   // Blocks.
-  block_k_ = balanced_block(outputs, taps == 1 ? kMostOutputs : kOutputs, 16);
+  block_k_ = balanced_block(outputs, taps == 1 ? kMostOutputs : seen > 1 ? 2 * kOutputs : kOutputs, kOutputs);
+  call_k_ = std::min(block_k_, kOutputs);
   block_c_ = balanced_block(channels, std::clamp<int64_t>(kSumsBytes / (taps * block_k_ * 4), 16, kMostChannels), 16);
   blocks_c_ = ceil_div(channels, block_c_);
   blocks_k_ = ceil_div(outputs, block_k_);
-  chunks_ = std::clamp<int64_t>(kTasks / (p_.groups * blocks_c_ * blocks_k_), 1, bands_);
+  chunks_ = std::clamp<int64_t>(std::min(kTasks / (p_.groups * blocks_c_ * blocks_k_), p_.n * oh * ow / kChunkPixels),
+                                1, bands_);
   if (chunks_ > 1) partials_bytes_ = align_bytes(chunks_ * taps * channels * p_.k * 4);
 
   const bool interleaved = dtype == DType::bf16;
@@ -88,7 +105,7 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
         for (const int begins : {0, 1}) {
           ContractionDesc d;
           d.m = piece_size(channels, block_c_, tc);
-          d.n = piece_size(outputs, block_k_, tk);
+          d.n = piece_size(outputs, call_k_, tk);
           d.k = piece_size(ow, columns_.block, tp);
           if (d.m == 0 || d.n == 0 || d.k == 0) continue;
           d.a = d.b = dtype;
@@ -162,8 +179,12 @@ void Conv2dWeightsGradient::copy_band(const Band& band, const std::byte* x, int6
           if (columns_.stride == 1 && pixel == step && bytes == step) {
             std::memcpy(to + first * step, source, static_cast<size_t>((last - first) * step));
           } else {
-            for (int64_t j = first; j < last; ++j, source += columns_.stride * pixel)
+            constexpr int64_t kAhead = 8;  // pixels; their distance is not foreseen
+            for (int64_t j = first; j < last; ++j, source += columns_.stride * pixel) {
+              for (int64_t line = 0; line < bytes; line += 64)
+                __builtin_prefetch(source + kAhead * columns_.stride * pixel + line);
               std::memcpy(to + j * step, source, static_cast<size_t>(bytes));
+            }
           }
           std::memset(to + last * step, 0, static_cast<size_t>((count - last) * step));
           to += count * step;
@@ -254,15 +275,19 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
       call.batch = std::min(call_rows_, rows - first);
       call.a_offsets = a_offsets + first;
       call.b_offsets = b_offsets + first;
-      const auto& kernel = kernels_[channels != block_c_][outputs != block_k_][b.columns != columns_.block]
-                                   [at == first_band && first == 0];
-      for (int64_t r = 0; r < p_.r; ++r)
-        for (int64_t s = 0; s < p_.s; ++s) {
-          const auto tap_r = static_cast<size_t>(r), tap_s = static_cast<size_t>(s);
-          const int64_t row = rows_.residue_at[tap_r] * rows_.reach + rows_.at[tap_r];
-          const int64_t pixel = row_in_copy(0, row) + columns_.residue_at[tap_s] * columns_.reach + columns_.at[tap_s];
-          (*kernel)(left + pixel * a_pixel * size, right, sums + (r * p_.s + s) * block_c_ * block_k_, &call);
-        }
+      for (int64_t n = 0; n < outputs; n += call_k_) {
+        const auto& kernel = kernels_[channels != block_c_][outputs - n < call_k_][b.columns != columns_.block]
+                                     [at == first_band && first == 0];
+        const std::byte* panels = right + n * (interleaved ? packed_pixels_ : 1) * size;
+        for (int64_t r = 0; r < p_.r; ++r)
+          for (int64_t s = 0; s < p_.s; ++s) {
+            const auto tap_r = static_cast<size_t>(r), tap_s = static_cast<size_t>(s);
+            const int64_t row = rows_.residue_at[tap_r] * rows_.reach + rows_.at[tap_r];
+            const int64_t pixel =
+                row_in_copy(0, row) + columns_.residue_at[tap_s] * columns_.reach + columns_.at[tap_s];
+            (*kernel)(left + pixel * a_pixel * size, panels, sums + (r * p_.s + s) * block_c_ * block_k_ + n, &call);
+          }
+      }
     }
   }
   for (int64_t tap = 0; tap < p_.r * p_.s; ++tap)

@@ -57,6 +57,7 @@ class Conv2dWeightsGradient {
   Axis rows_, columns_;
   int64_t images_ = 1, bands_ = 0, chunks_ = 1;  ///< images of a band; bands in all; sums of bands kept apart
   int64_t block_c_ = 1, block_k_ = 1, blocks_c_ = 1, blocks_k_ = 1;
+  int64_t call_k_ = 1;                          ///< outputs of a kernel call
   int64_t copy_pixels_ = 0, copy_leading_ = 0;  ///< pixels of a band's copy; elements from channel to channel, turned
   int64_t row_pitch_ = 0, packed_pixels_ = 0;   ///< of d_y as it is packed: pixels from row to row, of a whole band
   int64_t call_rows_ = 1;                       ///< rows of pixels that a kernel call sums over
