@@ -19,12 +19,12 @@ namespace {
 
 std::vector<Type> infer(const NodeView& node) {
   check_real_float(node, 0);
+  check_real_float(node, 1);
   check_rank(node, 0, 4);
-  check_same_dtype(node, 0, 1);
-  const Type expected = pooled_type(node);
+  const Type expected(node.input(1).dtype, pooled_type(node).shape);
   GREGALE_CHECK(node.input(1).shape == expected.shape, shape, "[max_pool2d_gradient] d_y is {}; expected {}",
                 to_string(node.input(1)), to_string(expected));
-  return {node.input(0)};
+  return {Type(expected.dtype, node.input(0).shape)};
 }
 
 void reference(ReferenceContext& c) {
@@ -59,7 +59,7 @@ void gradient(GradientContext& c) {
   const auto first = [&](Value v) { return last ? transpose(g, v, {0, 3, 1, 2}) : v; };
   const Value x = first(c.input(0)), d = first(c.d_output());
   const Shape shape = g.type(x).shape;
-  const DType dtype = g.type(x).dtype;
+  const DType dtype = g.type(d).dtype;
   const int64_t windows = p.out_h() * p.out_w(), size = p.r * p.s;
   Tensor indices(DType::i64, {windows, size}), inside(DType::boolean, {windows, size});
   std::fill_n(indices.as<int64_t>().data(), windows * size, 0);
@@ -98,15 +98,17 @@ void spread_plane(const Pooling& p, const float* x, const float* d_y, float* d_x
     }
 }
 
-std::optional<Error> refuse_operands(const NodeView& node) {
+std::optional<Error> refuse_operands(const NodeView& node, bool narrow) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
-  const DType dtype = node.input(0).dtype;
-  if (dtype != DType::f32) return refuse(node, fmt::format("f32 needed, not {}", name_of(dtype)));
+  const DType x = node.input(0).dtype, d_y = node.input(1).dtype;
+  if (x != DType::f32 && !(narrow && x == DType::bf16))
+    return refuse(node, fmt::format("x must be f32{}, not {}", narrow ? " or bf16" : "", name_of(x)));
+  if (d_y != DType::f32) return refuse(node, fmt::format("d_y must be f32, not {}", name_of(d_y)));
   return std::nullopt;
 }
 
 Result<Kernel> make(const NodeView& node, const Target&) {
-  if (auto error = refuse_operands(node)) return *error;
+  if (auto error = refuse_operands(node, false)) return *error;
   if (node.boolean("channels_last")) return refuse(node, "channels are last");
   const Pooling p = pooling_of(node);
   const Extents extents = node.input(0).shape.extents();
@@ -138,32 +140,35 @@ Columns columns_of(const Pooling& p, int64_t tap) {
 /// sees. First the greatest and the share of each window, then each row of d_x from the windows that cover it.
 class ChannelsLast {
  public:
-  ChannelsLast(kernels::KernelCache& cache, const Pooling& p, int64_t images, int64_t channels)
-      : p_(p), images_(images), channels_(channels) {
+  ChannelsLast(kernels::KernelCache& cache, const Pooling& p, int64_t images, int64_t channels, DType x)
+      : p_(p), images_(images), channels_(channels), size_(size_of(x)) {
     using kernels::Expression;
     using kernels::ExprOp;
-    const auto kernel = [&](const std::vector<int64_t>& leading, const auto& write) {
+    // Operands are f32 but for the image, operand `image`.
+    const auto kernel = [&](const std::vector<int64_t>& leading, size_t image, const auto& write) {
       kernels::ExpressionDesc d;
       d.n = channels;
-      for (const int64_t l : leading) d.inputs.push_back({DType::f32, kernels::Broadcast::none, l});
+      for (const int64_t l : leading)
+        d.inputs.push_back({d.inputs.size() == image ? x : DType::f32, kernels::Broadcast::none, l});
       d.outputs = {d.inputs[0]};
       d.expression.output(write(d.expression));
       auto made = cache.get(d);
       scratch_bytes_ = std::max(scratch_bytes_, kernels::align_bytes(made->scratch_bytes(channels)));
       return made;
     };
+    constexpr size_t kNone = 4;
     const int64_t pixel = channels, window = p.stride_w * channels;
-    greater_ = kernel({pixel, window}, [](Expression& e) {
+    greater_ = kernel({pixel, window}, 1, [](Expression& e) {
       const auto m = e.input(0), v = e.input(1);
       const auto takes = e.apply(ExprOp::mask_or, e.apply(ExprOp::greater, v, m), e.apply(ExprOp::not_equal, v, v));
       return e.apply(ExprOp::select, takes, v, m);
     });
-    count_ = kernel({pixel, pixel, window}, [](Expression& e) {
+    count_ = kernel({pixel, pixel, window}, 2, [](Expression& e) {
       const auto n = e.input(0), tie = e.apply(ExprOp::equal, e.input(2), e.input(1));
       return e.apply(ExprOp::add, n, e.apply(ExprOp::select, tie, e.constant(1), e.constant(0)));
     });
-    share_ = kernel({pixel, pixel}, [](Expression& e) { return e.apply(ExprOp::div, e.input(1), e.input(0)); });
-    spread_ = kernel({window, window, pixel, pixel}, [](Expression& e) {
+    share_ = kernel({pixel, pixel}, kNone, [](Expression& e) { return e.apply(ExprOp::div, e.input(1), e.input(0)); });
+    spread_ = kernel({window, window, pixel, pixel}, 1, [](Expression& e) {
       const auto sum = e.input(0), tie = e.apply(ExprOp::equal, e.input(1), e.input(2));
       return e.apply(ExprOp::add, sum, e.apply(ExprOp::select, tie, e.input(3), e.constant(0)));
     });
@@ -173,7 +178,8 @@ class ChannelsLast {
   int64_t thread_scratch_bytes() const { return scratch_bytes_; }
 
   void run(const Launch& l) const {
-    const auto *x = static_cast<const float*>(l.inputs[0]), *d_y = static_cast<const float*>(l.inputs[1]);
+    const auto* x = static_cast<const std::byte*>(l.inputs[0]);
+    const auto* d_y = static_cast<const float*>(l.inputs[1]);
     auto* d_x = static_cast<float*>(l.outputs[0]);
     auto *greatest = reinterpret_cast<float*>(l.scratch),
          *shares = reinterpret_cast<float*>(l.scratch + scratch_bytes() / 2);
@@ -189,7 +195,7 @@ class ChannelsLast {
  private:
   int64_t windows() const { return images_ * p_.out_h() * p_.out_w(); }
 
-  static void call(const kernels::ExpressionKernel& kernel, int64_t rows, std::initializer_list<const float*> inputs,
+  static void call(const kernels::ExpressionKernel& kernel, int64_t rows, std::initializer_list<const void*> inputs,
                    float* output, std::byte* scratch) {
     const void* in[4] = {};
     std::copy(inputs.begin(), inputs.end(), in);
@@ -213,27 +219,29 @@ class ChannelsLast {
   }
 
   /// Of the windows of output row i, all images counted through.
-  void find(const float* x, const float* d_y, int64_t i, float* greatest, float* share, std::byte* scratch) const {
+  void find(const std::byte* x, const float* d_y, int64_t i, float* greatest, float* share, std::byte* scratch) const {
     const int64_t elements = p_.out_w() * channels_, top = i % p_.out_h() * p_.stride_h - p_.top;
     const int64_t first = std::max<int64_t>(top, 0), last = std::min(top + p_.r, p_.h);
-    const float* image = x + i / p_.out_h() * p_.h * p_.w * channels_;
+    const auto seen = [&](int64_t a, int64_t from) {
+      return x + ((i / p_.out_h() * p_.h + a) * p_.w * channels_ + from) * size_;
+    };
     std::fill_n(greatest, elements, -std::numeric_limits<float>::infinity());
     for (int64_t a = first; a < last; ++a)
       for_taps([&](int64_t rows, int64_t to, int64_t from) {
-        call(*greater_, rows, {greatest + to, image + a * p_.w * channels_ + from}, greatest + to, scratch);
+        call(*greater_, rows, {greatest + to, seen(a, from)}, greatest + to, scratch);
       });
     std::fill_n(share, elements, 0.0f);
     for (int64_t a = first; a < last; ++a)
       for_taps([&](int64_t rows, int64_t to, int64_t from) {
-        call(*count_, rows, {share + to, greatest + to, image + a * p_.w * channels_ + from}, share + to, scratch);
+        call(*count_, rows, {share + to, greatest + to, seen(a, from)}, share + to, scratch);
       });
     call(*share_, p_.out_w(), {share, d_y}, share, scratch);
   }
 
-  void collect(const float* x, const float* greatest, const float* shares, int64_t row, float* d_x,
+  void collect(const std::byte* x, const float* greatest, const float* shares, int64_t row, float* d_x,
                std::byte* scratch) const {
     const int64_t a = row % p_.h, image = row / p_.h, pixels = p_.w * channels_;
-    x += row * pixels;
+    x += row * pixels * size_;
     d_x += row * pixels;
     std::fill_n(d_x, pixels, 0.0f);
     // Window rows i with i stride <= a + top < i stride + r.
@@ -241,22 +249,22 @@ class ChannelsLast {
     for (int64_t i = first; i <= std::min(at / p_.stride_h, p_.out_h() - 1); ++i)
       for_taps([&](int64_t rows, int64_t from, int64_t to) {
         const int64_t window = (image * p_.out_h() + i) * p_.out_w() * channels_ + from;
-        call(*spread_, rows, {d_x + to, x + to, greatest + window, shares + window}, d_x + to, scratch);
+        call(*spread_, rows, {d_x + to, x + to * size_, greatest + window, shares + window}, d_x + to, scratch);
       });
   }
 
   Pooling p_;
-  int64_t images_, channels_, scratch_bytes_ = 0;
+  int64_t images_, channels_, size_, scratch_bytes_ = 0;  ///< size_: of an element of x
   std::shared_ptr<const kernels::ExpressionKernel> greater_, count_, share_, spread_;
 };
 
 Result<Kernel> make_channels_last(const NodeView& node, const Target& target) {
-  if (auto error = refuse_operands(node)) return *error;
+  if (auto error = refuse_operands(node, true)) return *error;
   if (!node.boolean("channels_last")) return refuse(node, "channels are first");
   const Extents extents = node.input(0).shape.extents();
   if (extents[3] == 0) return refuse(node, "there are no channels");
-  const auto program =
-      std::make_shared<const ChannelsLast>(*kernel_cache(target), pooling_of(node), extents[0], extents[3]);
+  const auto program = std::make_shared<const ChannelsLast>(*kernel_cache(target), pooling_of(node), extents[0],
+                                                            extents[3], node.input(0).dtype);
   Kernel k;
   k.scratch_bytes = program->scratch_bytes();
   k.thread_scratch_bytes = program->thread_scratch_bytes();
@@ -274,8 +282,8 @@ const OpDef& max_pool2d_gradient_op() {
         "The cotangent of max_pool2d's operand from that operand and the cotangent of the result: what belongs to a "
         "window is shared equally among its elements that are its greatest, and an element in several windows gets the "
         "sum. Nothing of a window with a NaN is passed on. Batch and channels may be symbolic.";
-    d.inputs = {{"x", "[n, c, h, w], real floats"}, {"d_y", "[n, c, oh, ow]"}};
-    d.outputs = {{"d_x", "[n, c, h, w]"}};
+    d.inputs = {{"x", "[n, c, h, w], real floats"}, {"d_y", "[n, c, oh, ow], real floats"}};
+    d.outputs = {{"d_x", "[n, c, h, w], of d_y's dtype"}};
     d.attributes = pooling_attributes();
     d.infer = infer;
     d.reference = reference;

@@ -25,6 +25,10 @@ class Policy {
 
   /// Moves or chooses elements: of rounded ones it gives the same, rounded.
   static bool is_chooser(const OpDef& op) { return op.result_as_view || op.name == "max_pool2d"; }
+  /// Reads the operand of a pooling to see which of its elements was chosen: the rounded ones, as the pooling does.
+  static bool compares(const Node& n, Value v) {
+    return n.op->name == "max_pool2d_gradient" && n.inputs[0] == v && n.inputs[1] != v;
+  }
   static bool is_sum(const OpDef& op) { return op.name == "sum" || op.name == "sum_to" || op.name == "sum_to_like"; }
   /// Becomes part of an expression, which widens its operands for nothing.
   static bool is_expression(const OpDef& op) { return op.express || op.name == "layer_norm_gradient"; }
@@ -72,7 +76,7 @@ class Policy {
     if (std::find(outputs.begin(), outputs.end(), v) != outputs.end()) return false;
     const auto& users = users_[static_cast<size_t>(v.id)];
     return std::all_of(users.begin(), users.end(), [&](const Node* n) {
-      if (is_expression(*n->op) || is_product(*n) || is_sum(*n->op)) return true;
+      if (is_expression(*n->op) || is_product(*n) || is_sum(*n->op) || compares(*n, v)) return true;
       return is_chooser(*n->op) && is_read_rounded(n->outputs[0]);
     });
   }
@@ -120,7 +124,8 @@ Graph lower_precision(const Graph& graph, int loss) {
         operands[i] = round(out, inputs[i]);
         changed = true;
       } else if (policy.is_kept_rounded(node.inputs[i])) {
-        operands[i] = ops::cast(out, round(out, inputs[i]), DType::f32);
+        operands[i] = Policy::compares(node, node.inputs[i]) ? round(out, inputs[i])
+                                                             : ops::cast(out, round(out, inputs[i]), DType::f32);
         changed = true;
       }
     }

@@ -38,6 +38,21 @@ Conv2d with_even_rows(Conv2d p) {
   return p;
 }
 
+/// Of few channels a row of taps is taken for channels: in the image they follow each other.
+bool unfolds(const Conv2d& p) {
+  constexpr int64_t kFewChannels = 16;
+  return p.groups == 1 && p.s > 1 && p.dilation_w == 1 && p.c < kFewChannels;
+}
+Conv2d as_multiplied(const Conv2d& problem) {
+  Conv2d p = with_even_rows(problem);
+  if (!unfolds(problem)) return p;
+  // Nothing asks for the width's padding and reach beyond the copy.
+  p.c *= p.s;
+  p.pad_right -= p.s - 1;
+  p.s = 1;
+  return p;
+}
+
 }  // namespace
 
 Conv2dWeightsGradient::Axis Conv2dWeightsGradient::axis(int64_t extent, int64_t out, int64_t taps, int64_t stride,
@@ -55,13 +70,13 @@ Conv2dWeightsGradient::Axis Conv2dWeightsGradient::axis(int64_t extent, int64_t 
 }
 
 Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv2d& problem, DType dtype)
-    : p_(with_even_rows(problem)), dtype_(dtype) {
+    : p_(as_multiplied(problem)), pixel_channels_(p_.c / (unfolds(problem) ? problem.s : 1)), dtype_(dtype) {
   const int64_t channels = p_.c / p_.groups, outputs = p_.k / p_.groups, oh = p_.out_h(), ow = p_.out_w();
   const int64_t taps = p_.r * p_.s, size = size_of(dtype);
   if (p_.n == 0 || channels == 0 || outputs == 0) return;
   // Bands. A stride's band sees more pixels than it has.
   const int64_t seen = std::min(p_.r, p_.stride_h) * std::min(p_.s, p_.stride_w);
-  const int64_t pixels = std::max<int64_t>(1, kBandPixels / seen);
+  const int64_t pixels = pixel_channels_ != p_.c ? 2 * kBandPixels : std::max<int64_t>(1, kBandPixels / seen);
   columns_ = axis(p_.w, ow, p_.s, p_.stride_w, p_.dilation_w, p_.pad_left, balanced_block(ow, pixels / 2, 2));
   rows_ = axis(p_.h, oh, p_.r, p_.stride_h, p_.dilation_h, p_.pad_top,
                balanced_block(oh, std::max<int64_t>(1, pixels / columns_.block), 1));
@@ -85,7 +100,10 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
   in_place_ = !interleaved || (columns_.blocks == 1 && ow % 2 == 0);
   row_pitch_ = interleaved ? round_up(columns_.block, 2) : ow;
   packed_pixels_ = round_up(images_ * rows_.block * row_pitch_, 32);
-  copy_bytes_ = align_bytes(copy_pixels_ * block_c_ * size);
+  // Whole rows, of which every pixel is seen once.
+  turns_in_place_ = interleaved && pixel_channels_ == p_.c && taps == 1 && seen == 1 && p_.h == oh && p_.w == ow &&
+                    columns_.blocks == 1 && p_.pad_top == 0 && p_.pad_left == 0;
+  if (!turns_in_place_) copy_bytes_ = align_bytes(copy_pixels_ * block_c_ * size);
   sums_bytes_ = align_bytes(taps * block_c_ * block_k_ * 4);
   offsets_bytes_ = align_bytes(2 * images_ * rows_.block * static_cast<int64_t>(sizeof(int64_t)));
   if (interleaved) {
@@ -152,14 +170,19 @@ int64_t Conv2dWeightsGradient::row_in_copy(int64_t image, int64_t row) const {
   return (image * residues * rows_.reach + row) * static_cast<int64_t>(columns_.residues.size()) * columns_.reach;
 }
 
-void Conv2dWeightsGradient::copy_band(const Band& band, const std::byte* x, int64_t channels, std::byte* to) const {
-  const int64_t size = size_of(dtype_), pixel = p_.c * size, bytes = channels * size, step = block_c_ * size;
+void Conv2dWeightsGradient::copy_band(const Band& band, const std::byte* x, int64_t c0, int64_t channels,
+                                      std::byte* to) const {
+  const int64_t size = size_of(dtype_), pixel = pixel_channels_ * size, bytes = channels * size, step = block_c_ * size;
   for (int64_t image = 0; image < band.images; ++image)
     for (const int64_t row_residue : rows_.residues)
       for (int64_t i = 0; i < rows_.reach; ++i) {
         const int64_t row = (band.row + i) * rows_.stride + row_residue - rows_.pad;
         const bool there = row >= 0 && row < rows_.extent && i < rows_.reach - (rows_.block - band.rows);
         const std::byte* from = x + ((band.image + image) * p_.h + row) * p_.w * pixel;
+        if (pixel_channels_ != p_.c) {
+          to = unfold_row(band, there ? from : nullptr, c0, channels, to);
+          continue;
+        }
         for (const int64_t residue : columns_.residues) {
           // Columns first to last of this residue are in the image.
           const int64_t begin = band.column * columns_.stride + residue - columns_.pad;
@@ -190,6 +213,23 @@ void Conv2dWeightsGradient::copy_band(const Band& band, const std::byte* x, int6
           to += count * step;
         }
       }
+}
+
+/// What each output pixel of a row sees of an image row (none: of padding), from the c0-th on.
+std::byte* Conv2dWeightsGradient::unfold_row(const Band& band, const std::byte* x, int64_t c0, int64_t channels,
+                                             std::byte* to) const {
+  const int64_t size = size_of(dtype_), step = block_c_ * size, row = p_.w * pixel_channels_;
+  for (int64_t j = 0; j < columns_.reach; ++j, to += step) {
+    const int64_t begin = ((band.column + j) * columns_.stride - columns_.pad) * pixel_channels_ + c0;
+    const int64_t first = std::clamp<int64_t>(-begin, 0, channels),
+                  last = x == nullptr ? first : std::clamp<int64_t>(row - begin, first, channels);
+    if (first < last)
+      std::memcpy(to + first * size, x + (begin + first) * size, static_cast<size_t>((last - first) * size));
+    if (last - first == channels) continue;
+    std::memset(to, 0, static_cast<size_t>(first * size));
+    std::memset(to + last * size, 0, static_cast<size_t>((channels - last) * size));
+  }
+  return to;
 }
 
 /// Rows of pixels begin at even places, for pairs are multiplied.
@@ -233,7 +273,8 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
   index /= blocks_c_;
   const int64_t group = index % p_.groups, chunk = index / p_.groups;
   const int64_t channels = std::min(block_c_, group_c - c0), outputs = std::min(block_k_, group_k - k0);
-  x += (group * group_c + c0) * size;
+  const bool unfolded = pixel_channels_ != p_.c;
+  x += (group * group_c + (unfolded ? 0 : c0)) * size;
   d_y += (group * group_k + k0) * size;
 
   std::byte* copy = scratch;
@@ -250,16 +291,16 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
   const int64_t first_band = bands_ * chunk / chunks_, last_band = bands_ * (chunk + 1) / chunks_;
   for (int64_t at = first_band; at < last_band; ++at) {
     const Band b = band(at);
-    copy_band(b, x, channels, copy);
+    if (!turns_in_place_) copy_band(b, x, unfolded ? c0 : 0, channels, copy);
     const std::byte* left = copy;
     const std::byte* right = d_y + ((b.image * rows_.out + b.row) * columns_.out + b.column) * p_.k * size;
     if (interleaved) {
       kernels::LayoutCall turn;
-      turn.src = copy;
+      turn.src = turns_in_place_ ? x + (b.image * p_.h + b.row) * p_.w * p_.c * size : copy;
       turn.dst = turned;
-      turn.m = row_in_copy(b.images, 0);
+      turn.m = turns_in_place_ ? b.images * b.rows * p_.w : row_in_copy(b.images, 0);
       turn.n = channels;
-      turn.src_leading = block_c_;
+      turn.src_leading = turns_in_place_ ? p_.c : block_c_;
       (*turn_)(turn);
       left = turned;
       pack_outputs(b, d_y, outputs, gaps, packed);

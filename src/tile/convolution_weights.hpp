@@ -48,11 +48,13 @@ class Conv2dWeightsGradient {
   Band band(int64_t index) const;
   /// Where an output row's pixels begin in the copy of the band, for tap (0, 0).
   int64_t row_in_copy(int64_t image, int64_t row) const;
-  void copy_band(const Band& band, const std::byte* x, int64_t channels, std::byte* to) const;
+  std::byte* unfold_row(const Band& band, const std::byte* x, int64_t c0, int64_t channels, std::byte* to) const;
+  void copy_band(const Band& band, const std::byte* x, int64_t c0, int64_t channels, std::byte* to) const;
   void pack_outputs(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows, std::byte* packed) const;
   void task(int64_t index, const std::byte* x, const std::byte* d_y, float* to, std::byte* scratch) const;
 
-  Conv2d p_;
+  Conv2d p_;                ///< as it is multiplied: few channels are joined with the taps of a row
+  int64_t pixel_channels_;  ///< of x
   DType dtype_;
   Axis rows_, columns_;
   int64_t images_ = 1, bands_ = 0, chunks_ = 1;  ///< images of a band; bands in all; sums of bands kept apart
@@ -61,6 +63,7 @@ class Conv2dWeightsGradient {
   int64_t copy_pixels_ = 0, copy_leading_ = 0;  ///< pixels of a band's copy; elements from channel to channel, turned
   int64_t row_pitch_ = 0, packed_pixels_ = 0;   ///< of d_y as it is packed: pixels from row to row, of a whole band
   int64_t call_rows_ = 1;                       ///< rows of pixels that a kernel call sums over
+  bool turns_in_place_ = false;                 ///< x is turned from where it is
   bool in_place_ = false;                       ///< d_y is packed, or read, where it is
   /// By whether the tile is a tail in channels, outputs, pixels, and whether it begins the sums.
   std::shared_ptr<const kernels::ContractionKernel> kernels_[2][2][2][2];
