@@ -87,6 +87,22 @@ Value conv2d_nhwc(Graph& g, Value x, Value weights, const Conv2dOptions& options
 /// weights of r rows and s columns.
 Value conv2d_nhwc_d_input(Graph& g, Value d_y, Value weights, int64_t h, int64_t w, const Conv2dOptions& options = {});
 Value conv2d_nhwc_d_weights(Graph& g, Value x, Value d_y, int64_t r, int64_t s, const Conv2dOptions& options = {});
+struct Conv3dOptions {
+  std::vector<int64_t> strides{1, 1, 1};
+  std::vector<int64_t> pads{0, 0, 0, 0, 0, 0};  // front, top, left, back, bottom, right (ONNX order)
+  std::vector<int64_t> dilations{1, 1, 1};
+  int64_t groups = 1;
+};
+/// x [n, c, d, h, w], weights [k, c/groups, t, r, s] -> [n, k, od, oh, ow]
+Value conv3d(Graph& g, Value x, Value weights, const Conv3dOptions& options = {});
+/// The same with channels last: x [n, d, h, w, c], weights [t, r, s, c/groups, k] -> [n, od, oh, ow, k]
+Value conv3d_ndhwc(Graph& g, Value x, Value weights, const Conv3dOptions& options = {});
+/// Its adjoints, from the cotangent d_y of its result: in x, whose depth, height and width are `volume`, and in weights
+/// of `kernel` slices, rows and columns.
+Value conv3d_ndhwc_d_input(Graph& g, Value d_y, Value weights, std::vector<int64_t> volume,
+                           const Conv3dOptions& options = {});
+Value conv3d_ndhwc_d_weights(Graph& g, Value x, Value d_y, std::vector<int64_t> kernel,
+                             const Conv3dOptions& options = {});
 struct MaxPool2dOptions {
   std::vector<int64_t> kernel{1, 1};
   std::vector<int64_t> strides{1, 1};

@@ -171,6 +171,72 @@ TEST(ChannelsLast, GradientsProgramsAreWhatTheySay) {
   check_programs(input_gradient({2, 128, 56, 56, 256, 1, 1, 2, 2}, true));
 }
 
+// --- volumes ---
+
+using tile::Conv3d;
+
+// n, c, h, w, k, r, s; strides; padding; dilation; groups. Then depth, taps, stride, padding front and back, dilation.
+const Conv3d kVolumes[] = {
+    {{1, 32, 10, 12, 32, 3, 3, 1, 1, 1, 1, 1, 1}, 6, 3, 1, 1, 1},         // the ordinary one
+    {{2, 1, 9, 8, 16, 3, 3, 1, 1, 1, 1, 1, 1}, 5, 3, 1, 1, 1},            // one channel: taps of a row are joined
+    {{1, 24, 7, 9, 40, 3, 3, 2, 2, 1, 1, 1, 1}, 8, 3, 2, 1, 1},           // strides: eight parts
+    {{1, 8, 6, 5, 12, 2, 3, 1, 2, 0, 1, 1, 1, 1, 2}, 9, 2, 3, 0, 2, 2},   // unlike in each axis
+    {{2, 16, 6, 6, 24, 1, 1}, 4},                                         // one tap, read where it is
+    {{1, 16, 5, 6, 8, 1, 1}, 7, 3, 1, 2, 0},                              // taps in depth only
+    {{1, 300, 4, 4, 20, 3, 3, 1, 1, 1, 1, 1, 1}, 3, 2, 1, 0, 1},          // blocks of channels
+    {{1, 12, 6, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3}, 4, 3, 1, 1, 1},  // groups
+    {{1, 8, 4, 4, 8, 3, 3, 1, 1, 1, 1, 1, 1}, 2, 3, 1, 3, 3},             // slices that see no volume
+};
+
+ops::Conv3dOptions options_of(const Conv3d& v) {
+  const Conv2d& s = v.plane;
+  return {.strides = {v.stride_d, s.stride_h, s.stride_w},
+          .pads = {v.pad_front, s.pad_top, s.pad_left, v.pad_back, s.pad_bottom, s.pad_right},
+          .dilations = {v.dilation_d, s.dilation_h, s.dilation_w},
+          .groups = s.groups};
+}
+
+enum class Of : uint8_t { result, volume, weights };
+
+Case volumes(const Conv3d& v, Of of) {
+  const Conv2d& s = v.plane;
+  Case c(fmt::format("{} {}x{}x{}x{}x{} {} of {}x{}x{}", static_cast<int>(of), s.n, v.d, s.h, s.w, s.c, s.k, v.t, s.r,
+                     s.s));
+  Graph& g = c.graph;
+  const Extents x{s.n, v.d, s.h, s.w, s.c}, w{v.t, s.r, s.s, s.c / s.groups, s.k},
+      y{s.n, v.out_d(), s.out_h(), s.out_w(), s.k};
+  if (of == Of::weights) {
+    const Value image = c.input(x), d = c.input(y);
+    g.set_outputs({ops::conv3d_ndhwc_d_weights(g, image, d, {v.t, s.r, s.s}, options_of(v))});
+    return c;
+  }
+  const bool forward = of == Of::result;
+  const Value from = c.input(forward ? x : y), weights = c.weights(w, 0.1);
+  const Value z = forward ? ops::conv3d_ndhwc(g, from, weights, options_of(v))
+                          : ops::conv3d_ndhwc_d_input(g, from, weights, {v.d, s.h, s.w}, options_of(v));
+  g.set_outputs({ops::relu(g, ops::add(g, z, c.input(forward ? y : x)))});
+  return c;
+}
+
+TEST(ChannelsLast, VolumesAgreeWithTheInterpreter) {
+  for (const Conv3d& v : kVolumes) {
+    for (const Of of : {Of::result, Of::volume}) {
+      const Case c = volumes(v, of);
+      check(c);
+      check(c, 4e-3, Precision::bf16);
+      EXPECT_EQ(steps_of(compile(c.graph)), 1) << c.graph.name();
+    }
+    check(volumes(v, Of::weights), 4e-6);
+    check(volumes(v, Of::weights), 1e-4, Precision::bf16);
+  }
+}
+
+TEST(ChannelsLast, ProgramsOfVolumesAreWhatTheySay) {
+  const Conv3d v{{1, 16, 32, 32, 16, 3, 3, 1, 1, 1, 1, 1, 1}, 32, 3, 1, 1, 1};
+  check_programs(volumes(v, Of::result));
+  check_programs(volumes(v, Of::volume));
+}
+
 /// A small residual network with channels first: stem, pooling, a block with a shortcut, means over the image.
 Case network(int64_t n, int64_t size) {
   Case c("network");

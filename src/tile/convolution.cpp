@@ -112,6 +112,25 @@ void set_geometry(Conv2d& problem, const NodeView& node) {
   problem.groups = node.integer("groups");
 }
 
+void set_geometry(Conv3d& problem, const NodeView& node) {
+  const std::vector<int64_t>&strides = node.integers("strides"), &pads = node.integers("pads"),
+        &dilations = node.integers("dilations");
+  problem.stride_d = strides[0];
+  problem.pad_front = pads[0];
+  problem.pad_back = pads[3];
+  problem.dilation_d = dilations[0];
+  Conv2d& p = problem.plane;
+  p.stride_h = strides[1];
+  p.stride_w = strides[2];
+  p.pad_top = pads[1];
+  p.pad_left = pads[2];
+  p.pad_bottom = pads[4];
+  p.pad_right = pads[5];
+  p.dilation_h = dilations[1];
+  p.dilation_w = dilations[2];
+  p.groups = node.integer("groups");
+}
+
 Conv2dForward::Conv2dForward(kernels::KernelCache& cache, const Conv2d& problem) : problem_(problem) {
   const Conv2d& p = problem_;
   const Sizes sizes(p);

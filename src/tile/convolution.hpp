@@ -23,8 +23,16 @@ struct Conv2d {
   int64_t out_w() const { return (w + pad_left + pad_right - dilation_w * (s - 1) - 1) / stride_w + 1; }
 };
 
+/// Of volumes x [n, d, h, w, c], weights [t, r, s, c/groups, k] and y [n, od, oh, ow, k]; a plane where d and t are 1.
+struct Conv3d {
+  Conv2d plane;
+  int64_t d = 1, t = 1, stride_d = 1, pad_front = 0, pad_back = 0, dilation_d = 1;
+  int64_t out_d() const { return (d + pad_front + pad_back - dilation_d * (t - 1) - 1) / stride_d + 1; }
+};
+
 /// Strides, padding, dilations and groups as a convolution operator's attributes say, which it has checked.
 void set_geometry(Conv2d& problem, const NodeView& node);
+void set_geometry(Conv3d& problem, const NodeView& node);
 
 /// y = conv(x, weights).
 ///

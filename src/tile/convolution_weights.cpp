@@ -25,7 +25,10 @@ constexpr int64_t kChunkPixels = 2048;  ///< at least: what sums of chunks cost 
 constexpr int64_t kTasks = 32;          ///< so many, where there are pixels enough, for the threads to share
 
 /// Of one tap without strides and padding all pixels are alike: rows of other lengths, even ones that pairs fill.
-Conv2d with_even_rows(Conv2d p) {
+Conv2d with_even_rows(const Conv3d& volume) {
+  Conv2d p = volume.plane;
+  p.n *= volume.out_d();
+  if (volume.t != 1 || volume.stride_d != 1 || volume.pad_front != 0 || volume.pad_back != 0) return p;
   if (p.r * p.s != 1 || p.stride_h * p.stride_w != 1 || p.out_h() != p.h || p.out_w() != p.w) return p;
   const int64_t pixels = p.n * p.h * p.w;
   for (int64_t w = kCallPixels; w > p.w; w -= 2) {
@@ -43,9 +46,9 @@ bool unfolds(const Conv2d& p) {
   constexpr int64_t kFewChannels = 16;
   return p.groups == 1 && p.s > 1 && p.dilation_w == 1 && p.c < kFewChannels;
 }
-Conv2d as_multiplied(const Conv2d& problem) {
+Conv2d as_multiplied(const Conv3d& problem) {
   Conv2d p = with_even_rows(problem);
-  if (!unfolds(problem)) return p;
+  if (!unfolds(problem.plane)) return p;
   // Nothing asks for the width's padding and reach beyond the copy.
   p.c *= p.s;
   p.pad_right -= p.s - 1;
@@ -69,8 +72,11 @@ Conv2dWeightsGradient::Axis Conv2dWeightsGradient::axis(int64_t extent, int64_t 
   return a;
 }
 
-Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv2d& problem, DType dtype)
-    : p_(as_multiplied(problem)), pixel_channels_(p_.c / (unfolds(problem) ? problem.s : 1)), dtype_(dtype) {
+Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv3d& problem, DType dtype)
+    : volume_(problem),
+      p_(as_multiplied(problem)),
+      pixel_channels_(p_.c / (unfolds(problem.plane) ? problem.plane.s : 1)),
+      dtype_(dtype) {
   const int64_t channels = p_.c / p_.groups, outputs = p_.k / p_.groups, oh = p_.out_h(), ow = p_.out_w();
   const int64_t taps = p_.r * p_.s, size = size_of(dtype);
   if (p_.n == 0 || channels == 0 || outputs == 0) return;
@@ -89,9 +95,9 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
   block_c_ = balanced_block(channels, std::clamp<int64_t>(kSumsBytes / (taps * block_k_ * 4), 16, kMostChannels), 16);
   blocks_c_ = ceil_div(channels, block_c_);
   blocks_k_ = ceil_div(outputs, block_k_);
-  chunks_ = std::clamp<int64_t>(std::min(kTasks / (p_.groups * blocks_c_ * blocks_k_), p_.n * oh * ow / kChunkPixels),
-                                1, bands_);
-  if (chunks_ > 1) partials_bytes_ = align_bytes(chunks_ * taps * channels * p_.k * 4);
+  chunks_ = std::clamp<int64_t>(
+      std::min(kTasks / (volume_.t * p_.groups * blocks_c_ * blocks_k_), p_.n * oh * ow / kChunkPixels), 1, bands_);
+  if (chunks_ > 1) partials_bytes_ = align_bytes(chunks_ * volume_.t * taps * channels * p_.k * 4);
 
   const bool interleaved = dtype == DType::bf16;
   copy_pixels_ = images_ * static_cast<int64_t>(rows_.residues.size()) * rows_.reach *
@@ -101,8 +107,9 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
   row_pitch_ = interleaved ? round_up(columns_.block, 2) : ow;
   packed_pixels_ = round_up(images_ * rows_.block * row_pitch_, 32);
   // Whole rows, of which every pixel is seen once.
-  turns_in_place_ = interleaved && pixel_channels_ == p_.c && taps == 1 && seen == 1 && p_.h == oh && p_.w == ow &&
-                    columns_.blocks == 1 && p_.pad_top == 0 && p_.pad_left == 0;
+  turns_in_place_ = interleaved && volume_.t == 1 && volume_.stride_d == 1 && volume_.out_d() == volume_.d &&
+                    volume_.pad_front == 0 && pixel_channels_ == p_.c && taps == 1 && seen == 1 && p_.h == oh &&
+                    p_.w == ow && columns_.blocks == 1 && p_.pad_top == 0 && p_.pad_left == 0;
   if (!turns_in_place_) copy_bytes_ = align_bytes(copy_pixels_ * block_c_ * size);
   sums_bytes_ = align_bytes(taps * block_c_ * block_k_ * 4);
   offsets_bytes_ = align_bytes(2 * images_ * rows_.block * static_cast<int64_t>(sizeof(int64_t)));
@@ -170,15 +177,23 @@ int64_t Conv2dWeightsGradient::row_in_copy(int64_t image, int64_t row) const {
   return (image * residues * rows_.reach + row) * static_cast<int64_t>(columns_.residues.size()) * columns_.reach;
 }
 
-void Conv2dWeightsGradient::copy_band(const Band& band, const std::byte* x, int64_t c0, int64_t channels,
+int64_t Conv2dWeightsGradient::source_slice(int64_t slice, int64_t t) const {
+  if (volume_.t == 1 && volume_.d == 1) return slice;
+  const int64_t out = volume_.out_d();
+  const int64_t at = slice % out * volume_.stride_d + t * volume_.dilation_d - volume_.pad_front;
+  return at >= 0 && at < volume_.d ? slice / out * volume_.d + at : -1;
+}
+
+void Conv2dWeightsGradient::copy_band(const Band& band, int64_t t, const std::byte* x, int64_t c0, int64_t channels,
                                       std::byte* to) const {
   const int64_t size = size_of(dtype_), pixel = pixel_channels_ * size, bytes = channels * size, step = block_c_ * size;
   for (int64_t image = 0; image < band.images; ++image)
     for (const int64_t row_residue : rows_.residues)
       for (int64_t i = 0; i < rows_.reach; ++i) {
         const int64_t row = (band.row + i) * rows_.stride + row_residue - rows_.pad;
-        const bool there = row >= 0 && row < rows_.extent && i < rows_.reach - (rows_.block - band.rows);
-        const std::byte* from = x + ((band.image + image) * p_.h + row) * p_.w * pixel;
+        const int64_t slice = source_slice(band.image + image, t);
+        const bool there = slice >= 0 && row >= 0 && row < rows_.extent && i < rows_.reach - (rows_.block - band.rows);
+        const std::byte* from = x + (slice * p_.h + row) * p_.w * pixel;
         if (pixel_channels_ != p_.c) {
           to = unfold_row(band, there ? from : nullptr, c0, channels, to);
           continue;
@@ -271,7 +286,9 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
   index /= blocks_k_;
   const int64_t c0 = index % blocks_c_ * block_c_;
   index /= blocks_c_;
-  const int64_t group = index % p_.groups, chunk = index / p_.groups;
+  const int64_t group = index % p_.groups;
+  index /= p_.groups;
+  const int64_t t = index % volume_.t, chunk = index / volume_.t;
   const int64_t channels = std::min(block_c_, group_c - c0), outputs = std::min(block_k_, group_k - k0);
   const bool unfolded = pixel_channels_ != p_.c;
   x += (group * group_c + (unfolded ? 0 : c0)) * size;
@@ -291,7 +308,7 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
   const int64_t first_band = bands_ * chunk / chunks_, last_band = bands_ * (chunk + 1) / chunks_;
   for (int64_t at = first_band; at < last_band; ++at) {
     const Band b = band(at);
-    if (!turns_in_place_) copy_band(b, x, unfolded ? c0 : 0, channels, copy);
+    if (!turns_in_place_) copy_band(b, t, x, unfolded ? c0 : 0, channels, copy);
     const std::byte* left = copy;
     const std::byte* right = d_y + ((b.image * rows_.out + b.row) * columns_.out + b.column) * p_.k * size;
     if (interleaved) {
@@ -333,22 +350,24 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
   }
   for (int64_t tap = 0; tap < p_.r * p_.s; ++tap)
     for (int64_t c = 0; c < channels; ++c)
-      std::copy_n(sums + (tap * block_c_ + c) * block_k_, outputs,
-                  to + ((chunk * p_.r * p_.s + tap) * group_c + c0 + c) * p_.k + group * group_k + k0);
+      std::copy_n(
+          sums + (tap * block_c_ + c) * block_k_, outputs,
+          to + (((chunk * volume_.t + t) * p_.r * p_.s + tap) * group_c + c0 + c) * p_.k + group * group_k + k0);
 }
 
 void Conv2dWeightsGradient::run(ThreadTeam& team, const void* x, const void* d_y, float* d_weights, std::byte* scratch,
                                 std::byte* thread_scratch) const {
-  const int64_t elements = p_.r * p_.s * (p_.c / p_.groups) * p_.k;
+  const int64_t elements = volume_.t * p_.r * p_.s * (p_.c / p_.groups) * p_.k;
   if (bands_ == 0) {
     std::fill_n(d_weights, elements, 0.0f);
     return;
   }
   float* to = chunks_ > 1 ? reinterpret_cast<float*>(scratch) : d_weights;
-  parallel_for(team, chunks_ * p_.groups * blocks_c_ * blocks_k_, 1, [&](int64_t index, int64_t, int thread) {
-    task(index, static_cast<const std::byte*>(x), static_cast<const std::byte*>(d_y), to,
-         thread_scratch + thread * thread_scratch_bytes());
-  });
+  parallel_for(team, chunks_ * volume_.t * p_.groups * blocks_c_ * blocks_k_, 1,
+               [&](int64_t index, int64_t, int thread) {
+                 task(index, static_cast<const std::byte*>(x), static_cast<const std::byte*>(d_y), to,
+                      thread_scratch + thread * thread_scratch_bytes());
+               });
   if (chunks_ == 1) return;
   parallel_for(team, elements, kernels::kElementGrain, [&](int64_t begin, int64_t end, int) {
     std::copy(to + begin, to + end, d_weights + begin);

@@ -11,7 +11,8 @@
 namespace gregale::tile {
 
 /// The gradient of a channels-last convolution in its weights: d_weights [r, s, c/groups, k] in f32 from x [n, h, w, c]
-/// and d_y [n, oh, ow, k], both f32 or both bf16.
+/// and d_y [n, oh, ow, k], both f32 or both bf16. Of volumes, d_weights [t, r, s, c/groups, k] is that of planes for
+/// each of the t taps, which sees the slices of x so many further on.
 ///
 /// Method: of every tap it is a product that sums over pixels, the channels of the pixels it sees times the outputs of
 /// d_y. A task has a block of channels and one of outputs, whose sums for all taps stay in L2, and goes through bands
@@ -25,7 +26,9 @@ namespace gregale::tile {
 /// chunks are added in order: bits do not depend on threads.
 class Conv2dWeightsGradient {
  public:
-  Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv2d& problem, DType dtype);
+  Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv2d& problem, DType dtype)
+      : Conv2dWeightsGradient(cache, Conv3d{.plane = problem}, dtype) {}
+  Conv2dWeightsGradient(kernels::KernelCache& cache, const Conv3d& problem, DType dtype);
   int64_t scratch_bytes() const { return partials_bytes_; }
   int64_t thread_scratch_bytes() const;
   void run(ThreadTeam& team, const void* x, const void* d_y, float* d_weights, std::byte* scratch,
@@ -49,11 +52,14 @@ class Conv2dWeightsGradient {
   /// Where an output row's pixels begin in the copy of the band, for tap (0, 0).
   int64_t row_in_copy(int64_t image, int64_t row) const;
   std::byte* unfold_row(const Band& band, const std::byte* x, int64_t c0, int64_t channels, std::byte* to) const;
-  void copy_band(const Band& band, const std::byte* x, int64_t c0, int64_t channels, std::byte* to) const;
+  /// The slice of x that tap t of an output slice sees, counted through all volumes; -1 for none.
+  int64_t source_slice(int64_t slice, int64_t t) const;
+  void copy_band(const Band& band, int64_t t, const std::byte* x, int64_t c0, int64_t channels, std::byte* to) const;
   void pack_outputs(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows, std::byte* packed) const;
   void task(int64_t index, const std::byte* x, const std::byte* d_y, float* to, std::byte* scratch) const;
 
-  Conv2d p_;                ///< as it is multiplied: few channels are joined with the taps of a row
+  Conv3d volume_;
+  Conv2d p_;                ///< of slices, as it is multiplied: few channels are joined with the taps of a row
   int64_t pixel_channels_;  ///< of x
   DType dtype_;
   Axis rows_, columns_;

@@ -29,6 +29,13 @@ using kernels::Packing;
 
 constexpr const char* kConvolution = "conv2d_nhwc";
 constexpr const char* kInputGradient = "conv2d_nhwc_d_input";
+constexpr const char* kConvolution3d = "conv3d_ndhwc";
+constexpr const char* kInputGradient3d = "conv3d_ndhwc_d_input";
+
+bool is_gradient(const Node& n) { return n.op->name == kInputGradient || n.op->name == kInputGradient3d; }
+bool is_convolution(const Node& n) {
+  return n.op->name == kConvolution || n.op->name == kConvolution3d || is_gradient(n);
+}
 
 /// One axis of a part: which taps it has and where they fall.
 struct AxisPart {
@@ -42,10 +49,10 @@ struct AxisPart {
 /// each residue of its rows and columns modulo the strides: there, every second (third, ...) tap meets a pixel of d_y,
 /// and neighbouring output pixels see neighbouring pixels.
 struct Part {
-  AxisPart rows, columns;
-  int64_t first_row = 0, first_column = 0;  ///< of the result
-  bool is_empty() const { return rows.taps == 0 || columns.taps == 0; }
-  int64_t taps() const { return rows.taps * columns.taps; }
+  AxisPart slices{.out = 1}, rows, columns;
+  int64_t first_slice = 0, first_row = 0, first_column = 0;  ///< of the result
+  bool is_empty() const { return taps() == 0; }
+  int64_t taps() const { return slices.taps * rows.taps * columns.taps; }
 };
 
 /// Row i of the image is tap r of output row o where i = o stride + r dilation - pad. Of the rows i = phase + t stride,
@@ -89,6 +96,7 @@ class ConvolutionLowering {
       declare_part();
       emit();
     }
+    require(out_.program.dims.size() <= static_cast<size_t>(kMaxDims), "too many extents for one program");
     for (Phase& phase : out_.program.phases)
       for (Stage& s : phase.stages)
         for (Call& call : s.calls)
@@ -110,7 +118,7 @@ class ConvolutionLowering {
     require(g_.outputs().size() == 1 && g_.variables().empty(), "a convolution's group has one result and no state");
     for (const Value v : g_.inputs()) require(type(v).shape.is_constant(), "an extent is symbolic");
     for (const Node& nd : g_.nodes()) {
-      if (nd.op->name != kConvolution && nd.op->name != kInputGradient) continue;
+      if (!is_convolution(nd)) continue;
       require(conv_ == nullptr, "two convolutions in one group");
       conv_ = &nd;
     }
@@ -123,38 +131,62 @@ class ConvolutionLowering {
         require(input_of(nd.inputs[i]) != weights_ || (&nd == conv_ && i == 1), "the weights have other readers");
     const Extents x = type(conv_->inputs[0]).shape.extents(), w = type(conv_->inputs[1]).shape.extents(),
                   y = type(conv_->outputs[0]).shape.extents();
-    s_ = {.n = x[0], .c = x[3], .h = x[1], .w = x[2], .k = y[3], .r = w[0], .s = w[1]};
-    set_geometry(s_, view_of(g_, *conv_));
-    backward_ = conv_->op->name == kInputGradient;
-    y_h_ = y[1];
-    y_w_ = y[2];
+    // Volumes have one axis more in front.
+    const size_t v = x.size() - 4;
+    Conv3d volume;
+    volume.plane = {.n = x[0], .c = x[v + 3], .h = x[v + 1], .w = x[v + 2], .k = y[v + 3], .r = w[v], .s = w[v + 1]};
+    if (v > 0) {
+      volume.d = x[1];
+      volume.t = w[0];
+      set_geometry(volume, view_of(g_, *conv_));
+    } else {
+      set_geometry(volume.plane, view_of(g_, *conv_));
+    }
+    has_slices_ = v > 0;
+    s_ = volume.plane;
+    source_slices_ = volume.d;
+    kernel_slices_ = volume.t;
+    stride_d_ = volume.stride_d;
+    pad_front_ = volume.pad_front;
+    dilation_d_ = volume.dilation_d;
+    backward_ = is_gradient(*conv_);
+    y_d_ = has_slices_ ? y[1] : 1;
+    y_h_ = y[v + 1];
+    y_w_ = y[v + 2];
     dtype_ = type(conv_->inputs[0]).dtype;
     require(dtype_ == DType::f32 || dtype_ == DType::bf16, "a convolution of other than f32 and bf16");
     require(s_.n > 0 && s_.c > 0 && s_.k > 0, "an empty convolution");
     constexpr int64_t kLargest = int64_t{1} << 15;
-    require(std::max({s_.h, s_.w, s_.c, s_.k, s_.r * s_.dilation_h, s_.s * s_.dilation_w}) <= kLargest,
+    require(std::max({s_.h, s_.w, s_.c, s_.k, s_.r * s_.dilation_h, s_.s * s_.dilation_w, source_slices_,
+                      kernel_slices_ * dilation_d_}) <= kLargest,
             "an extent of a convolution is above 32768");
     require(s_.c / s_.groups >= 4 || s_.groups == 1, "few channels a group: nothing to contract");
-    const int64_t pixels = backward_ ? s_.h * s_.w : y_h_ * y_w_;
+    const int64_t pixels = backward_ ? source_slices_ * s_.h * s_.w : y_d_ * y_h_ * y_w_;
     out_.flops = 2.0 * static_cast<double>(s_.n * s_.k) * static_cast<double>(pixels) *
-                 static_cast<double>(s_.c / s_.groups * s_.r * s_.s);
+                 static_cast<double>(s_.c / s_.groups * s_.r * s_.s * kernel_slices_);
   }
 
   /// After this, s_ is the convolution of what is read: the gradient's parts have no strides.
   void find_parts() {
-    kernel_taps_ = s_.r * s_.s;
+    kernel_taps_ = kernel_slices_ * s_.r * s_.s;
     kernel_columns_ = s_.s;
     if (!backward_) {
-      parts_ = {{.rows = {.taps = s_.r, .dilation = s_.dilation_h, .pad = s_.pad_top, .out = y_h_},
+      parts_ = {{.slices = {.taps = kernel_slices_, .dilation = dilation_d_, .pad = pad_front_, .out = y_d_},
+                 .rows = {.taps = s_.r, .dilation = s_.dilation_h, .pad = s_.pad_top, .out = y_h_},
                  .columns = {.taps = s_.s, .dilation = s_.dilation_w, .pad = s_.pad_left, .out = y_w_}}};
       return;
     }
-    for (int64_t i = 0; i < std::min(s_.stride_h, y_h_); ++i)
-      for (int64_t j = 0; j < std::min(s_.stride_w, y_w_); ++j)
-        parts_.push_back({.rows = phase_of(i, s_.stride_h, s_.dilation_h, s_.r, s_.pad_top, y_h_, s_.h),
-                          .columns = phase_of(j, s_.stride_w, s_.dilation_w, s_.s, s_.pad_left, y_w_, s_.w),
-                          .first_row = i,
-                          .first_column = j});
+    for (int64_t z = 0; z < std::min(stride_d_, y_d_); ++z)
+      for (int64_t i = 0; i < std::min(s_.stride_h, y_h_); ++i)
+        for (int64_t j = 0; j < std::min(s_.stride_w, y_w_); ++j)
+          parts_.push_back(
+              {.slices = phase_of(z, stride_d_, dilation_d_, kernel_slices_, pad_front_, y_d_, source_slices_),
+               .rows = phase_of(i, s_.stride_h, s_.dilation_h, s_.r, s_.pad_top, y_h_, s_.h),
+               .columns = phase_of(j, s_.stride_w, s_.dilation_w, s_.s, s_.pad_left, y_w_, s_.w),
+               .first_slice = z,
+               .first_row = i,
+               .first_column = j});
+    y_stride_d_ = std::exchange(stride_d_, 1);
     require(!parts_.empty(), "an empty image");
     y_stride_h_ = std::exchange(s_.stride_h, 1);
     y_stride_w_ = std::exchange(s_.stride_w, 1);
@@ -197,7 +229,8 @@ class ConvolutionLowering {
     constexpr int64_t kTaskWork = 1 << 20;
     const int64_t weights_bytes = kernel_taps_ * channels * outputs * size;
     while (target_.cores > 1) {
-      const int64_t cells = s_.n * s_.groups * ceil_div(oh, rows_) * ceil_div(ow, columns_) * ceil_div(outputs, span_);
+      const int64_t cells =
+          s_.n * at_.slices.out * s_.groups * ceil_div(oh, rows_) * ceil_div(ow, columns_) * ceil_div(outputs, span_);
       const int64_t work = rows_ * columns_ * std::min(outputs, span_) * channels * at_.taps();
       if (cells >= cells_per_core * target_.cores || work < 2 * kTaskWork) break;
       const bool can_span = span_ > call_outputs_, can_rows = rows_ > 1;
@@ -210,7 +243,7 @@ class ConvolutionLowering {
       }
     }
     choose_whole_bands();
-    items_ = join_taps_ ? s_.r : kernel_taps_;
+    items_ = join_taps_ ? kernel_slices_ * s_.r : kernel_taps_;
     item_depth_ = join_taps_ ? s_.s * depth_ : depth_;
     item_ = interleaved() ? round_up(item_depth_, 32) * panel_width_ : item_depth_ * panel_width_;
     panel_elements_ = blocks_ * items_ * item_;
@@ -221,7 +254,8 @@ class ConvolutionLowering {
     const auto whole = [](const AxisPart& p, int64_t stride, int64_t extent) {
       return p.taps == 1 && p.pad == 0 && p.crop == 0 && (p.out - 1) * stride < extent;
     };
-    return whole(at_.rows, s_.stride_h, s_.h) && whole(at_.columns, s_.stride_w, s_.w);
+    return whole(at_.slices, stride_d_, source_slices_) && whole(at_.rows, s_.stride_h, s_.h) &&
+           whole(at_.columns, s_.stride_w, s_.w);
   }
 
   /// Tiles have 16 rows, so the pixels of all rows of a band are multiplied as one: between those of one row and the
@@ -241,7 +275,8 @@ class ConvolutionLowering {
   static int64_t reach(const AxisPart& p) { return p.crop + (p.taps - 1) * p.dilation + 1; }
   int64_t band_rows() const { return (rows_ - 1) * s_.stride_h + reach(at_.rows); }
   int64_t band_columns() const { return (columns_ - 1) * s_.stride_w + reach(at_.columns); }
-  int64_t band_elements() const { return band_rows() * band_columns() * pitch_ * blocks_; }
+  int64_t slice_elements() const { return band_rows() * band_columns() * pitch_ * blocks_; }
+  int64_t band_elements() const { return at_.slices.taps * slice_elements(); }
   /// What a band takes of the cache. Pixels that are skipped take their share of its sets.
   int64_t band_bytes() const {
     const int64_t size = size_of(dtype_);
@@ -274,6 +309,7 @@ class ConvolutionLowering {
         if (p.dims[d].name == name && p.dims[d].extent == extent) return static_cast<int32_t>(d);
       return p.add_dim(name, extent, steps);
     };
+    if (has_slices_) slice_ = dim("slice", at_.slices.out, {1});
     row_ = dim("row", at_.rows.out, rows_ > 1 ? std::vector<int64_t>{rows_, 1} : std::vector<int64_t>{1});
     column_ = dim("column", at_.columns.out, {columns_});
     in_place_ = reads_in_place();
@@ -305,8 +341,9 @@ class ConvolutionLowering {
   /// Of a value with the result's shape, in the result's order: the part's pixels.
   Operand full(int32_t buffer) const {
     Operand o = operand(buffer);
-    o.offset = (at_.first_row * y_w_ + at_.first_column) * s_.k;
-    walk(o, image_, y_h_ * y_w_ * s_.k);
+    o.offset = ((at_.first_slice * y_h_ + at_.first_row) * y_w_ + at_.first_column) * s_.k;
+    walk(o, image_, y_d_ * y_h_ * y_w_ * s_.k);
+    walk(o, slice_, y_stride_d_ * y_h_ * y_w_ * s_.k);
     walk(o, group_, group_outputs());
     walk(o, row_, y_stride_h_ * y_w_ * s_.k);
     walk(o, column_, y_stride_w_ * s_.k);
@@ -454,7 +491,7 @@ class ConvolutionLowering {
     walk(b, output_, panel_elements_ / panel_width_);
     walk(b, channel_, items_ * item_ / depth_);
     b.leading = interleaved() ? panel_elements_ : panel_width_;
-    b.offset = (at_.rows.first * kernel_columns_ + at_.columns.first) * item_;
+    b.offset = ((at_.slices.first * s_.r + at_.rows.first) * kernel_columns_ + at_.columns.first) * item_;
     return b;
   }
 
@@ -485,7 +522,7 @@ class ConvolutionLowering {
     Call last = finish(zeros, full(y_));
     std::get<Express>(last.what).n = zero.n;
     std::string loops = rows_ > 1 ? std::string(1, p.letter(row_)) : "";
-    p.phases.push_back({schedule({image_, group_, row_, column_}),
+    p.phases.push_back({schedule({image_, slice_, group_, row_, column_}),
                         {{"", {{.what = zero, .operands = {zeros}, .when = {}}}, {}}, {loops, {last}, {}}}});
   }
 
@@ -505,7 +542,8 @@ class ConvolutionLowering {
     std::vector<Stage> stages;
     // What a step reads of the image.
     Operand image = operand(x_);
-    walk(image, image_, s_.h * s_.w * s_.c);
+    walk(image, image_, source_slices_ * s_.h * s_.w * s_.c);
+    walk(image, slice_, stride_d_ * s_.h * s_.w * s_.c);
     walk(image, group_, group_channels());
     walk(image, row_, s_.stride_h * s_.w * s_.c);
     walk(image, column_, s_.stride_w * s_.c);
@@ -533,7 +571,17 @@ class ConvolutionLowering {
       w.band_columns = band_columns();
       w.depth = pitch_;
       w.blocks = blocks_;
-      stages.push_back({"", {{.what = w, .operands = {image, band}, .when = {}}}});
+      Stage copies;
+      w.d = source_slices_;
+      w.stride_d = stride_d_;
+      if (has_slices_) w.slices = Size::along(slice_);
+      for (int64_t z = 0; z < at_.slices.taps; ++z) {
+        w.shift_d = at_.slices.crop - at_.slices.pad + z * at_.slices.dilation;
+        Operand to = band;
+        to.offset = z * slice_elements();
+        copies.calls.push_back({.what = w, .operands = {image, to}, .when = {}});
+      }
+      stages.push_back(copies);
       a = band;
       walk(a, row_, s_.stride_h * band_columns() * pitch_);
       walk(a, channel_, band_rows() * band_columns());
@@ -541,6 +589,8 @@ class ConvolutionLowering {
       a.leading = s_.stride_w * pitch_;
       const AxisPart &r = at_.rows, &s = at_.columns;
       const int64_t row_items = join_taps_ ? 1 : kernel_columns_;
+      if (at_.slices.taps > 1)
+        c.batch.push_back({at_.slices.taps, slice_elements(), at_.slices.step * s_.r * row_items * item_});
       if (r.taps > 1) c.batch.push_back({r.taps, r.dilation * band_columns() * pitch_, r.step * row_items * item_});
       if (s.taps > 1 && !join_taps_) c.batch.push_back({s.taps, s.dilation * pitch_, s.step * item_});
     }
@@ -590,7 +640,7 @@ class ConvolutionLowering {
     }
     stages.push_back(std::move(stage));
     if (afterwards) stages.push_back(*std::move(afterwards));
-    p.phases.push_back({schedule({image_, group_, row_, column_, spans ? output_ : -1}), std::move(stages)});
+    p.phases.push_back({schedule({image_, slice_, group_, row_, column_, spans ? output_ : -1}), std::move(stages)});
   }
 
   const Graph& g_;
@@ -602,7 +652,10 @@ class ConvolutionLowering {
   bool backward_ = false;  ///< the gradient of an image: what is read is d_y
   Conv2d s_;               ///< extents of what is read and its channels, of the kernel, output channels, strides
   int64_t kernel_taps_ = 0, kernel_columns_ = 0;
-  int64_t y_h_ = 0, y_w_ = 0, y_stride_h_ = 1, y_stride_w_ = 1;  ///< the result, and how far apart a part's pixels are
+  bool has_slices_ = false;  ///< of volumes; all others are one slice
+  int64_t source_slices_ = 1, kernel_slices_ = 1, stride_d_ = 1, pad_front_ = 0, dilation_d_ = 1;
+  int64_t y_d_ = 1, y_h_ = 0, y_w_ = 0, y_stride_d_ = 1, y_stride_h_ = 1,
+          y_stride_w_ = 1;  ///< the result, and how far apart a part's pixels are
   std::vector<Part> parts_;
   Part at_;  ///< the part at hand
   DType dtype_ = DType::f32;
@@ -615,7 +668,7 @@ class ConvolutionLowering {
   bool in_place_ = false;                                               ///< the image is read where it is
   bool join_taps_ = false;                                              ///< the taps of a row are one sum: few channels
   int64_t items_ = 0, item_depth_ = 0, item_ = 0, panel_elements_ = 0;  ///< of packed weights
-  int32_t image_ = -1, group_ = -1, row_ = -1, column_ = -1, output_ = -1, channel_ = -1;
+  int32_t image_ = -1, slice_ = -1, group_ = -1, row_ = -1, column_ = -1, output_ = -1, channel_ = -1;
   Expression expression_;
   std::vector<Value> extra_;  ///< what the epilogue reads besides the sums
 };
@@ -623,8 +676,7 @@ class ConvolutionLowering {
 }  // namespace
 
 bool has_convolution(const Graph& region) {
-  return std::any_of(region.nodes().begin(), region.nodes().end(),
-                     [](const Node& n) { return n.op->name == kConvolution || n.op->name == kInputGradient; });
+  return std::any_of(region.nodes().begin(), region.nodes().end(), [](const Node& n) { return is_convolution(n); });
 }
 
 Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<bool>& constant) {

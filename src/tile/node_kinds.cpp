@@ -10,7 +10,8 @@ using kernels::Expression;
 
 bool is_contraction(const OpDef& op) {
   return op.name == "matmul" || op.name == "conv2d_nhwc" || op.name == "conv2d_nhwc_d_input" ||
-         op.name == "conv2d_nhwc_d_weights";
+         op.name == "conv2d_nhwc_d_weights" || op.name == "conv3d_ndhwc" || op.name == "conv3d_ndhwc_d_input" ||
+         op.name == "conv3d_ndhwc_d_weights";
 }
 
 std::optional<Expression> expression_of(const NodeView& node) {

@@ -246,11 +246,13 @@ void copy_window(const Window& w, const CallSizes& s, const std::byte* src, int6
                  std::byte* dst) {
   const Window::Span rows = w.rows_of(s.row, s.m), columns = w.columns_of(s.column, s.n);
   const int64_t pixel = w.depth * size;
+  const bool has_slice = w.has_slice(s.slice);
+  if (has_slice) src += w.shift_d * w.h * w.w * leading * size;
   const auto clear = [](std::byte* to, int64_t bytes) {
     if (bytes > 0) std::memset(to, 0, static_cast<size_t>(bytes));
   };
   for (int64_t i = 0; i < rows.size; ++i) {
-    const bool there = i >= rows.first && i < rows.last && columns.first < columns.last;
+    const bool there = has_slice && i >= rows.first && i < rows.last && columns.first < columns.last;
     const std::byte* image =
         there ? src + ((i - w.pad_top) * w.w + columns.first - w.pad_left) * leading * size : nullptr;
     for (int64_t block = 0; block < w.blocks; ++block) {

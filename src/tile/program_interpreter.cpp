@@ -190,12 +190,12 @@ class Interpreter {
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = 0; j < columns; ++j) {
           const int64_t y = s.row * w.stride_h - w.pad_top + i, x = s.column * w.stride_w - w.pad_left + j;
-          const bool there = y >= 0 && y < w.h && x >= 0 && x < w.w && channel < w.channels;
+          const bool there = w.has_slice(s.slice) && y >= 0 && y < w.h && x >= 0 && x < w.w && channel < w.channels;
           std::byte* element =
               to + (((channel / w.depth * w.band_rows + i) * w.band_columns + j) * w.depth + channel % w.depth) * size;
           std::memset(element, 0, static_cast<size_t>(size));
           if (!there) continue;
-          const int64_t pixel = (i - w.pad_top) * w.w + j - w.pad_left;
+          const int64_t pixel = (w.shift_d * w.h + i - w.pad_top) * w.w + j - w.pad_left;
           std::memcpy(element, from + (pixel * leading + channel) * size, static_cast<size_t>(size));
         }
   }

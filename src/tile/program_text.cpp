@@ -31,6 +31,8 @@ constexpr std::pair<const char*, kernels::FftKind> kTransforms[] = {{"forward", 
                                                                     {"real_forward", kernels::FftKind::real_forward},
                                                                     {"real_inverse", kernels::FftKind::real_inverse}};
 
+constexpr std::pair<const char*, int64_t Window::*> kSliceFields[] = {
+    {"d", &Window::d}, {"stride_d", &Window::stride_d}, {"shift_d", &Window::shift_d}};
 constexpr std::pair<const char*, int64_t Window::*> kWindowFields[] = {
     {"h", &Window::h},
     {"w", &Window::w},
@@ -84,6 +86,10 @@ std::string text_of(const TileProgram& p, const Call& call) {
   } else if (const auto* w = std::get_if<Window>(&call.what)) {
     text = fmt::format("window rows={} columns={}", text_of(p, w->rows), text_of(p, w->columns));
     for (const auto& [name, field] : kWindowFields) text += fmt::format(" {}={}", name, w->*field);
+    if (w->slices.dim >= 0) {
+      text += fmt::format(" slices={}", text_of(p, w->slices));
+      for (const auto& [name, field] : kSliceFields) text += fmt::format(" {}={}", name, w->*field);
+    }
   } else if (const auto* t = std::get_if<Transform>(&call.what)) {
     text = "transform";
     for (const auto& [name, kind] : kTransforms)
@@ -352,11 +358,19 @@ class Parser {
       window.columns = size(*v);
       return;
     }
-    for (const auto& [name, field] : kWindowFields)
-      if (const auto v = value(w, name)) {
-        window.*field = number(*v);
-        return;
-      }
+    if (const auto v = value(w, "slices")) {
+      window.slices = size(*v);
+      return;
+    }
+    const auto set = [&](const auto& fields) {
+      for (const auto& [name, field] : fields)
+        if (const auto v = value(w, name)) {
+          window.*field = number(*v);
+          return true;
+        }
+      return false;
+    };
+    if (set(kWindowFields) || set(kSliceFields)) return;
     check(false, fmt::format("'{}' is no setting of a window", w));
   }
 

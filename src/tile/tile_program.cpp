@@ -38,7 +38,8 @@ CallSizes sizes_of(const Call& call, const LoopIndex& at) {
   if (const auto* c = std::get_if<Contract>(&call.what)) return {value(c->m), value(c->n), value(c->k)};
   if (const auto* e = std::get_if<Express>(&call.what)) return {value(e->m), value(e->n), 0};
   if (const auto* w = std::get_if<Window>(&call.what))
-    return {value(w->rows), value(w->columns), 0, begin(w->rows), begin(w->columns)};
+    return {value(w->rows), value(w->columns), 0,
+            begin(w->rows), begin(w->columns), begin(w->slices) * w->stride_d + w->shift_d};
   if (const auto* t = std::get_if<Transform>(&call.what)) return {t->length, t->columns, 0};
   const auto& move = std::get<Move>(call.what);
   return {value(move.m), value(move.n), 0};
@@ -130,9 +131,9 @@ void accesses_of(const Move& move, const std::vector<Operand>& operands, const C
 
 void accesses_of(const Window& w, const std::vector<Operand>& operands, const CallSizes& s, std::vector<Access>& all) {
   const Window::Span rows = w.rows_of(s.row, s.m), columns = w.columns_of(s.column, s.n);
-  for (int64_t i = rows.first; i < rows.last; ++i) {
+  for (int64_t i = rows.first; i < rows.last && w.has_slice(s.slice); ++i) {
     Access pixels = tile_of(operands, 0, columns.last - columns.first, w.channels);
-    pixels.begin += ((i - w.pad_top) * w.w + columns.first - w.pad_left) * operands[0].leading;
+    pixels.begin += ((w.shift_d * w.h + i - w.pad_top) * w.w + columns.first - w.pad_left) * operands[0].leading;
     all.push_back(pixels);
   }
   all.push_back(written(tile_of(operands, 1, 1, w.blocks * w.band_rows * w.band_columns * w.depth), false));
@@ -235,7 +236,8 @@ class Verifier {
         check(t == nullptr || (t->m.dim != w.dim && t->n.dim != w.dim && t->k.dim != w.dim && t->sum != w.dim),
               "a contraction of a part of a dim");
         const auto* window = std::get_if<Window>(&c.what);
-        check(window == nullptr || (window->rows.dim != w.dim && window->columns.dim != w.dim),
+        check(window == nullptr ||
+                  (window->rows.dim != w.dim && window->columns.dim != w.dim && window->slices.dim != w.dim),
               "a window of a part of a dim");
         check(c.when.kind == When::Kind::always || c.when.dim != w.dim, "a condition on where a range stands");
       }
@@ -343,23 +345,26 @@ class Verifier {
   void window(const Window& w, const Call& c) const {
     size(w.rows);
     size(w.columns);
+    size(w.slices);
     check(c.operands.size() == 2, "a window has a source and a destination");
     const Operand& from = c.operands[0];
     check(from.offset >= 0 && !from.by_step && !c.operands[1].by_step, "a window's operand begins outside");
     constexpr int64_t kMost = int64_t{1} << 15;
     for (const int64_t extent : {w.h, w.w, w.channels, w.stride_h, w.stride_w, w.reach_h, w.reach_w, w.band_rows,
-                                 w.band_columns, w.depth, w.blocks})
+                                 w.band_columns, w.depth, w.blocks, w.d, w.stride_d})
       check(extent >= 1 && extent <= kMost, "an extent of a window is not positive or absurd");
     check(std::min(w.pad_top, w.pad_left) >= 0 && std::max(w.pad_top, w.pad_left) <= kMost,
           "the padding of a window is negative or absurd");
+    check(std::abs(w.shift_d) <= kMost, "a window sees slices absurdly far away");
     check(w.depth * w.blocks >= w.channels && (w.blocks - 1) * w.depth < w.channels,
           "the blocks of a window hold its channels");
     check(from.leading >= w.channels && from.leading < (int64_t{1} << 32), "pixels of a window overlap");
-    int64_t last = from.offset + (w.h * w.w - 1) * from.leading + w.channels;
+    int64_t last = from.offset + (w.d * w.h * w.w - 1) * from.leading + w.channels;
     for (size_t d = 0; d < p_.dims.size(); ++d) {
       const auto dim = static_cast<int32_t>(d);
       const int64_t moved = dim == w.rows.dim      ? w.stride_h * w.w * from.leading
                             : dim == w.columns.dim ? w.stride_w * from.leading
+                            : dim == w.slices.dim  ? w.stride_d * w.h * w.w * from.leading
                                                    : -1;
       check(moved < 0 || from.stride(static_cast<int>(d)) == moved, "a window's source does not move with its pixels");
       if (moved >= 0) continue;

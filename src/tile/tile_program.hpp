@@ -147,7 +147,12 @@ struct Window {
   int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
   int64_t reach_h = 1, reach_w = 1;  ///< image rows and columns that one output pixel sees, those between taps included
   int64_t band_rows = 0, band_columns = 0, depth = 0, blocks = 1;
+  /// Of a volume [d, h, w, channels]: the dim of output slices, of which slice i sees slice i stride_d + shift_d; zeros
+  /// where there is none.
+  Size slices;
+  int64_t d = 1, stride_d = 1, shift_d = 0;
   bool operator==(const Window&) const = default;
+  bool has_slice(int64_t slice) const { return slice >= 0 && slice < d; }
   /// The part of the band that n output pixels from `begin` on fill, and what of it is image.
   struct Span {
     int64_t size = 0, first = 0, last = 0;
@@ -239,6 +244,7 @@ struct Access {
 struct CallSizes {
   int64_t m = 0, n = 0, k = 0;
   int64_t row = 0, column = 0;  ///< of a window: its first output pixel
+  int64_t slice = 0;            ///< of a window: the slice of the volume that it sees, which may not be there
 };
 void accesses_of(const Call& call, const CallSizes& sizes, bool first_step, std::vector<Access>& accesses);
 /// The call's extents where the loops stand at `at`.
