@@ -49,6 +49,11 @@ const Network kNetworks[] = {
        return Shape{batch, 3, 224, 224};
      },
      [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::resnet(scope, "resnet", x, {}); }},
+    {"surrogate3d", false, false, false, 4,
+     [](const NetworkOptions&, int64_t batch) {
+       return Shape{batch, 1, 64, 64, 64};
+     },
+     [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::surrogate3d(scope, "surrogate3d", x, {}); }},
     {"mlp", false, true, false, 1024,
      [](const NetworkOptions& o, int64_t batch) {
        return Shape{batch, o.width.value_or(kWidth)};

@@ -136,6 +136,17 @@ struct ResnetOptions {
 /// ("v1.5").
 Value resnet(Scope& scope, const std::string& name, Value x, const ResnetOptions& options);
 
+struct Surrogate3dOptions {
+  int64_t width = 32;
+  int64_t depth = 8;  ///< 3x3x3 convolutions
+  int64_t out = 1;
+};
+/// A convolutional surrogate of a field in a box: x [b, c, d, h, w] -> [b, out, d, h, w]. `depth` convolutions of 3x3x3
+/// with zeros around the volume, a GELU behind each; from the second on its operand is added, so that layers refine
+/// what is there (He et al., CVPR 2016); and a linear head on every point's channels. Volumes are [b, d, h, w,
+/// channels] inside.
+Value surrogate3d(Scope& scope, const std::string& name, Value x, const Surrogate3dOptions& options);
+
 // --- the sphere ---
 /// How fields [b, c, lat, lon] are continued beyond their edges.
 struct SpherePadding {

@@ -50,7 +50,7 @@ class Policy {
   const Node& maker(Value v) const { return g_.nodes()[static_cast<size_t>(g_.producer(v))]; }
   int readers(Value v) const {
     int count = 0;
-    for (const Node* n : users_[static_cast<size_t>(v.id)]) count += n->op->result_as_view ? readers(n->outputs[0]) : 1;
+    for (const Node* n : users_[static_cast<size_t>(v.id)]) count += is_chooser(*n->op) ? readers(n->outputs[0]) : 1;
     return count;
   }
   /// What of the forward pass no product is made of: the loss, which stays f32.

@@ -171,6 +171,7 @@ TEST_F(Program, BenchModel) {
   check({"bert-base-layer", "--batch", "2", "--length", "9"}, {2, 9, 768},
         2.0 * 18 * (4 * 768 * 768 + 2 * 768 * 3072 + 2 * 9 * 768));
   check({"resnet50"}, {1, 3, 224, 224}, 2 * 4.089e9);
+  check({"surrogate3d"}, {1, 1, 64, 64, 64}, 2.0 * 64 * 64 * 64 * 32 * (27 * (1 + 7 * 32) + 1));
   const Outcome text = in_folder({"bench", "model", "mlp"});
   EXPECT_EQ(text.status, 0);
   EXPECT_THAT(text.out, HasSubstr("Gflop/s"));
