@@ -356,6 +356,8 @@ class Verifier {
     check(std::min(w.pad_top, w.pad_left) >= 0 && std::max(w.pad_top, w.pad_left) <= kMost,
           "the padding of a window is negative or absurd");
     check(std::abs(w.shift_d) <= kMost, "a window sees slices absurdly far away");
+    constexpr int64_t kMostPixels = int64_t{1} << 30;  // of a volume, and between slices that are seen
+    check(std::max(w.d, w.stride_d) * w.h * w.w <= kMostPixels, "the volume of a window is absurd");
     check(w.depth * w.blocks >= w.channels && (w.blocks - 1) * w.depth < w.channels,
           "the blocks of a window hold its channels");
     check(from.leading >= w.channels && from.leading < (int64_t{1} << 32), "pixels of a window overlap");

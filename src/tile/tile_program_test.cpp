@@ -325,6 +325,42 @@ TEST(TileProgram, WindowsHaveZerosAround) {
   }
 }
 
+/// Of a volume of 3 slices of 2 x 3 pixels, what each sees of the slice before it and of itself.
+constexpr const char* kVolume = R"(program "volume" {
+  dim a "row" 2 step 2
+  dim b "slice" 3 step 1
+  dim c "column" 3 step 3
+  argument x f32 36
+  argument y f32 72
+  panel band f32 24
+  phase "B" {
+    stage "" {
+      window rows=a columns=c h=2 w=3 channels=2 stride_h=1 stride_w=1 pad_top=0 pad_left=0 reach_h=1 reach_w=1 band_rows=2 band_columns=3 depth=2 blocks=1 slices=b d=3 stride_d=1 shift_d=-1 (x a*6 b*12 c*2 /2, band)
+      window rows=a columns=c h=2 w=3 channels=2 stride_h=1 stride_w=1 pad_top=0 pad_left=0 reach_h=1 reach_w=1 band_rows=2 band_columns=3 depth=2 blocks=1 slices=b d=3 stride_d=1 shift_d=0 (x a*6 b*12 c*2 /2, band +12)
+    }
+    stage "" {
+      move copy m=1 n=24 (band, y b*24)
+    }
+  }
+}
+)";
+
+TEST(TileProgram, WindowsSeeSlicesThatAreNotThere) {
+  const TileProgram program = parse_program(kVolume);
+  EXPECT_EQ(print(program), kVolume);
+  Memory memory(program);
+  interpret(program, memory.pointers());
+  const auto& x = memory.tensors[0].as<float>();
+  for (const int threads : {0, 1, 2}) {  // 0: the interpreter
+    const Tensor y = threads == 0 ? memory.tensors[1] : run(program, threads)[1];
+    for (size_t slice = 0; slice < 3; ++slice)
+      for (size_t i = 0; i < 12; ++i) {
+        EXPECT_EQ(y.as<float>()[slice * 24 + i], slice == 0 ? 0 : x[(slice - 1) * 12 + i]);
+        EXPECT_EQ(y.as<float>()[slice * 24 + 12 + i], x[slice * 12 + i]);
+      }
+  }
+}
+
 TEST(TileProgram, RefusesWindowsThatDoNotFit) {
   const std::pair<std::string, const char*> cases[] = {
       {replaced(kConvolution, "band_rows=5", "band_rows=4"), "larger than its band"},
@@ -338,6 +374,11 @@ TEST(TileProgram, RefusesWindowsThatDoNotFit) {
       {replaced(kConvolution, "batch=3:32:96", "batch=99999:32:96"), "sums 1 to"},
       {replaced(kConvolution, "batch=3:32:96", "batch=3:32"), "no count"},
       {replaced(kConvolution, "reach_h=3", "reech_h=3"), "no setting of a window"},
+      {replaced(kConvolution, "blocks=1 (", "blocks=1 slices=1 d=2 stride_d=1 shift_d=0 ("), "larger than its buffer"},
+      {replaced(kConvolution, "blocks=1 (", "blocks=1 slices=1 d=1 stride_d=0 shift_d=0 ("), "not positive"},
+      {replaced(kConvolution, "blocks=1 (", "blocks=1 slices=1 d=1 stride_d=1 shift_d=-99999 ("), "absurdly far"},
+      {replaced(kVolume, "b*12", "b*13"), "does not move with its pixels"},
+      {replaced(kVolume, "d=3", "d=4"), "larger than its buffer"},
   };
   for (const auto& [text, message] : cases) {
     try {
