@@ -49,7 +49,7 @@ const Network kNetworks[] = {
        return Shape{batch, 3, 224, 224};
      },
      [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::resnet(scope, "resnet", x, {}); }},
-    {"surrogate3d", false, false, false, 4,
+    {"surrogate3d", false, false, false, 1,
      [](const NetworkOptions&, int64_t batch) {
        return Shape{batch, 1, 64, 64, 64};
      },

@@ -54,7 +54,7 @@ def task_of(text, mode):
 def input_shape(task):
     b = task['batch']
     return {'fourcastnet': (b, 20, 720, 1440), 'bert-base-layer': (b, task.get('length'), 768),
-            'resnet50': (b, 3, 224, 224), 'mlp': (b, task.get('width'))}[task['name']]
+            'resnet50': (b, 3, 224, 224), 'surrogate3d': (b, 1, 64, 64, 64), 'mlp': (b, task.get('width'))}[task['name']]
 
 
 # ---- workers: run by the Python of the virtual environment ----------------------------------------------------------
@@ -106,6 +106,18 @@ def torch_model(task):
         def forward(self, x):
             x = F.max_pool2d(F.relu(self.stem(x)), 3, 2, 1)
             return self.head(self.blocks(x).mean((2, 3)))
+
+    class Surrogate(nn.Module):
+        def __init__(self, width=32, depth=8):
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Conv3d(1 if i == 0 else width, width, 3, padding=1) for i in range(depth))
+            self.head = nn.Conv3d(width, 1, 1)
+
+        def forward(self, x):
+            for i, layer in enumerate(self.layers):
+                y = F.gelu(layer(x))
+                x = y if i == 0 else x + y
+            return self.head(x)
 
     class Filter(nn.Module):
         def __init__(self, width, blocks=8, threshold=0.01):
@@ -161,7 +173,7 @@ def torch_model(task):
         return nn.Sequential(*layers, nn.Linear(task['width'], task['width']))
 
     torch.manual_seed(0)
-    build = {'bert-base-layer': Bert, 'resnet50': Resnet, 'fourcastnet': Fourcastnet, 'mlp': mlp}[task['name']]
+    build = {'bert-base-layer': Bert, 'resnet50': Resnet, 'fourcastnet': Fourcastnet, 'surrogate3d': Surrogate, 'mlp': mlp}[task['name']]
     trains = task.get('mode') == 'train'
     return build().train(trains).requires_grad_(trains)
 
@@ -204,9 +216,10 @@ def torch_settings(task, precision, threads, compiled, only):
             optimizer = torch.optim.AdamW(m.parameters(), lr=1e-4, weight_decay=0, fused=True)
         settings[name] = train if trains else run
 
-    images = task['name'] == 'resnet50'
+    images = task['name'] in ('resnet50', 'surrogate3d')
+    form = torch.channels_last if task['name'] == 'resnet50' else torch.channels_last_3d
     for layout in (['channels last', 'contiguous'] if images else ['contiguous']):
-        last = {'memory_format': torch.channels_last} if layout == 'channels last' else {}
+        last = {'memory_format': form} if layout == 'channels last' else {}
         suffix = ', ' + layout if images else ''
         wide = copy.deepcopy(model).to(**last) if last else model
         finish = torch.compile if compiled else lambda m: m

@@ -116,7 +116,8 @@ void gradient(GradientContext& c) {
     // Products over all rows: the batch is part of what is summed over, no partial results are stored.
     const Value rows = flatten_rows(g, a), d_rows = flatten_rows(g, d);
     if (rows.valid() && d_rows.valid()) {
-      c.set_d_input(0, reshape(g, matmul(g, d_rows, b, false, !tb), c.type(c.input(0)).shape));
+      const Shape shape = c.type(c.input(0)).shape;
+      c.set_d_input(0, reshape(g, matmul(g, d_rows, b, false, !tb), shape));
       c.set_d_input(1, tb ? matmul(g, d_rows, rows, true, false) : matmul(g, rows, d_rows, true, false));
       return;
     }

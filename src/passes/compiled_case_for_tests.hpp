@@ -88,6 +88,35 @@ inline void check(const Case& c, double tolerance = 2e-6, Precision precision = 
   }
 }
 
+/// Bytes of a run that neither a product nor a transform has to read or write: operands of elementwise operators and
+/// norms, and what a group gives beyond a result for each product or transform.
+inline double elementwise_bytes(const Executable& e) {
+  double bytes = 0;
+  const auto is_seed = [](const Node& n) {
+    return n.op->name == "matmul" || n.op->name == "fft" || n.op->name == "rfft" || n.op->name == "irfft";
+  };
+  for (const Executable::Group& group : e.groups()) {
+    if (group.body == nullptr) {
+      const bool seed = group.op == "matmul" || group.op == "fft" || group.op == "rfft" || group.op == "irfft";
+      if (!seed && group.lowering != "view") bytes += static_cast<double>(group.operand_bytes);
+      continue;
+    }
+    const Graph& body = *group.body;
+    size_t seeds = 0;
+    std::vector<bool> needed(static_cast<size_t>(body.value_count()), false);  // by a seed, perhaps moved
+    for (auto n = body.nodes().rbegin(); n != body.nodes().rend(); ++n) {
+      seeds += is_seed(*n);
+      if (is_seed(*n) || (n->op->result_as_view && needed[static_cast<size_t>(n->outputs[0].id)]))
+        for (const Value v : n->inputs) needed[static_cast<size_t>(v.id)] = true;
+    }
+    for (const Value v : body.inputs())
+      if (!needed[static_cast<size_t>(v.id)]) bytes += static_cast<double>(body.type(v).bytes());
+    for (size_t i = seeds; i < body.outputs().size(); ++i)
+      bytes += static_cast<double>(body.type(body.outputs()[i]).bytes());
+  }
+  return bytes;
+}
+
 /// Every group's program: text and back, the interpreter of tile programs against the executor, the prediction of bytes
 /// against the simulated cache.
 inline void check_program(const tile::CompiledProgram& program, const Target& target) {

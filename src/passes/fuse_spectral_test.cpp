@@ -117,35 +117,6 @@ TEST(FuseSpectral, OneGroupAMode) {
   }
 }
 
-/// Bytes of a run that neither a product nor a transform has to read or write: operands of elementwise operators and
-/// norms, and, where no product or transform is in a group, its results.
-double elementwise_bytes(const Executable& e) {
-  double bytes = 0;
-  const auto is_seed = [](const Node& n) {
-    return n.op->name == "matmul" || n.op->name == "fft" || n.op->name == "rfft" || n.op->name == "irfft";
-  };
-  for (const Executable::Group& group : e.groups()) {
-    if (group.body == nullptr) {
-      const bool seed = group.op == "matmul" || group.op == "fft" || group.op == "rfft" || group.op == "irfft";
-      if (!seed && group.lowering != "view") bytes += static_cast<double>(group.operand_bytes);
-      continue;
-    }
-    const Graph& body = *group.body;
-    bool seeds = false;
-    std::vector<bool> needed(static_cast<size_t>(body.value_count()), false);  // by a seed, perhaps moved
-    for (auto n = body.nodes().rbegin(); n != body.nodes().rend(); ++n) {
-      seeds |= is_seed(*n);
-      if (is_seed(*n) || (n->op->result_as_view && needed[static_cast<size_t>(n->outputs[0].id)]))
-        for (const Value v : n->inputs) needed[static_cast<size_t>(v.id)] = true;
-    }
-    for (const Value v : body.inputs())
-      if (!needed[static_cast<size_t>(v.id)]) bytes += static_cast<double>(body.type(v).bytes());
-    for (const Value v : body.outputs())
-      if (!seeds) bytes += static_cast<double>(body.type(v).bytes());
-  }
-  return bytes;
-}
-
 /// What is not compulsory falls to less than half.
 TEST(FuseSpectral, HalvesElementwiseTraffic) {
   const Block b({.h = 30, .w = 60, .blocks = 4, .in = 32, .hidden = 512});

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gregale/autodiff.hpp"
 #include "gregale/fourier.hpp"
 #include "gregale/ops.hpp"
 #include "gregale/random.hpp"
@@ -121,8 +122,63 @@ inline GoldenCase golden_chain() {
   return c;
 }
 
+/// Replaces a case's result by gradients, a cotangent of the result being one more input.
+inline void differentiate(GoldenCase& c, const std::vector<Value>& wrt) {
+  const Value y = c.graph.outputs()[0];
+  const Value d = c.input(c.graph.type(y).shape.extents());
+  c.graph.set_outputs(gradients(c.graph, y, wrt, d));
+}
+
+/// Attention backward: scores are computed again, and neither they nor their gradient leave the cache.
+inline GoldenCase golden_attention_backward() {
+  GoldenCase c = golden_attention();
+  c.name = "attention_backward";
+  differentiate(c, c.graph.inputs());
+  return c;
+}
+
+/// A layer norm behind a bias and a residual: gradients of rows, scale, shift and bias in one pass.
+inline GoldenCase golden_norm_backward() {
+  GoldenCase c("norm_backward");
+  Graph& g = c.graph;
+  const Value x = c.input({1024, 768}), r = c.input({1024, 768}), bias = c.input({768}), gamma = c.input({768}),
+              beta = c.input({768});
+  const Value h = ops::add(g, ops::add(g, x, bias), r);
+  g.set_outputs({ops::add(g, ops::layer_norm(g, h, gamma, beta), h)});
+  differentiate(c, {x, bias, gamma, beta});
+  return c;
+}
+
+/// The wide perceptron from its second product back to the first one's sums: the derivative of the GELU is where the
+/// product is finished; the gradient of the weights.
+inline GoldenCase golden_perceptron_backward() {
+  GoldenCase c("perceptron_backward");
+  Graph& g = c.graph;
+  const Value h = c.input({1024, 3072}), w = c.input({3072, 768});
+  g.set_outputs({ops::matmul(g, ops::gelu(g, h), w)});
+  differentiate(c, {h, w});
+  return c;
+}
+
+/// The spectral layer with respect to its operand.
+inline GoldenCase golden_fourier_backward() {
+  GoldenCase c = golden_fourier();
+  c.name = "fourier_backward";
+  differentiate(c, c.graph.inputs());
+  return c;
+}
+
 inline std::vector<std::function<GoldenCase()>> golden_cases() {
-  return {golden_mlp, golden_wide_mlp, golden_attention, golden_fourier, golden_convolutions, golden_chain};
+  return {golden_mlp,
+          golden_wide_mlp,
+          golden_attention,
+          golden_fourier,
+          golden_convolutions,
+          golden_chain,
+          golden_attention_backward,
+          golden_norm_backward,
+          golden_perceptron_backward,
+          golden_fourier_backward};
 }
 
 }  // namespace gregale::passes

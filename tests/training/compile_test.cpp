@@ -245,6 +245,31 @@ TEST(Training, GradientsAreWithin1e5OfF64) {
   }
 }
 
+// A transformer's layer, forward and backward: what elementwise operators, norms and softmax move falls to half at
+// most.
+TEST(Training, HalvesElementwiseTraffic) {
+  Graph g("bert");
+  const Value x = g.add_input("x", Type(DType::f32, Shape{8, 128, 768}));
+  nn::Scope scope(g);
+  const Value y = nn::bert_layer(scope, "layer", x, {});
+  const Value truth = g.add_input("truth", g.type(y));
+  const Value loss = ops::mean(g, ops::square(g, ops::sub(g, y, truth)));
+  std::vector<Value> outputs = gradients(g, loss, scope.values());
+  outputs.insert(outputs.begin(), loss);
+  g.set_outputs(outputs);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    CompileOptions options = declared_options();
+    options.loss = 0;
+    options.precision = precision;
+    const double fused = elementwise_bytes(compile(g, options));
+    options.fuse = false;
+    const double apart = elementwise_bytes(compile(g, options));
+    std::printf("%.1f of %.1f MB, %.0f %%\n", fused * 1e-6, apart * 1e-6, 100 * fused / apart);
+    EXPECT_LE(fused, 0.5 * apart) << fused << " of " << apart;
+    EXPECT_GT(fused, 0);
+  }
+}
+
 TEST(Training, RunsAsItIsInterpreted) {
   for (const Training& t : trainings())
     for (const Isa isa : isas()) {
