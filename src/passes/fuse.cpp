@@ -31,6 +31,14 @@ using Group = std::set<int32_t>;
 
 constexpr int64_t kMostElements = int64_t{1} << 40;  // beyond any memory; the plan will say so
 
+/// A weight in f32 rounded to bf16.
+bool is_rounding(const Graph& graph, const Node& node) {
+  if (node.op->name != "cast") return false;
+  const int32_t p = graph.producer(node.inputs[0]);
+  const bool weight = p < 0 || graph.nodes()[static_cast<size_t>(p)].op->name == kReadOp;
+  return weight && graph.type(node.inputs[0]).dtype == DType::f32 && graph.type(node.outputs[0]).dtype == DType::bf16;
+}
+
 class Fuser {
  public:
   Fuser(const Graph& graph, const Target& target) : g_(graph), target_(target) {
@@ -260,12 +268,28 @@ class Fuser {
     group.insert(makers.begin(), makers.end());
   }
 
+  /// The rounding of what a product multiplies from the right, where it is this product's own (part_roundings): -1
+  /// where there is none.
+  int32_t rounding_of_right(int32_t n) const {
+    if (node(n).op->name != "matmul") return -1;
+    const Value b = node(n).inputs[1];
+    const int32_t p = g_.producer(b);
+    const bool own = p >= 0 && is_rounding(g_, node(p)) && users(b).size() == 1 &&
+                     group_of_[static_cast<size_t>(p)] < 0 && !is_output_[static_cast<size_t>(b.id)] &&
+                     b != node(n).inputs[0];
+    return own ? p : -1;
+  }
+
   /// A product, or a Fourier transform, takes the elementwise operators behind it as its epilogue, as long as nobody
   /// else wants the values between.
   void grow_products() {
     for (int32_t n = 0; n < static_cast<int32_t>(g_.nodes().size()); ++n) {
       if (!is_seed(n) || !is_small_float(g_.type(node(n).outputs[0]).dtype)) continue;
       Group group{n};
+      if (const int32_t rounding = rounding_of_right(n); rounding >= 0) {
+        group.insert(rounding);
+        if (!bytes_of(group)) group = {n};
+      }
       if (!bytes_of(group)) continue;
       Value v = node(n).outputs[0];
       const Shape shape = g_.type(v).shape;
@@ -596,11 +620,29 @@ Graph part_moves(const Graph& graph) {
   });
 }
 
+/// Every product gets a rounding of its own of the weight it multiplies with: it becomes part of the packing, and both
+/// directions read the weight instead of one that writes what both read.
+Graph part_roundings(const Graph& graph) {
+  std::map<int32_t, Value> copied;
+  return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
+    std::optional<std::vector<Value>> results;
+    for (size_t i = 0; i < inputs.size(); ++i) copied[node.inputs[i].id] = inputs[i];
+    if (node.op->name != "matmul" || node.inputs[0] == node.inputs[1]) return results;
+    const int32_t p = graph.producer(node.inputs[1]);
+    if (p < 0 || !is_rounding(graph, graph.nodes()[static_cast<size_t>(p)])) return results;
+    const Node& rounding = graph.nodes()[static_cast<size_t>(p)];
+    const Value own = out.add(*rounding.op, {copied.at(rounding.inputs[0].id)}, rounding.attributes)[0];
+    results = out.add(*node.op, {inputs[0], own}, node.attributes);
+    return results;
+  });
+}
+
 }  // namespace
 
-Graph fuse(const Graph& graph, const Target& target) {
-  for (const Value v : graph.inputs())
-    if (!graph.type(v).shape.is_constant()) return graph;
+Graph fuse(const Graph& given, const Target& target) {
+  for (const Value v : given.inputs())
+    if (!given.type(v).shape.is_constant()) return given;
+  const Graph graph = drop_dead_nodes(part_roundings(given));
   const bool transforms = std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& n) {
     return tile::row_transform(view_of(graph, n)).has_value();
   });

@@ -70,6 +70,9 @@ Graph passes::run_all(const Graph& source, const CompileOptions& options, const 
 
 Executable compile(const Graph& source, const CompileOptions& options) {
   verify(source);
+  GREGALE_CHECK(options.loss < static_cast<int>(source.outputs().size()), invalid_argument,
+                "[compile] the loss of '{}' is to be result {}, it has {}", source.name(), options.loss,
+                source.outputs().size());
   if (Executable::Shapes::is_symbolic(source)) {
     CompileOptions each = options;  // its programs share their kernels
     if (each.target.kernels == nullptr) each.target.kernels = std::make_shared<kernels::KernelCache>(each.target);

@@ -74,6 +74,8 @@ class RegionLowering {
   // --- which operator does what ---
 
   void place_values();
+  /// What is multiplied from the right, in f32 outside: packing rounds it.
+  bool is_rounding_of_right(int32_t n);
 
   static size_t at(Value v) { return static_cast<size_t>(v.id); }
 

@@ -418,7 +418,7 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
     to.strides[static_cast<size_t>(dim_of[axis->dim])] = b.strides[static_cast<size_t>(axis->dim)];
   }
   if (before) {
-    from.buffer = p.add_buffer("plain", Scope::argument, problem.b,
+    from.buffer = p.add_buffer("plain", Scope::argument, type(g_.inputs()[static_cast<size_t>(input)]).dtype,
                                type(g_.inputs()[static_cast<size_t>(input)]).shape.elements());
     to.buffer = p.add_buffer("packed", Scope::argument, problem.b, elements);
   } else {

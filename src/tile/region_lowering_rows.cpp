@@ -48,6 +48,8 @@ void RegionLowering::place_values() {
       } else {
         place(result).kind = Place::Kind::alias;
       }
+    } else if (is_rounding_of_right(n)) {  // weights are rounded as they are packed
+      place(result) = place(nd.inputs[0]);
     } else if (sums_over_boxes(g_, nd)) {
       const Extents of = extents(nd.inputs[0]);
       require(place(nd.inputs[0]).kind == Place::Kind::result && nd.op->name != "mean", "a sum of other than a result");
@@ -71,6 +73,23 @@ void RegionLowering::place_values() {
       place(result).kind = Place::Kind::result;
     }
   }
+}
+
+bool RegionLowering::is_rounding_of_right(int32_t n) {
+  const Node& nd = node(n);
+  if (nd.op->name != "cast" || type(nd.outputs[0]).dtype != DType::bf16 || type(nd.inputs[0]).dtype != DType::f32 ||
+      place(nd.inputs[0]).kind != Place::Kind::operand)
+    return false;
+  const Value v = nd.outputs[0];
+  const auto outputs = g_.outputs();
+  bool used = false;
+  for (const Node& reader : g_.nodes())
+    for (size_t i = 0; i < reader.inputs.size(); ++i) {
+      if (reader.inputs[i] != v) continue;
+      if (!is_product(reader) || i != 1) return false;
+      used = true;
+    }
+  return used && std::find(outputs.begin(), outputs.end(), v) == outputs.end();
 }
 
 void RegionLowering::delay_expressions() {

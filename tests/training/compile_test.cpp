@@ -186,6 +186,18 @@ void expect_near_each(const VariableValues& got, const VariableValues& expected)
   }
 }
 
+TEST(Training, RefusesALossThatIsNoResult) {
+  Training t = perceptron();
+  CompileOptions options;
+  options.loss = 1;
+  try {
+    compile(t.graph, options);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr("the loss of 'training' is to be result 1, it has 1"));
+  }
+}
+
 TEST(Training, FitsIntoABudget) {
   for (const Training& t : trainings()) {
     SCOPED_TRACE(t.graph.name());
