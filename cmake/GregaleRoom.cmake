@@ -9,7 +9,8 @@ add_library(gregale_options INTERFACE)
 target_compile_options(gregale_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651)
 if(GREGALE_PRECOMPILE)  # inlines std::string otherwise, and sees sizes in it that cannot be (the same bug)
-  target_compile_options(gregale_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
+  target_compile_options(gregale_options INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
 endif()
 if(GREGALE_WERROR)
   target_compile_options(gregale_options INTERFACE -Werror)
