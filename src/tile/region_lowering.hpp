@@ -84,6 +84,8 @@ class RegionLowering {
   void delay_expressions();
 
   void collect_work();
+  /// The nodes of an expression, apart where some make wider tiles than others that they have nothing to do with.
+  std::vector<std::vector<int32_t>> parts_by_width(const std::vector<int32_t>& nodes);
 
   /// For every result: who uses it, and where in memory it goes if it is an output of the region.
   void find_outputs();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "gregale/error.hpp"
 #include "ir/core_ops.hpp"
@@ -120,6 +121,31 @@ void RegionLowering::delay_expressions() {
   }
 }
 
+std::vector<std::vector<int32_t>> RegionLowering::parts_by_width(const std::vector<int32_t>& nodes) {
+  if (std::none_of(g_.nodes().begin(), g_.nodes().end(), is_product)) return {nodes};
+  // Nodes that know nothing of each other, by the columns of their tiles.
+  std::vector<size_t> part(nodes.size());
+  std::iota(part.begin(), part.end(), size_t{0});
+  for (size_t i = 0; i < nodes.size(); ++i)
+    for (size_t k = 0; k < i; ++k) {
+      const std::vector<Value>& inputs = node(nodes[i]).inputs;
+      if (std::find(inputs.begin(), inputs.end(), node(nodes[k]).outputs[0]) == inputs.end()) continue;
+      const size_t from = part[k], to = part[i];
+      std::replace(part.begin(), part.end(), from, to);
+    }
+  std::map<size_t, int64_t> width;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    int64_t& widest = width[part[i]];
+    widest = std::max(widest, last_extent(node(nodes[i]).outputs[0]));
+    for (const Value v : node(nodes[i]).inputs) widest = std::max(widest, last_extent(v));
+  }
+  std::map<int64_t, std::vector<int32_t>> by_width;
+  for (size_t i = 0; i < nodes.size(); ++i) by_width[width[part[i]]].push_back(nodes[i]);
+  std::vector<std::vector<int32_t>> parts;
+  for (auto& [columns, members] : by_width) parts.push_back(std::move(members));
+  return parts;
+}
+
 void RegionLowering::collect_work() {
   std::map<int, size_t> expressions;  // level -> work
   std::vector<Work> products;
@@ -146,7 +172,12 @@ void RegionLowering::collect_work() {
         expression.nodes.push_back(n);
       }
     }
-    if (!expression.nodes.empty()) work_.push_back(expression);
+    if (expression.nodes.empty()) continue;
+    for (std::vector<int32_t>& nodes : parts_by_width(expression.nodes)) {
+      Work part = expression;
+      part.nodes = std::move(nodes);
+      work_.push_back(part);
+    }
   }
   require(!work_.empty(), "nothing is computed");
 }
