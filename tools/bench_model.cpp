@@ -133,7 +133,7 @@ Runner add_bench_model(CLI::App& bench) {
   CLI::App* model =
       add_command(bench, "model", "Time one model with random weights: the median of repeated runs after a warm-up",
                   "gregale bench model bert-base-layer --batch 8 --length 128", o->common);
-  model->add_option("name", o->network.name, "fourcastnet, bert-base-layer, resnet50 or mlp")
+  model->add_option("name", o->network.name, "fourcastnet, bert-base-layer, resnet50, surrogate3d or mlp")
       ->required()
       ->type_name("NAME");
   add_network_options(*model, o->network);

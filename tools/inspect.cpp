@@ -194,7 +194,7 @@ Runner add_inspect(CLI::App& app) {
   CLI::App* inspect =
       add_command(app, "inspect", "Show a compiled model: groups of operators, tile programs, bytes and time",
                   "gregale inspect bert-base-layer --batch 8 --length 128 --programs", o->common);
-  inspect->add_option("model", o->network.name, "fourcastnet, bert-base-layer, resnet50 or mlp")
+  inspect->add_option("model", o->network.name, "fourcastnet, bert-base-layer, resnet50, surrogate3d or mlp")
       ->required()
       ->type_name("NAME");
   add_network_options(*inspect, o->network);
