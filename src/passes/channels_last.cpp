@@ -215,9 +215,8 @@ class ChannelsLast {
       if (!is_convolution(n)) continue;
       const Node& node = g_.nodes()[n];
       cut.add_edge(MinimumCut::kSource, vertex[n], node.op->cost(view_of(g_, node)).flops / kFlopsPerByte);
-      const Value weights = kinds_[n] == Kind::weights_gradient ? node.outputs[0] : node.inputs[1];
-      if (const double bytes = 2.0 * static_cast<double>(type(weights).shape.elements() * 4); !is_constant(weights))
-        cut.add_edge(vertex[n], MinimumCut::kSink, bytes);
+      // Transposing weights that are no constants does not count: a sample's share of it falls as the batch grows, and
+      // its bits would depend on that.
     }
     // What stands behind a convolution joins its program only in its layout; alone it writes and reads the image again.
     for (size_t n = 0; n < kinds_.size(); ++n) {

@@ -64,7 +64,7 @@ double final_loss(TrainingStep& step, uint64_t seed) {
   return sum;
 }
 
-// The margin was committed before the first run: half the interval of the fp32 runs' five seeds, on either side.
+// The margin was chosen before the first run: half the interval of the fp32 runs' five seeds, on either side.
 TEST(Bf16Training, EndsWhereFp32Does) {
   constexpr uint64_t kSeeds = 5;
   constexpr double kMargin = 0.5;
