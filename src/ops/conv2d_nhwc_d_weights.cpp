@@ -6,7 +6,7 @@
 #include "ops/common.hpp"
 #include "ops/convolution.hpp"
 #include "ops/list.hpp"
-#include "tile/convolution_weights.hpp"
+#include "ops/weights_gradient.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -58,18 +58,7 @@ std::vector<Value> expand(ExpandContext& c) {
 
 Result<Kernel> lower(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
-  const DType dtype = node.input(0).dtype;
-  if (dtype != DType::f32 && dtype != DType::bf16)
-    return refuse(node, fmt::format("f32 or bf16 needed, not {}", name_of(dtype)));
-  if (node.outputs()[0].dtype != DType::f32) return refuse(node, "sums are f32");
-  auto program = std::make_shared<const tile::Conv2dWeightsGradient>(*kernel_cache(target), problem_of(node), dtype);
-  Kernel k;
-  k.scratch_bytes = program->scratch_bytes();
-  k.thread_scratch_bytes = program->thread_scratch_bytes();
-  k.run = [program](const Launch& l) {
-    program->run(l.team, l.inputs[0], l.inputs[1], static_cast<float*>(l.outputs[0]), l.scratch, l.thread_scratch);
-  };
-  return k;
+  return weights_gradient_kernel(node, target, problem_of(node));
 }
 
 }  // namespace

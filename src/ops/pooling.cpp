@@ -5,24 +5,9 @@
 #include <fmt/format.h>
 
 #include "gregale/error.hpp"
+#include "ops/window.hpp"
 
 namespace gregale::ops {
-namespace {
-
-/// No attribute or extent is sensibly above this; below it no sum of the geometry overflows.
-constexpr int64_t kLargest = int64_t{1} << 30;
-
-const std::vector<int64_t>& entries(const NodeView& node, std::string_view name, size_t count, int64_t least) {
-  const auto& values = node.integers(name);
-  GREGALE_CHECK(values.size() == count, invalid_argument, "[{}] {} has {} entries, not {}", node.op().name, name,
-                values.size(), count);
-  for (int64_t v : values)
-    GREGALE_CHECK(v >= least && v <= kLargest, invalid_argument, "[{}] {} holds {}, outside [{}, {}]", node.op().name,
-                  name, v, least, kLargest);
-  return values;
-}
-
-}  // namespace
 
 std::vector<AttributeDef> pooling_attributes() {
   using Integers = std::vector<int64_t>;
@@ -50,8 +35,8 @@ Pooling pooling_of(const NodeView& node) {
     GREGALE_CHECK(x[axis].value() >= 1 && x[axis].value() <= kLargest, shape,
                   "[{}] axis {} has extent {}, outside [1, {}]", node.op().name, axis, x[axis].value(), kLargest);
   }
-  const auto &kernel = entries(node, "kernel", 2, 1), &strides = entries(node, "strides", 2, 1),
-             &pads = entries(node, "pads", 4, 0);
+  const auto &kernel = check_entries(node, "kernel", 2, 1), &strides = check_entries(node, "strides", 2, 1),
+             &pads = check_entries(node, "pads", 4, 0);
   const Pooling p{
       x[rows].value(), x[rows + 1].value(), kernel[0], kernel[1], strides[0], strides[1], pads[0], pads[1], pads[2],
       pads[3]};

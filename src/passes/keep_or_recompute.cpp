@@ -17,12 +17,11 @@
 #include "passes/passes.hpp"
 #include "tile/estimate.hpp"
 #include "tile/node_kinds.hpp"
-#include "tile/row_transform.hpp"
 
 // The backward pass reads what the forward pass computed. Each such value is kept, or computed again from values that
 // are. Both have a price in seconds, and the cheapest choice for the whole graph is a minimum cut: a value on the
-// source's side is there in the backward pass only if it is kept, one on the sink's side is computed again. The cut is
-// that of Zheng et al. as PyTorch's partitioner has it (AOTAutograd), with a finite price for every recomputation.
+// source's side is there in the backward pass only if it is kept, one on the sink's side is computed again. PyTorch's
+// partitioner of joint graphs (AOTAutograd) cuts in the same way; here every recomputation has a finite price.
 namespace gregale::passes {
 namespace {
 
@@ -86,6 +85,10 @@ class Keeper {
   }
   bool is_state(int32_t n) const { return node(n).op->name == kReadOp || node(n).op->name == kConstantOp; }
 
+  double flops_of(const Node& nd) const {
+    const NodeView view = view_of(g_, nd);
+    return (nd.op->cost ? nd.op->cost(view) : default_cost(view)).flops;
+  }
   double seconds_to_move(double bytes) const { return bytes / rates_.memory_bytes; }
 
   /// What it takes to compute a value again where its operands are at hand; infinite where that is never done.
@@ -95,8 +98,7 @@ class Keeper {
         !g_.type(nd.outputs[0]).shape.is_constant() || banned_.count(n) > 0)
       return MinimumCut::kInfinite;
     if (is_view(nd)) return 0;
-    const NodeView view = view_of(g_, nd);
-    const double flops = (nd.op->cost ? nd.op->cost(view) : default_cost(view)).flops;
+    const double flops = flops_of(nd);
     double bytes = bytes_of(nd.outputs[0]);
     for (const Value v : nd.inputs) bytes += bytes_of(v);
     if (tile::is_contraction(*nd.op)) {
@@ -222,9 +224,8 @@ class Keeper {
       const Node& nd = node(p);
       std::vector<Value> inputs;
       for (const Value o : nd.inputs) inputs.push_back(apart(in_backward(o)));
-      const NodeView view = view_of(g_, nd);
       ++plan_.recomputed;
-      plan_.recomputed_flops += (nd.op->cost ? nd.op->cost(view) : default_cost(view)).flops;
+      plan_.recomputed_flops += flops_of(nd);
       repeated[at(v)] = result.add(*nd.op, inputs, nd.attributes, nd.regions)[0];
       fresh.insert(result.producer(repeated[at(v)]));
       return repeated[at(v)];
@@ -243,7 +244,6 @@ class Keeper {
     std::vector<Value> outputs;
     for (const Value v : g_.outputs()) outputs.push_back(copy[at(v)]);
     result.set_outputs(outputs, g_.output_names());
-    plan_.price = price_;
     return result;
   }
 

@@ -57,7 +57,6 @@ struct KeepPlan {
   int64_t kept = 0, kept_bytes = 0;  ///< values
   int64_t recomputed = 0;            ///< operators that run again
   double recomputed_flops = 0;
-  double price = 0;
 };
 std::string to_string(const KeepPlan& plan);
 

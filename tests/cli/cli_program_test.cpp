@@ -199,9 +199,6 @@ TEST_F(Program, BenchModelTrains) {
 
 // A cap is one on the whole process, and holds as its peak resident set.
 TEST_F(Program, TrainingStaysWithinItsMemory) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers have memory of their own";
-#endif
   const auto run = [&](std::vector<std::string> model, const std::string& cap) {
     model.insert(model.begin(), {"bench", "model"});
     model.insert(model.end(), {"--mode", "train", "--runs", "2", "--memory", cap});
