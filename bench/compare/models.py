@@ -430,9 +430,9 @@ def limit(threads):
 
 
 class Worker:
-    def __init__(self, library, options):
+    def __init__(self, library, options, script=__file__):
         self.process = subprocess.Popen(
-            [os.path.join(options.venv, 'bin', 'python'), os.path.abspath(__file__), '--worker', library],
+            [os.path.join(options.venv, 'bin', 'python'), os.path.abspath(script), '--worker', library],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None if options.verbose else subprocess.DEVNULL, text=True,
             env=environment_of(options.threads), preexec_fn=lambda: limit(options.threads))
 
