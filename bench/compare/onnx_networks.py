@@ -231,13 +231,19 @@ def work():
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(values))
         for name in names:
             binding.bind_output(name)
+        run = lambda: session.run_with_iobinding(binding)
+        try:
+            run()
+            run()  # into the result of the first
+        except Exception:  # the file declares a shape that its output does not have: only a binding insists on it
+            run = lambda: session.run(names, inputs)
         answer({'ready': True, 'version': onnxruntime.__version__, 'files': files})
         for line in sys.stdin:
             order, _, folder = line.strip().partition(' ')
             if order == 'compare':
                 answer({'outputs': compare(expected, folder, job['rtol'], job['atol'], network.get('rms'))})
             else:
-                answer({'seconds': timed(lambda: session.run_with_iobinding(binding), 0.1),
+                answer({'seconds': timed(run, 0.1),
                         'peak_rss_bytes': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})
     except Exception as error:  # whatever goes wrong in the library is its result
         lines = str(error).strip().splitlines() or ['']
