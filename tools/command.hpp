@@ -46,6 +46,9 @@ Runner add_info(CLI::App& app);
 Runner add_machine(CLI::App& app);
 Runner add_bench(CLI::App& app);
 Runner add_inspect(CLI::App& app);
+#ifdef GREGALE_HAS_ONNX
+Runner add_conformance(CLI::App& app);
+#endif
 
 /// Progress on standard error: a bar with rate and time left on a terminal, a line every few seconds otherwise.
 class Progress {

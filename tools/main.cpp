@@ -38,9 +38,18 @@ int main(int argc, char** argv) {
       "  gregale forecast run-out --init fields.nc --time 1990-12 --steps 6 -o forecast.nc\n"
       "  gregale score run-out --truth fields.nc --report score.html");
   const std::pair<const char*, tools::Runner> commands[] = {
-      {"init", tools::add_init(app)},   {"train", tools::add_train(app)},    {"forecast", tools::add_forecast(app)},
-      {"score", tools::add_score(app)}, {"info", tools::add_info(app)},      {"machine", tools::add_machine(app)},
-      {"bench", tools::add_bench(app)}, {"inspect", tools::add_inspect(app)}};
+      {"init", tools::add_init(app)},
+      {"train", tools::add_train(app)},
+      {"forecast", tools::add_forecast(app)},
+      {"score", tools::add_score(app)},
+      {"info", tools::add_info(app)},
+      {"machine", tools::add_machine(app)},
+      {"bench", tools::add_bench(app)},
+      {"inspect", tools::add_inspect(app)},
+#ifdef GREGALE_HAS_ONNX
+      {"conformance", tools::add_conformance(app)},
+#endif
+  };
   std::string name;
   try {
     app.parse(argc, argv);

@@ -208,6 +208,19 @@ struct Sample {
   bool check_gradient = true;
 };
 
+class OnnxNode;    // ops/onnx_node.hpp
+class OnnxWriter;  // ops/onnx_writer.hpp
+
+/// How an operator of ONNX becomes operators of the graph, for operator sets `since` to `until`: results in the order
+/// of the node's outputs; trailing ones may be left out.
+struct OnnxMapping {
+  std::string name;
+  int64_t since = 1;
+  std::function<std::vector<Value>(OnnxNode&)> import;
+  int64_t until = std::numeric_limits<int64_t>::max();
+  std::string domain = "";
+};
+
 struct OpDef {
   std::string name;
   std::string doc;  ///< one paragraph: semantics, shapes, source where the definition is somebody's
@@ -230,6 +243,9 @@ struct OpDef {
   std::function<std::optional<StridedView>(const NodeView&, const StridedView&)> result_as_view, operand_as_view;
   std::function<Cost(const NodeView&)> cost;  ///< none: bytes of operands and one flop an output element
   std::function<std::vector<Sample>()> samples;
+  /// The ONNX operators that this one serves, and how a node of it is written as nodes of ONNX (operator set 17).
+  std::vector<OnnxMapping> onnx;
+  std::function<void(OnnxWriter&)> to_onnx;
   /// Relative tolerance of an f32 lowering against the reference, in units of f32 epsilon times the largest magnitude
   /// of the result.
   double tolerance_eps = 8;

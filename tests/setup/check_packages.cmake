@@ -26,6 +26,7 @@ set(package_of_GTest dev libgtest-dev libgmock-dev)
 set(package_of_ccache dev ccache)
 set(package_of_clang-format dev clang-format)
 set(package_of_chromium dev chromium)
+set(package_of_Protobuf optional libprotobuf-dev protobuf-compiler)
 # What bench/ compares with, built where it happens to be installed: none of it is a dependency.
 foreach(peer openblas blis blis.h libxsmmext libxsmmnoblas dnnl oneapi mkl_core mkl.h)
   set(package_of_${peer} -)
