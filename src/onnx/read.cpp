@@ -10,6 +10,7 @@
 
 #include "gregale/error.hpp"
 #include "onnx/block.hpp"
+#include "onnx/expansion.hpp"
 #include "onnx/tensor_data.hpp"
 
 namespace gregale::onnx {
@@ -316,6 +317,7 @@ ReadModel read_model(std::string_view bytes, const std::string& folder) {
                                                 static_cast<int>(std::min<size_t>(bytes.size(), INT32_MAX)));
   GREGALE_CHECK(bytes.size() <= INT32_MAX, unsupported,
                 "[onnx] a file of {} bytes: above 2 GiB weights are kept in files of their own", bytes.size());
+  check_expansion(bytes);
   GREGALE_CHECK(model.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage() && model.has_graph(),
                 corrupt_data, "[onnx] no ONNX model, or a truncated one");
   return Reader(model, folder).read();

@@ -13,6 +13,11 @@
 #include "ir/interpret.hpp"
 
 namespace gregale::onnx {
+namespace {
+
+constexpr int64_t kMostEvaluated = 1 << 22;  // elements of all that one value is made from
+
+}  // namespace
 
 /// What a mapping sees of a node that is being traced.
 class TraceNode : public OnnxNode {
@@ -103,7 +108,7 @@ bool Tracer::follows_from_constants(Value v) {
   return known[static_cast<size_t>(v.id)] != 0;
 }
 
-Tensor Tracer::evaluate_constant(Value v) {
+std::optional<Tensor> Tracer::evaluate_constant(Value v) {
   if (const auto at = state_.evaluated.find(v.id); at != state_.evaluated.end()) return at->second;
   // The nodes it is made by, in order.
   const Graph& g = state_.graph;
@@ -116,6 +121,14 @@ Tensor Tracer::evaluate_constant(Value v) {
     for (Value in : g.nodes()[static_cast<size_t>(node)].inputs)
       if (state_.evaluated.count(in.id) == 0) open.push_back(in);
   }
+  // What is large is left to the program: a file of a few bytes may ask for any extents.
+  int64_t elements = 0;
+  for (int32_t n : needed)
+    for (Value out : g.nodes()[static_cast<size_t>(n)].outputs) {
+      const int64_t count = g.type(out).shape.elements();
+      if (count > kMostEvaluated - elements) return std::nullopt;
+      elements += count;
+    }
   std::map<int32_t, RefArray> arrays;
   for (int32_t n : needed) {
     const Node& node = g.nodes()[static_cast<size_t>(n)];
@@ -135,7 +148,7 @@ Tensor Tracer::evaluate_constant(Value v) {
 std::optional<Datum> Tracer::evaluate(Traced& t) {
   if (t.known) return t.known;
   if (!t.value.valid() || !follows_from_constants(t.value)) return std::nullopt;
-  t.known = Datum(evaluate_constant(t.value));
+  if (auto value = evaluate_constant(t.value)) t.known = Datum(std::move(*value));
   return t.known;
 }
 

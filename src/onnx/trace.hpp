@@ -61,7 +61,7 @@ class Tracer {
  private:
   friend class TraceNode;
   bool follows_from_constants(Value v);
-  Tensor evaluate_constant(Value v);
+  std::optional<Tensor> evaluate_constant(Value v);  ///< nothing where it takes too many elements
   std::vector<Traced> trace_if(const BlockNode& node, std::vector<Traced>& slots);
   std::vector<Traced> trace_loop(const BlockNode& node, std::vector<Traced>& slots);
   std::vector<Traced> trace_scan(const BlockNode& node, std::vector<Traced>& slots);
