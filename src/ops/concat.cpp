@@ -5,6 +5,7 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -87,6 +88,9 @@ const OpDef& concat_op() {
     d.inputs = {{"xs", "one dtype, one rank", OperandDef::Arity::variadic}};
     d.outputs = {{"y", "the extent along axis is the sum of the operands'"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis to join along", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      w.same("Concat", {{"axis", normalize_axis(w.view().integer("axis"), w.view().input(0).rank(), "concat")}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -5,6 +5,7 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -64,6 +65,9 @@ const OpDef& gather_op() {
     d.inputs = {{"x", "any shape, any dtype"}, {"indices", "i64, any shape"}};
     d.outputs = {{"y", "x.shape[:axis] + indices.shape + x.shape[axis + 1:]"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      w.same("Gather", {{"axis", normalize_axis(w.view().integer("axis"), w.view().input(0).rank(), "gather")}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

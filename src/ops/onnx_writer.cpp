@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/onnx_writer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -120,6 +121,15 @@ std::string onnx_real_inverse_dft(OnnxWriter& w, const std::string& z, const Ext
   re = w.add1("MatMul", {axis_last(w, re, rank, axis, false), c});
   im = w.add1("MatMul", {axis_last(w, im, rank, axis, false), s});
   return axis_last(w, w.add1("Sub", {re, im}), rank, axis, true);
+}
+
+std::string onnx_scaled(OnnxWriter& w, const std::string& z, DType dtype, const std::string& norm, bool inverse,
+                        int64_t n, bool bare, int64_t scaled) {
+  const auto points = static_cast<double>(n);
+  double scale = norm == "ortho" ? 1 / std::sqrt(points) : (norm == "backward") == inverse ? 1 / points : 1;
+  if (!bare && inverse) scale *= static_cast<double>(scaled == 0 ? n : scaled);
+  if (scale == 1) return z;
+  return w.add1("Mul", {z, w.scalar(is_complex(dtype) ? real_of(dtype) : dtype, scale)});
 }
 
 }  // namespace gregale

@@ -62,4 +62,9 @@ std::string onnx_dft(OnnxWriter& w, const std::string& x, const Extents& extents
 /// The real inverse along one axis, n from its n/2+1 modes; not scaled.
 std::string onnx_real_inverse_dft(OnnxWriter& w, const std::string& z, const Extents& extents, int64_t axis, int64_t n);
 
+/// A transform over n points, scaled as `norm` says (fft's). `bare`: it is not scaled yet; otherwise the file's DFT has
+/// scaled the inverse of `scaled` points (n where 0) by 1/scaled already.
+std::string onnx_scaled(OnnxWriter& w, const std::string& z, DType dtype, const std::string& norm, bool inverse,
+                        int64_t n, bool bare, int64_t scaled = 0);
+
 }  // namespace gregale

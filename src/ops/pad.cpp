@@ -5,6 +5,7 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -158,6 +159,51 @@ const OpDef& pad_op() {
                     {"high", AttributeKind::integers, "elements after, one entry an axis", {}},
                     {"interior", AttributeKind::integers, "zeros between neighbours, one entry an axis", {}},
                     {"mode", AttributeKind::string, "zero, periodic or reflect", std::string("zero")}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      std::string x = w.input(0);
+      Extents extents = w.extents(0);
+      const std::vector<int64_t>&low = node.integers("low"), &high = node.integers("high"),
+            &interior = node.integers("interior");
+      const std::string& mode = node.string("mode");
+      const size_t axes = low.size();
+      // Zeros between neighbours: each element becomes a row of itself and zeros, less those behind the last.
+      for (size_t a = 0; a < axes; ++a) {
+        if (interior[a] == 0 || extents[a] == 0) continue;
+        Extents apart = extents;
+        apart.insert(apart.begin() + static_cast<int64_t>(a) + 1, 1);
+        std::vector<int64_t> zeros(2 * apart.size(), 0);
+        zeros[apart.size() + a + 1] = interior[a];
+        x = w.add1("Pad", {w.add1("Reshape", {x, w.integers(apart)}), w.integers(zeros)});
+        const int64_t kept = (extents[a] - 1) * (interior[a] + 1) + 1;
+        extents[a] *= interior[a] + 1;
+        x = w.add1("Reshape", {x, w.integers(extents)});
+        const auto axis = static_cast<int64_t>(a);
+        x = w.add1("Slice", {x, w.integers({0}), w.integers({kept}), w.integers({axis})});
+        extents[a] = kept;
+      }
+      if (mode == "periodic") {  // no such mode in set 17
+        for (size_t a = 0; a < axes; ++a) {
+          const auto axis = static_cast<int64_t>(a);
+          const auto piece = [&](int64_t from, int64_t to) {
+            return w.add1("Slice", {x, w.integers({from}), w.integers({to}), w.integers({axis})});
+          };
+          OnnxWriter::Names pieces;
+          if (low[a] > 0) pieces.push_back(piece(extents[a] - low[a], extents[a]));
+          pieces.push_back(x);
+          if (high[a] > 0) pieces.push_back(piece(0, high[a]));
+          if (pieces.size() > 1) x = w.add1("Concat", pieces, {{"axis", axis}});
+        }
+        return w.set_output(0, x);
+      }
+      std::vector<int64_t> pads = low;
+      pads.resize(extents.size(), 0);  // parts of complex numbers
+      pads.insert(pads.end(), high.begin(), high.end());
+      pads.resize(2 * extents.size(), 0);
+      if (std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p == 0; })) return w.set_output(0, x);
+      w.set_output(
+          0, w.add1("Pad", {x, w.integers(pads)}, {{"mode", std::string(mode == "reflect" ? "reflect" : "constant")}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -5,6 +5,7 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -88,6 +89,18 @@ const OpDef& scatter_add_op() {
                 {"updates", "x's dtype, x.shape[:axis] + indices.shape + x.shape[axis + 1:]"}};
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      // One index for every element of the updates: the indices as they stand along the axis, repeated along the
+      // others.
+      const int64_t axis = axis_of(w.view());
+      Extents updates = w.extents(0), indices(updates.size(), 1);
+      updates[static_cast<size_t>(axis)] = indices[static_cast<size_t>(axis)] = w.view().input(1).shape.elements();
+      const std::string at =
+          w.add1("Expand", {w.add1("Reshape", {w.input(1), w.integers(indices)}), w.integers(updates)});
+      const std::string by = w.add1("Reshape", {w.input(2), w.integers(updates)}, {{"allowzero", int64_t{1}}});
+      w.set_output(
+          0, w.add1("ScatterElements", {w.input(0), at, by}, {{"axis", axis}, {"reduction", std::string("add")}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

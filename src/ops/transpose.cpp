@@ -9,6 +9,7 @@
 #include "kernels/kernel_cache.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -177,6 +178,13 @@ const OpDef& transpose_op() {
     d.inputs = {{"x", "any shape, any dtype"}};
     d.outputs = {{"y", "extents x.shape[permutation[i]]"}};
     d.attributes = {{"permutation", AttributeKind::integers, "every axis of x once; negative counts from the end", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const int64_t rank = w.view().input(0).rank();
+      std::vector<int64_t> order = w.view().integers("permutation");
+      for (int64_t& a : order) a = normalize_axis(a, rank, "transpose");
+      if (is_complex(w.view().input(0).dtype)) order.push_back(rank);
+      w.same("Transpose", {{"perm", order}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {
