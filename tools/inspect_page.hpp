@@ -19,8 +19,9 @@ struct GroupFigures {
   GroupFigures& operator+=(const GroupFigures& other);
 };
 
-/// `program` is `source` compiled with `options`, a bound one where the source is symbolic; `figures`: one for each of
-/// its groups. The passes run once more, to be looked at. The page's title, subtitle and notes are left to the caller.
+/// `program` is `source` compiled with `options`; of a symbolic graph, both are bound (bind_symbols(), Executable::
+/// bind()). `figures`: one for each of the program's groups. The passes run once more, to be looked at. The page's
+/// title, subtitle and notes are left to the caller.
 report::GraphPage make_graph_page(const Graph& source, const CompileOptions& options, const Executable& program,
                                   const std::vector<GroupFigures>& figures);
 

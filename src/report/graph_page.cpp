@@ -213,7 +213,7 @@ placeholder="operator, type, name, step   ( / )"></label><output id="found" aria
 <div class="graph"><div id="view" tabindex="0" role="application" aria-label="Graph: drag or arrow keys move, wheel or
 plus and minus zoom, n and p go to the next and previous node"><svg id="drawing" aria-hidden="true"></svg>
 <canvas id="map" width="400" height="260" aria-hidden="true"></canvas></div>
-<aside id="details" aria-live="polite"></aside></div>
+<aside id="details" aria-label="Details"></aside></div><p id="said" role="status"></p>
 )html";
 }
 

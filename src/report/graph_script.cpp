@@ -241,6 +241,7 @@ const char* const kGraphScript = R"js(
     document.querySelectorAll('#strip rect').forEach(r => r.classList.toggle('on', +r.dataset.step === step));
     note.selected = node >= 0 ? 'node ' + node : step >= 0 ? 'step ' + step : 'nothing';
     tell(level, node, step);
+    byId('said').textContent = node >= 0 ? nodes[node].label : step >= 0 ? 'Step ' + step + ': ' + steps[step].label : '';
   }
   function select(index, visit) {
     node = index;

@@ -50,6 +50,7 @@ stroke-width:1.2}.stripe{fill:var(--tint)}.node{cursor:pointer}.node text{fill:v
 .bytes text{font-size:10.5px;fill:var(--soft);text-anchor:middle;paint-order:stroke;stroke:var(--paper);stroke-width:3px}
 .far .node text,.far .chip,.far .bytes,.far .meter,.middle .line,.middle .chip,.middle .bytes{display:none}
 .middle .node .label{font-size:22px}.far .box-shape{fill:color-mix(in srgb,var(--tint) 45%,var(--paper))}
+#said{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)}
 #details{overflow:auto;border:1px solid var(--line);border-radius:10px;padding:14px 18px;font-size:.91rem;line-height:1.45}
 #details h3{margin:0 0 .3em;font-size:1.08rem;overflow-wrap:anywhere}#details h4{margin:1.1em 0 .3em;font-size:.82rem;color:var(--soft);
 text-transform:uppercase;letter-spacing:.04em}#details p{margin:.3em 0}#details ul{margin:0;padding:0;list-style:none}

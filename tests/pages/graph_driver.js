@@ -83,6 +83,7 @@
   expect('its group is marked', document.querySelectorAll('#drawing .node.same').length === 5);
   [...document.querySelectorAll('#details .link')].find(b => b.textContent === 'add').click();
   expect('links lead on', note.selected === 'node 2');
+  expect('the selection is said', byId('said').textContent === 'add');
   key(view, 'p');
   key(view, 'p');
   expect('p goes back', note.selected === 'node 0');
