@@ -6,6 +6,7 @@
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/onnx_node.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -97,6 +98,10 @@ const OpDef& concat_op() {
     d.lowerings = {{"rows", make}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
+    d.onnx = {
+        {"Concat", 1, [](OnnxNode& n) { return std::vector{concat(n.graph(), n.all_inputs(), n.integer("axis", 1))}; }},
+        {"Concat", 4,
+         [](OnnxNode& n) { return std::vector{concat(n.graph(), n.all_inputs(), n.required_integer("axis"))}; }}};
     d.samples = [] {
       const auto sample = [](std::vector<Tensor> xs, int64_t axis) { return Sample{std::move(xs), {{"axis", axis}}}; };
       return std::vector<Sample>{

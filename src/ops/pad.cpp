@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
@@ -17,7 +19,8 @@ PadMode mode_of(const NodeView& node) {
   const std::string& mode = node.string("mode");
   if (mode == "zero") return PadMode::zero;
   if (mode == "periodic") return PadMode::periodic;
-  GREGALE_CHECK(mode == "reflect", invalid_argument, "[pad] mode '{}' is none of zero, periodic, reflect", mode);
+  if (mode == "edge") return PadMode::edge;
+  GREGALE_CHECK(mode == "reflect", invalid_argument, "[pad] mode '{}' is none of zero, periodic, reflect, edge", mode);
   return PadMode::reflect;
 }
 
@@ -41,7 +44,7 @@ std::vector<Type> infer(const NodeView& node) {
     GREGALE_CHECK(d.is_constant(), unsupported, "[pad] axis {} of {} is symbolic: it cannot be padded", axis,
                   to_string(node.input(0)));
     const int64_t n = d.value();
-    const int64_t most = mode == PadMode::periodic ? n : n - 1;
+    const int64_t most = mode == PadMode::edge && n > 0 ? INT64_MAX : mode == PadMode::periodic ? n : n - 1;
     GREGALE_CHECK(mode == PadMode::zero || (low[a] <= most && high[a] <= most), shape,
                   "[pad] {} padding of axis {} by {} and {} is above {} for extent {}", node.string("mode"), axis,
                   low[a], high[a], most < 0 ? 0 : most, n);
@@ -55,6 +58,7 @@ std::vector<Type> infer(const NodeView& node) {
 int64_t source_index(PadMode mode, int64_t i, int64_t n, int64_t low, int64_t interior) {
   const int64_t j = i - low;
   if (mode == PadMode::periodic) return j < 0 ? j + n : j >= n ? j - n : j;
+  if (mode == PadMode::edge) return std::clamp<int64_t>(j, 0, n - 1);
   if (mode == PadMode::reflect) return j < 0 ? -j : j >= n ? 2 * (n - 1) - j : j;
   if (j < 0 || j % (interior + 1) != 0 || j / (interior + 1) >= n) return -1;
   return j / (interior + 1);
@@ -92,6 +96,12 @@ Value fold_axis(Graph& g, Value d, PadMode mode, int64_t axis, int64_t n, int64_
     return pad(g, part, std::move(l), std::move(h));
   };
   Value sum = slice_axis(g, d, axis, low, low + n);
+  if (mode == PadMode::edge) {
+    if (low > 0) sum = add(g, sum, placed(ops::sum(g, slice_axis(g, d, axis, 0, low), {axis}, true), 0));
+    if (high > 0)
+      sum = add(g, sum, placed(ops::sum(g, slice_axis(g, d, axis, low + n, low + n + high), {axis}, true), n - 1));
+    return sum;
+  }
   if (low > 0) {
     Value border = slice_axis(g, d, axis, 0, low);
     if (mode == PadMode::reflect) border = reverse(g, border, {axis});
@@ -152,13 +162,14 @@ const OpDef& pad_op() {
     d.doc =
         "x with low[i] elements before and high[i] after along every axis: zeros (mode zero, which may also put "
         "interior[i] zeros between neighbours), the other end of the axis (periodic, as numpy.pad's wrap; at most the "
-        "extent), or the mirror image without the edge (reflect; at most the extent less one).";
+        "extent), the mirror image without the edge (reflect; at most the extent less one), or the outermost element "
+        "(edge).";
     d.inputs = {{"x", "any shape, any dtype"}};
     d.outputs = {{"y", "extents low + n + max(n - 1, 0) interior + high"}};
     d.attributes = {{"low", AttributeKind::integers, "elements before, one entry an axis", {}},
                     {"high", AttributeKind::integers, "elements after, one entry an axis", {}},
                     {"interior", AttributeKind::integers, "zeros between neighbours, one entry an axis", {}},
-                    {"mode", AttributeKind::string, "zero, periodic or reflect", std::string("zero")}};
+                    {"mode", AttributeKind::string, "zero, periodic, reflect or edge", std::string("zero")}};
     d.to_onnx = [](OnnxWriter& w) {
       const NodeView& node = w.view();
       std::string x = w.input(0);
@@ -202,7 +213,7 @@ const OpDef& pad_op() {
       pads.resize(2 * extents.size(), 0);
       if (std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p == 0; })) return w.set_output(0, x);
       w.set_output(
-          0, w.add1("Pad", {x, w.integers(pads)}, {{"mode", std::string(mode == "reflect" ? "reflect" : "constant")}}));
+          0, w.add1("Pad", {x, w.integers(pads)}, {{"mode", mode == "zero" ? std::string("constant") : mode}}));
     };
     d.infer = infer;
     d.reference = reference;
@@ -238,6 +249,7 @@ const OpDef& pad_op() {
                                  sample(sample_uniform({5}, 6), {4}, {2}, {0}, "reflect"),
                                  sample(sample_uniform({3, 4}, 7), {2, 1}, {1, 3}, {0, 0}, "reflect"),
                                  sample(sample_integers({3, 2}, 8), {1, 1}, {0, 1}, {0, 0}, "periodic"),
+                                 sample(sample_uniform({3, 2, 2}, 10), {4, 0, 1}, {0, 0, 3}, {0, 0, 0}, "edge"),
                                  sample(sample_uniform({}, 9), {}, {}, {}, "zero")};
     };
     return d;

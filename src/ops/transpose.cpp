@@ -10,6 +10,7 @@
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/onnx_node.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -215,6 +216,11 @@ const OpDef& transpose_op() {
     d.lowerings = {{"matrices", make_matrices}, {"axes reversed", make_reversed}, {"elements", make}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
+    d.onnx = {{"Transpose", 1, [](OnnxNode& n) {
+                 std::vector<int64_t> reversed;
+                 for (int64_t a = n.rank(0); a-- > 0;) reversed.push_back(a);
+                 return std::vector{transpose(n.graph(), n.input(0), n.integers("perm", reversed))};
+               }}};
     d.samples = [] {
       const auto sample = [](Tensor x, std::vector<int64_t> permutation) {
         return Sample{{std::move(x)}, {{"permutation", std::move(permutation)}}};
