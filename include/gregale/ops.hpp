@@ -127,6 +127,29 @@ struct LayerNormGradient {
 };
 LayerNormGradient layer_norm_gradient(Graph& g, Value x, Value gamma, Value d_y, double epsilon = 1e-5);
 
+// --- recurrent layers: the steps, after the products of the inputs; see docs/operators.md for the equations ---
+struct RecurrentOptions {
+  std::string direction = "forward";     // reverse, bidirectional
+  std::vector<std::string> activations;  // tanh, sigmoid, relu, affine, ...; of one direction or of each
+  std::vector<double> alpha, beta;       // one an activation; empty: ONNX's
+  double clip = 0;                       // arguments of activations stay in [-clip, clip]; 0: anywhere
+  bool input_forget = false;             // lstm
+  bool reset_after = false;              // gru
+};
+struct RecurrentResult {
+  Value y, h, c;  // c only of an lstm
+};
+/// gates [steps, batch, directions * 1 | 3 | 4 * hidden], weights [directions, 1 | 3 | 4 * hidden, hidden], h and c
+/// [directions, batch, hidden], lengths i64 [batch] -> y [steps, directions, batch, hidden]
+RecurrentResult rnn_scan(Graph& g, Value gates, Value weights, Value h, Value lengths,
+                         const RecurrentOptions& options = {});
+/// bias [directions, hidden]: added to the candidate's product of the state
+RecurrentResult gru_scan(Graph& g, Value gates, Value weights, Value h, Value lengths, Value bias,
+                         const RecurrentOptions& options = {});
+/// peepholes [directions, 3 * hidden]
+RecurrentResult lstm_scan(Graph& g, Value gates, Value weights, Value h, Value lengths, Value c, Value peepholes,
+                          const RecurrentOptions& options = {});
+
 // --- layout ---
 Value reshape(Graph& g, Value x, const Shape& shape);  // same number of elements; the attribute `shape` may hold one -1
 Value transpose(Graph& g, Value x, std::vector<int64_t> permutation);

@@ -1,0 +1,225 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/recurrence/recurrence.hpp"
+
+#include <algorithm>
+
+#include "kernels/isa_table.hpp"
+#include "kernels/recurrence/recurrence_table.hpp"
+
+namespace gregale::kernels {
+namespace {
+
+const RecurrenceTable& table_of(Isa isa) {
+  return table_for(isa, isa_generic::recurrence_table, isa_avx2::recurrence_table, isa_avx512::recurrence_table);
+}
+
+/// Multiply-adds of a step above which its units are shared among threads: below, they would wait for each other
+/// longer than they work.
+constexpr int64_t kSharedStep = 1 << 17;
+/// Multiply-adds of a whole recurrence below which one thread does it all.
+constexpr int64_t kSharedRun = 1 << 16;
+
+int64_t vectors_of(const RecurrenceTable& table, const Recurrence& r) {
+  return (r.hidden + table.lanes - 1) / table.lanes;
+}
+int64_t padded(const RecurrenceTable& table, const Recurrence& r) { return vectors_of(table, r) * table.lanes; }
+int64_t packed_size(const RecurrenceTable& table, const Recurrence& r) {
+  return gates_of(r.cell) * padded(table, r) * r.hidden;
+}
+
+/// Panels of some gates of one direction, [vector of units][element of the state][gate][lane].
+void pack(ThreadTeam& team, const RecurrenceTable& table, const Recurrence& r, int64_t first, int64_t gates,
+          const float* weights, float* packed) {
+  const int64_t lanes = table.lanes, panel = r.hidden * gates * lanes;
+  parallel_for(team, vectors_of(table, r), std::max<int64_t>(1, kElementGrain / std::max<int64_t>(panel, 1)),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t v = begin; v < end; ++v)
+                   for (int64_t g = 0; g < gates; ++g)
+                     for (int64_t lane = 0; lane < lanes; ++lane) {
+                       const int64_t unit = v * lanes + lane;
+                       float* dst = packed + v * panel + g * lanes + lane;
+                       const float* src = weights + ((first + g) * r.hidden + unit) * r.hidden;
+                       for (int64_t i = 0; i < r.hidden; ++i) dst[i * gates * lanes] = unit < r.hidden ? src[i] : 0;
+                     }
+               });
+}
+
+/// Where the arrays of a run lie in its scratch.
+struct Scratch {
+  RecurrentRow* rows;
+  float *c, *update, *reset;
+};
+
+/// One run: what its threads share.
+class Run {
+ public:
+  Run(Isa isa, const Recurrence& r, const RecurrenceOperands& o, std::byte* scratch)
+      : r_(r), o_(o), table_(table_of(isa)), padded_(padded(table_, r)) {
+    const int64_t sequences = r.directions * r.batch;
+    s_.rows = reinterpret_cast<RecurrentRow*>(scratch);
+    scratch += align_bytes(sequences * static_cast<int64_t>(sizeof(RecurrentRow)));
+    s_.c = reinterpret_cast<float*>(scratch);
+    s_.update = s_.c;
+    s_.reset = s_.c + sequences * padded_;
+  }
+
+  void begin(int64_t direction, int64_t b) {
+    if (r_.cell != RecurrentCell::lstm) return;
+    const int64_t at = direction * r_.batch + b;
+    float* c = s_.c + at * padded_;
+    std::copy_n(o_.initial_c + at * r_.hidden, r_.hidden, c);
+    std::fill(c + r_.hidden, c + padded_, 0.0f);
+  }
+
+  /// Of the sequences [from, to) of a direction those that have a step `step`; how many they are.
+  int64_t prepare_step(int64_t direction, int64_t from, int64_t to, int64_t step) {
+    int64_t count = 0;
+    for (int64_t b = from; b < to; ++b) {
+      if (o_.lengths[b] <= step) continue;
+      const int64_t at = direction * r_.batch + b;
+      const int64_t time = time_of(direction, b, step);
+      RecurrentRow& row = s_.rows[direction * r_.batch + from + count++];
+      row.gates = o_.gates + ((time * r_.batch + b) * r_.directions + direction) * gates_of(r_.cell) * r_.hidden;
+      row.h = step == 0 ? o_.initial_h + at * r_.hidden : state(direction, b, step - 1);
+      row.y = state(direction, b, step);
+      row.c = s_.c + at * padded_;
+      row.update = s_.update + at * padded_;
+      row.reset = s_.reset + at * padded_;
+    }
+    return count;
+  }
+
+  /// Vectors [first, last) of units of `count` rows from sequence `from` on. `part` 1 is the second half of a gru.
+  void step(int64_t direction, int64_t from, int64_t count, int64_t first, int64_t last, int part) const {
+    RecurrentCall call{};
+    call.rows = s_.rows + direction * r_.batch + from;
+    call.row_count = count;
+    call.first = first;
+    call.last = last;
+    call.hidden = r_.hidden;
+    call.weights = o_.weights + direction * packed_size(table_, r_);
+    if (part == 1) call.weights += 2 * padded_ * r_.hidden;
+    if (o_.bias != nullptr) call.bias = o_.bias + direction * r_.hidden;
+    if (o_.peepholes != nullptr) call.peepholes = o_.peepholes + direction * 3 * r_.hidden;
+    call.activations = r_.activations[direction];
+    call.clip = r_.clip;
+    call.input_forget = r_.input_forget;
+    switch (r_.cell) {
+      case RecurrentCell::rnn:
+        return table_.rnn(call);
+      case RecurrentCell::lstm:
+        return table_.lstm(call);
+      case RecurrentCell::gru_reset_after:
+        return table_.gru_reset_after(call);
+      case RecurrentCell::gru:
+        return part == 0 ? table_.gru_gates(call) : table_.gru_candidate(call);
+    }
+  }
+  int parts() const { return r_.cell == RecurrentCell::gru ? 2 : 1; }
+  int64_t vectors() const { return vectors_of(table_, r_); }
+
+  void end(int64_t direction, int64_t b) {
+    const int64_t length = o_.lengths[b], at = direction * r_.batch + b;
+    for (int64_t time = length; time < r_.steps; ++time)
+      std::fill_n(o_.y + ((time * r_.directions + direction) * r_.batch + b) * r_.hidden, r_.hidden, 0.0f);
+    const float* last = length > 0 ? state(direction, b, length - 1) : o_.initial_h + at * r_.hidden;
+    std::copy_n(last, r_.hidden, o_.last_h + at * r_.hidden);
+    if (r_.cell == RecurrentCell::lstm) std::copy_n(s_.c + at * padded_, r_.hidden, o_.last_c + at * r_.hidden);
+  }
+
+  /// Sequences [from, to) of a direction, from their first step to their last, by the calling thread.
+  void whole(int64_t direction, int64_t from, int64_t to) {
+    for (int64_t b = from; b < to; ++b) begin(direction, b);
+    for (int64_t s = 0; s < r_.steps; ++s) {
+      const int64_t count = prepare_step(direction, from, to, s);
+      if (count == 0) break;
+      for (int part = 0; part < parts(); ++part) step(direction, from, count, 0, vectors(), part);
+    }
+    for (int64_t b = from; b < to; ++b) end(direction, b);
+  }
+
+  /// All sequences, the units of each step shared among threads.
+  void shared(ThreadTeam& team) {
+    for (int64_t d = 0; d < r_.directions; ++d)
+      for (int64_t b = 0; b < r_.batch; ++b) begin(d, b);
+    const int64_t per_direction = std::max<int64_t>(1, team.size() / r_.directions);
+    const int64_t grain = (vectors() + per_direction - 1) / per_direction, pieces = (vectors() + grain - 1) / grain;
+    for (int64_t s = 0; s < r_.steps; ++s) {
+      int64_t counts[2] = {0, 0};
+      for (int64_t d = 0; d < r_.directions; ++d) counts[d] = prepare_step(d, 0, r_.batch, s);
+      if (counts[0] == 0) break;  // the lengths are those of both directions
+      for (int part = 0; part < parts(); ++part)
+        parallel_for(team, r_.directions * pieces, 1, [&](int64_t at, int64_t, int) {
+          const int64_t d = at / pieces, first = at % pieces * grain;
+          step(d, 0, counts[d], first, std::min(first + grain, vectors()), part);
+        });
+    }
+    for (int64_t d = 0; d < r_.directions; ++d)
+      for (int64_t b = 0; b < r_.batch; ++b) end(d, b);
+  }
+
+ private:
+  int64_t time_of(int64_t direction, int64_t b, int64_t step) const {
+    return r_.reverse[direction] ? o_.lengths[b] - 1 - step : step;
+  }
+  float* state(int64_t direction, int64_t b, int64_t step) const {
+    return o_.y + ((time_of(direction, b, step) * r_.directions + direction) * r_.batch + b) * r_.hidden;
+  }
+  const Recurrence& r_;
+  const RecurrenceOperands& o_;
+  const RecurrenceTable& table_;
+  int64_t padded_;
+  Scratch s_;
+};
+
+}  // namespace
+
+int64_t recurrent_weights_bytes(Isa isa, const Recurrence& r) {
+  return align_bytes(r.directions * packed_size(table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
+}
+
+void pack_recurrent_weights(Isa isa, ThreadTeam& team, const Recurrence& r, const float* weights, float* packed) {
+  const RecurrenceTable& table = table_of(isa);
+  const int64_t gates = gates_of(r.cell);
+  for (int64_t d = 0; d < r.directions; ++d) {
+    const float* src = weights + d * gates * r.hidden * r.hidden;
+    float* dst = packed + d * packed_size(table, r);
+    if (r.cell == RecurrentCell::gru) {
+      pack(team, table, r, 0, 2, src, dst);
+      pack(team, table, r, 2, 1, src, dst + 2 * padded(table, r) * r.hidden);
+    } else {
+      pack(team, table, r, 0, gates, src, dst);
+    }
+  }
+}
+
+int64_t recurrence_scratch_bytes(Isa isa, const Recurrence& r) {
+  const int64_t sequences = r.directions * r.batch;
+  const int64_t arrays = r.cell == RecurrentCell::gru ? 2 : r.cell == RecurrentCell::lstm ? 1 : 0;
+  return align_bytes(sequences * static_cast<int64_t>(sizeof(RecurrentRow))) +
+         align_bytes(arrays * sequences * padded(table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
+}
+
+void recurrence_f32(Isa isa, ThreadTeam& team, const Recurrence& r, const RecurrenceOperands& operands,
+                    std::byte* scratch) {
+  Run run(isa, r, operands, scratch);
+  const int64_t sequences = r.directions * r.batch, threads = team.size();
+  const int64_t step = gates_of(r.cell) * r.hidden * r.hidden * sequences;
+  if (threads > 1 && sequences < threads && step >= kSharedStep) return run.shared(team);
+  // Sequences know nothing of each other.
+  const int64_t tasks = threads > 1 && step * r.steps >= kSharedRun ? threads : 1;
+  const int64_t per_direction = std::clamp<int64_t>(tasks / r.directions, 1, std::max<int64_t>(1, r.batch));
+  const int64_t grain = (r.batch + per_direction - 1) / per_direction;
+  if (grain == 0) return;
+  const int64_t pieces = (r.batch + grain - 1) / grain;
+  parallel_for(team, r.directions * pieces, tasks == 1 ? r.directions * pieces : 1,
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t at = begin; at < end; ++at) {
+                   const int64_t from = at % pieces * grain;
+                   run.whole(at / pieces, from, std::min(from + grain, r.batch));
+                 }
+               });
+}
+
+}  // namespace gregale::kernels
