@@ -56,6 +56,7 @@ struct HostOp {
   /// Which nodes it is for; null for all. Operators that mostly are in graphs but for some operands.
   std::function<bool(const BlockNode&)> only;
   std::string domain = "";
+  bool of_strings = false;  ///< taken only where an operand holds strings; numbers are for the operator's mapping
 };
 
 /// Families, each a file of its own; operators.cpp lists them.
