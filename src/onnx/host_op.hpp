@@ -62,6 +62,7 @@ struct HostOp {
 /// Families, each a file of its own; operators.cpp lists them.
 std::vector<HostOp> shape_host_ops();  ///< NonZero, Unique, Compress, NonMaxSuppression
 std::vector<HostOp> string_host_ops();
+std::vector<HostOp> feature_host_ops();   ///< TfIdfVectorizer, and what ai.onnx.ml prepares operands with
 std::vector<HostOp> sequence_host_ops();  ///< sequences and optionals
 std::vector<HostOp> control_host_ops();   ///< If, Loop, Scan
 

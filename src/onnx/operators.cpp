@@ -35,7 +35,7 @@ Registry make_registry() {
   for (const auto& [name, since] : {std::pair("Identity", 1), std::pair("Optional", 15),
                                     std::pair("OptionalGetElement", 15), std::pair("OptionalHasElement", 15)})
     r.coverage.push_back({"", name, since, "in operators"});
-  for (auto* family : {shape_host_ops, string_host_ops, sequence_host_ops, control_host_ops})
+  for (auto* family : {shape_host_ops, string_host_ops, feature_host_ops, sequence_host_ops, control_host_ops})
     for (HostOp& h : family()) {
       r.coverage.push_back(
           {h.domain, h.name, h.since, h.of_strings ? "between programs, of strings" : "between programs"});
