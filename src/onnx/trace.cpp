@@ -73,8 +73,8 @@ std::vector<Traced> initial_slots(const Block& block) {
 
 Value Tracer::value_of(Traced& t) {
   if (t.value.valid()) return t.value;
-  const Datum* datum = t.known ? &*t.known : t.stored;
-  GREGALE_ASSERT(datum != nullptr);
+  const Datum* datum = t.datum();
+  GREGALE_CHECK(datum != nullptr, corrupt_data, "[onnx] an operand is missing");
   const Tensor* tensor = datum->tensor();
   // A node that takes tensors alone, and got a sequence or strings: no program has those.
   GREGALE_CHECK(tensor != nullptr, unsupported, "[onnx] an operand is {}, not a tensor", to_string(*datum));
@@ -158,6 +158,19 @@ Traced Tracer::constant_traced(Tensor tensor) {
   return t;
 }
 
+/// Whether an optional holds something is part of what a program is made for, and what it holds is the optional itself.
+std::optional<std::vector<Traced>> Tracer::trace_optional(const BlockNode& node, const std::vector<Traced>& slots) {
+  const int s = node.inputs.empty() ? -1 : node.inputs[0];
+  const Traced operand = s < 0 ? Traced() : slots[static_cast<size_t>(s)];
+  if (node.op_type == "OptionalHasElement") return {{constant_traced(Tensor::scalar<bool>(operand.present()))}};
+  if (node.op_type == "OptionalGetElement") {
+    GREGALE_CHECK(operand.present(), corrupt_data, "[onnx] the optional holds nothing");
+    return {{operand}};
+  }
+  if (node.op_type == "Optional") return {{operand}};
+  return std::nullopt;
+}
+
 void Tracer::trace_node(const BlockNode& node, std::vector<Traced>& slots) {
   const auto take = [&](std::vector<Traced> results) {
     GREGALE_CHECK(results.size() >= node.outputs.size() ||
@@ -180,7 +193,14 @@ void Tracer::trace_node(const BlockNode& node, std::vector<Traced>& slots) {
       GREGALE_CHECK(node.inputs.size() == 1, corrupt_data, "[onnx] it takes 1 input, got {}", node.inputs.size());
       return take({slots[static_cast<size_t>(node.inputs[0])]});
     }
-    if (const HostOp* host = find_host_op(node)) {
+    if (node.domain.empty() && node.op_type.rfind("Optional", 0) == 0)
+      if (auto results = trace_optional(node, slots)) return take(std::move(*results));
+    bool strings = false;
+    for (int s : node.inputs) {
+      const Datum* datum = s < 0 ? nullptr : slots[static_cast<size_t>(s)].datum();
+      strings = strings || (datum != nullptr && datum->strings() != nullptr);
+    }
+    if (const HostOp* host = find_host_op(node, strings)) {
       std::vector<Datum> operands;
       bool all_known = node.bodies.empty();
       for (size_t i = 0; i < node.inputs.size() && all_known; ++i) {
