@@ -213,7 +213,8 @@ SuiteResult run_suite_test(const SuiteTest& test, ExecutionContext& context, con
       if (options.exported) {
         const Model again = Model::parse(file, {.compile = options.compile});
         const std::vector<Tensor> got = again.run(context, one->inputs);
-        if (std::string why = check({got.begin(), got.end()}); !why.empty()) return {Status::failed, "exported: " + why};
+        if (std::string why = check({got.begin(), got.end()}); !why.empty())
+          return {Status::failed, "exported: " + why};
       }
     }
     if (sets == 0) return {Status::skipped, "no data set"};

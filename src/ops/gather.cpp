@@ -5,10 +5,10 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
-#include "ops/onnx_writer.hpp"
-#include "ops/shapes.hpp"
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
+#include "ops/shapes.hpp"
 
 namespace gregale::ops {
 namespace {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -75,6 +76,7 @@ const OpDef& gather_elements_op() {
     d.inputs = {{"x", "any shape, any dtype"}, {"indices", kIndicesDoc}};
     d.outputs = {{"y", "x's dtype, shape of the indices"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}};
+    d.to_onnx = [](OnnxWriter& w) { w.same("GatherElements", {{"axis", w.view().integer("axis")}}); };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -46,6 +47,10 @@ const OpDef& gather_nd_op() {
     d.inputs = {{"x", "[batch..., indexed..., rest...], any dtype"}, {"indices", kIndicesDoc}};
     d.outputs = {{"y", "indices.shape[:-1] + rest"}};
     d.attributes = {{"batch_dims", AttributeKind::integer, "axes that x and indices share", int64_t{0}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      w.set_output(
+          0, w.add1("GatherND", {w.input(0), onnx_indices(w, 1)}, {{"batch_dims", w.view().integer("batch_dims")}}));
+    };
     d.infer = [](const NodeView& node) { return std::vector<Type>{Type(node.input(0).dtype, gathered_shape(node))}; };
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

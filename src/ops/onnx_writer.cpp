@@ -132,4 +132,15 @@ std::string onnx_scaled(OnnxWriter& w, const std::string& z, DType dtype, const 
   return w.add1("Mul", {z, w.scalar(is_complex(dtype) ? real_of(dtype) : dtype, scale)});
 }
 
+std::string onnx_indices(OnnxWriter& w, int64_t i) {
+  if (w.view().input(i).dtype == DType::i64) return w.input(i);
+  return w.add1("Cast", {w.input(i)}, {{"to", onnx_element_type(DType::i64)}});
+}
+
+std::string onnx_scatter_reduction(OnnxWriter& w) {
+  const std::string& reduction = w.view().string("reduction");
+  if (reduction != "none" && reduction != "add" && reduction != "mul") w.unsupported("reduction " + reduction);
+  return reduction;
+}
+
 }  // namespace gregale

@@ -67,4 +67,9 @@ std::string onnx_real_inverse_dft(OnnxWriter& w, const std::string& z, const Ext
 std::string onnx_scaled(OnnxWriter& w, const std::string& z, DType dtype, const std::string& norm, bool inverse,
                         int64_t n, bool bare, int64_t scaled = 0);
 
+/// Operand i, indices, as i64.
+std::string onnx_indices(OnnxWriter& w, int64_t i);
+/// The attribute `reduction` of scatter_elements and scatter_nd in set 17, which has none, add and mul.
+std::string onnx_scatter_reduction(OnnxWriter& w);
+
 }  // namespace gregale

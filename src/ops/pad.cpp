@@ -212,8 +212,8 @@ const OpDef& pad_op() {
       pads.insert(pads.end(), high.begin(), high.end());
       pads.resize(2 * extents.size(), 0);
       if (std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p == 0; })) return w.set_output(0, x);
-      w.set_output(
-          0, w.add1("Pad", {x, w.integers(pads)}, {{"mode", mode == "zero" ? std::string("constant") : mode}}));
+      w.set_output(0,
+                   w.add1("Pad", {x, w.integers(pads)}, {{"mode", mode == "zero" ? std::string("constant") : mode}}));
     };
     d.infer = infer;
     d.reference = reference;

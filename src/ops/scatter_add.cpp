@@ -5,9 +5,9 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/indexing.hpp"
 #include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
-#include "ops/indexing.hpp"
 
 namespace gregale::ops {
 namespace {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -105,6 +106,9 @@ const OpDef& scatter_elements_op() {
                 {"updates", "x's dtype, shape of the indices"}};
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}, reduction_attribute()};
+    d.to_onnx = [](OnnxWriter& w) {
+      w.same("ScatterElements", {{"axis", w.view().integer("axis")}, {"reduction", onnx_scatter_reduction(w)}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -79,6 +80,11 @@ const OpDef& scatter_nd_op() {
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"batch_dims", AttributeKind::integer, "axes that all three share", int64_t{0}},
                     reduction_attribute()};
+    d.to_onnx = [](OnnxWriter& w) {
+      if (w.view().integer("batch_dims") != 0) w.unsupported("with batch dims");
+      w.set_output(0, w.add1("ScatterND", {w.input(0), onnx_indices(w, 1), w.input(2)},
+                             {{"reduction", onnx_scatter_reduction(w)}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -5,6 +5,7 @@
 
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -165,6 +166,14 @@ const OpDef& top_k_op() {
     d.attributes = {{"k", AttributeKind::integer, "how many; at most the axis's extent", {}},
                     {"axis", AttributeKind::integer, "the axis, negative from the end", int64_t{-1}},
                     {"largest", AttributeKind::boolean, "the greatest, else the smallest", true}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      const OnnxWriter::Names both =
+          w.add("TopK", {w.input(0), w.integers({node.integer("k")})},
+                {{"axis", node.integer("axis")}, {"largest", int64_t{node.boolean("largest")}}}, 2);
+      w.set_output(0, both[0]);
+      w.set_output(1, both[1]);
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

@@ -9,8 +9,8 @@
 #include "kernels/kernel_cache.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
-#include "ops/onnx_writer.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {

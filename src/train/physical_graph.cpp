@@ -16,7 +16,9 @@ Graph physical_graph(const Emulator::State& emulator) {
   const int64_t window = p.window(), v = p.variable_count();
   const Shape records{Dim(1), Dim(window), Dim(v), Dim(p.rows()), Dim(p.columns())};
   const Shape field{Dim(1), Dim(v), Dim(p.rows()), Dim(p.columns())};
-  const auto per_variable = [&](Graph& g, const Tensor& t) { return g.constant(t.cast(DType::f32).reshaped({v, 1, 1})); };
+  const auto per_variable = [&](Graph& g, const Tensor& t) {
+    return g.constant(t.cast(DType::f32).reshaped({v, 1, 1}));
+  };
 
   Graph g(step.name());
   const Value fields = g.add_input("fields", {DType::f32, records});

@@ -54,7 +54,8 @@ class Maker {
   }
   Item input(DType dtype, Extents extents) {
     Item item{fresh("in"), dtype, extents, true};
-    result_.inputs.emplace_back(item.name, draw(dtype, extents, dtype == DType::f32 ? -2 : -9, dtype == DType::f32 ? 2 : 9));
+    result_.inputs.emplace_back(item.name,
+                                draw(dtype, extents, dtype == DType::f32 ? -2 : -9, dtype == DType::f32 ? 2 : 9));
     declare(item, *graph_->add_input());
     items_.push_back(item);
     return item;
@@ -68,7 +69,9 @@ class Maker {
   Item integers(const Integers& values) {
     return constant(Tensor::from<int64_t>(values, {static_cast<int64_t>(values.size())}));
   }
-  Item weights(Extents extents, double low = -1, double high = 1) { return constant(draw(DType::f32, std::move(extents), low, high)); }
+  Item weights(Extents extents, double low = -1, double high = 1) {
+    return constant(draw(DType::f32, std::move(extents), low, high));
+  }
 
   /// A value there is already, or a new input, of a dtype and at least a rank.
   Item pick(DType dtype, int64_t least = 0, int64_t most = 4, bool exact = false) {
@@ -251,16 +254,18 @@ Entry pooling(const char* name) {
 std::vector<Entry> make_entries() {
   const DType f = DType::f32, i = DType::i64, b = DType::boolean;
   std::vector<Entry> all;
-  for (const char* name : {"Relu", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "HardSigmoid", "HardSwish", "Sigmoid",
-                           "Tanh", "Erf", "Sin", "Cos", "Atan", "Celu", "ThresholdedRelu"})
+  for (const char* name : {"Relu", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "HardSigmoid", "HardSwish",
+                           "Sigmoid", "Tanh", "Erf", "Sin", "Cos", "Atan", "Celu", "ThresholdedRelu"})
     all.push_back(unary(name));
-  for (const char* name : {"Floor", "Ceil", "Round", "Sign", "Neg", "Abs", "Identity"}) all.push_back(unary(name, true));
+  for (const char* name : {"Floor", "Ceil", "Round", "Sign", "Neg", "Abs", "Identity"})
+    all.push_back(unary(name, true));
   for (const char* name : {"Log", "Sqrt", "Reciprocal"}) all.push_back(positive(name));
   for (const char* name : {"Add", "Sub", "Mul", "Max", "Min", "Sum", "Mean"}) all.push_back(binary(name));
   for (const char* name : {"Greater", "Less", "GreaterOrEqual", "LessOrEqual"}) all.push_back(binary(name, f, b, true));
   all.push_back(binary("Equal", i, b));
   for (const char* name : {"And", "Or", "Xor"}) all.push_back(binary(name, b, b));
-  for (const char* name : {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"})
+  for (const char* name :
+       {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"})
     all.push_back(reduction(name));
   all.push_back(reduction("ReduceSum", true));
   for (const char* name : {"Softmax", "LogSoftmax"}) all.push_back(along_axis(name));
@@ -282,7 +287,8 @@ std::vector<Entry> make_entries() {
   });
   add("Pow", [](Maker& m) {
     const Item x = m.pick_float();
-    m.apply("Pow", {m.apply("Tanh", {x}, x.extents), m.constant(Tensor::scalar<float>(m.coin() ? 2.0F : 3.0F))}, x.extents);
+    m.apply("Pow", {m.apply("Tanh", {x}, x.extents), m.constant(Tensor::scalar<float>(m.coin() ? 2.0F : 3.0F))},
+            x.extents);
   });
   add("Clip", [](Maker& m) {
     const Item x = m.pick_float();
@@ -333,17 +339,18 @@ std::vector<Entry> make_entries() {
     Extents extents = x.extents;
     const bool backwards = m.below(4) == 0;
     extents[static_cast<size_t>(axis)] = backwards ? extent : (to - from + step - 1) / step;
-    const std::vector<Item> in = backwards ? std::vector<Item>{x, m.integers({-1}), m.integers({INT64_MIN}),
-                                                               m.integers({axis}), m.integers({-1})}
-                                           : std::vector<Item>{x, m.integers({from}), m.integers({to}), m.integers({axis}),
-                                                               m.integers({step})};
+    const std::vector<Item> in =
+        backwards
+            ? std::vector<Item>{x, m.integers({-1}), m.integers({INT64_MIN}), m.integers({axis}), m.integers({-1})}
+            : std::vector<Item>{x, m.integers({from}), m.integers({to}), m.integers({axis}), m.integers({step})};
     m.apply("Slice", in, extents, x.exact);
   });
   add("Transpose", [](Maker& m) {
     const Item x = m.pick_float(1);
     Integers order(x.extents.size());
     std::iota(order.begin(), order.end(), int64_t{0});
-    for (size_t k = order.size(); k > 1; --k) std::swap(order[k - 1], order[static_cast<size_t>(m.below(static_cast<int64_t>(k)))]);
+    for (size_t k = order.size(); k > 1; --k)
+      std::swap(order[k - 1], order[static_cast<size_t>(m.below(static_cast<int64_t>(k)))]);
     Extents extents;
     for (int64_t a : order) extents.push_back(x.extents[static_cast<size_t>(a)]);
     m.apply("Transpose", {x}, extents, x.exact);
@@ -386,7 +393,8 @@ std::vector<Entry> make_entries() {
     Integers pads;
     Extents extents = x.extents;
     for (int side = 0; side < 2; ++side)
-      for (size_t a = 0; a < extents.size(); ++a) pads.push_back(reflect ? std::min<int64_t>(m.below(2), x.extents[a] - 1) : m.below(3));
+      for (size_t a = 0; a < extents.size(); ++a)
+        pads.push_back(reflect ? std::min<int64_t>(m.below(2), x.extents[a] - 1) : m.below(3));
     for (size_t a = 0; a < extents.size(); ++a) extents[a] += pads[a] + pads[a + extents.size()];
     std::vector<Item> in{x, m.integers(pads)};
     if (!reflect) in.push_back(m.constant(Tensor::scalar<float>(0.25F)));
@@ -452,13 +460,15 @@ std::vector<Entry> make_entries() {
     const Item x = m.pick_float(1, 3);
     Extents row = x.extents;
     row[0] = 1;
-    m.apply("ScatterND", {x, m.constant(Tensor::from<int64_t>({m.below(x.extents[0])}, {1, 1})), m.weights(row)}, x.extents);
+    m.apply("ScatterND", {x, m.constant(Tensor::from<int64_t>({m.below(x.extents[0])}, {1, 1})), m.weights(row)},
+            x.extents);
   });
   add("OneHot", [](Maker& m) {
     const Item x = m.pick(DType::i64, 0, 3, true);
     Extents extents = x.extents;
     extents.push_back(5);
-    m.apply("OneHot", {x, m.constant(Tensor::scalar<int64_t>(5)), m.constant(Tensor::from<float>({-1, 2}, {2}))}, extents, true);
+    m.apply("OneHot", {x, m.constant(Tensor::scalar<int64_t>(5)), m.constant(Tensor::from<float>({-1, 2}, {2}))},
+            extents, true);
   });
   add("TopK", [](Maker& m) {
     const Item x = m.input(DType::f32, {1 + m.below(3), 5 + m.below(9)});
@@ -503,7 +513,8 @@ std::vector<Entry> make_entries() {
   });
   add("Conv", [](Maker& m) {
     const Item x = image(m);
-    const int64_t groups = m.coin() ? 2 : 1, k = 2 * (1 + m.below(4)), r = 1 + m.below(3), s = 1 + m.below(2), p = m.below(r);
+    const int64_t groups = m.coin() ? 2 : 1, k = 2 * (1 + m.below(4)), r = 1 + m.below(3), s = 1 + m.below(2),
+                  p = m.below(r);
     Extents extents{x.extents[0], k, (x.extents[2] + 2 * p - r) / s + 1, (x.extents[3] + 2 * p - r) / s + 1};
     m.apply("Conv", {x, m.weights({k, x.extents[1] / groups, r, r}), m.weights({k})}, extents);
     m.set("strides", Integers{s, s});
@@ -581,7 +592,8 @@ std::vector<std::string> random_model_operators() {
 RandomModel random_model(uint64_t seed) {
   Maker m(seed);
   const int64_t count = 6 + m.below(19);
-  for (int64_t i = 0; i < count; ++i) entries()[static_cast<size_t>(m.below(static_cast<int64_t>(entries().size())))].draw(m);
+  for (int64_t i = 0; i < count; ++i)
+    entries()[static_cast<size_t>(m.below(static_cast<int64_t>(entries().size())))].draw(m);
   return m.finish();
 }
 

@@ -25,13 +25,14 @@ void expect_near(const Tensor& got, const Tensor& expected, const std::string& w
     if (std::isfinite(v)) greatest = std::max(greatest, std::abs(v));
   for (size_t i = 0; i < a.as<double>().size(); ++i) {
     const double x = a.as<double>()[i], y = b.as<double>()[i];
-    const bool same = x == y || (std::isnan(x) && std::isnan(y)) || std::abs(x - y) <= 1e-4 * greatest + 1e-3 * std::abs(y) + 1e-6;
+    const bool same =
+        x == y || (std::isnan(x) && std::isnan(y)) || std::abs(x - y) <= 1e-4 * greatest + 1e-3 * std::abs(y) + 1e-6;
     ASSERT_TRUE(same) << what << ", element " << i << " is " << x << ", not " << y;
   }
 }
 
-/// Compiled, interpreted, and after export: all the same. GREGALE_RANDOM_MODELS sets how many; the default keeps the test
-/// short.
+/// Compiled, interpreted, and after export: all the same. GREGALE_RANDOM_MODELS sets how many; the default keeps the
+/// test short.
 TEST(OnnxRandomModels, AgreeWithTheInterpreter) {
   EXPECT_GE(random_model_operators().size(), 60u);
   const char* many = std::getenv("GREGALE_RANDOM_MODELS");

@@ -1,7 +1,7 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
-// Writes random models with their inputs as a folder of backend tests, for bench/compare/onnx_random.py, which adds what
-// ONNX Runtime answers: write_random_models FOLDER COUNT [FIRST_SEED]
+// Writes random models with their inputs as a folder of backend tests, for bench/compare/onnx_random.py, which adds
+// what ONNX Runtime answers: write_random_models FOLDER COUNT [FIRST_SEED]
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
