@@ -135,9 +135,18 @@ Result<Kernel> make(const NodeView& node, const Target&) {
       return kernel_of<int64_t>(node);
     case DType::i32:
       return kernel_of<int32_t>(node);
+    case DType::i16:
+      return kernel_of<int16_t>(node);
     case DType::i8:
       return kernel_of<int8_t>(node);
+    case DType::u64:
+      return kernel_of<uint64_t>(node);
+    case DType::u32:
+      return kernel_of<uint32_t>(node);
+    case DType::u16:
+      return kernel_of<uint16_t>(node);
     case DType::u8:
+    case DType::boolean:
       return kernel_of<uint8_t>(node);
     default:
       return refuse(node, "no kernel for its dtype");
@@ -200,6 +209,7 @@ const OpDef& top_k_op() {
                                  sample(sample_distinct({3, 70}, 3), 2, -1, true),
                                  sample(sample_integers({3, 6}, 4), 4, -1, true),
                                  ties,
+                                 sample(Tensor::from<uint64_t>({1, UINT64_MAX, 3, 1ull << 63}, {4}), 3, 0, true),
                                  sample(sample_distinct({3, 2}, 6), 0, 1, true)};
     };
     return d;

@@ -232,5 +232,75 @@ TEST(Layout, GatherAndScatterAdd) {
   }
 }
 
+/// Large enough for several tasks, which begin in the middle of things.
+TEST(Layout, IndexingByElementsAndTuples) {
+  const int64_t outer = 37, n = 50, inner = 41, count = 61;
+  const auto index = [](int64_t t, int64_t extent) { return t * 2654435761 % (2 * extent) - extent; };
+  const auto place = [](int64_t at, int64_t extent) { return at < 0 ? at + extent : at; };
+  std::vector<int32_t> elements;
+  for (int64_t t = 0; t < outer * count * inner; ++t) elements.push_back(static_cast<int32_t>(index(t, n)));
+  std::vector<int64_t> tuples;
+  for (int64_t t = 0; t < outer * count; ++t) tuples.insert(tuples.end(), {index(t, n), index(t, inner)});
+  const auto at = [&](const Extents& i) {
+    return place(elements[static_cast<size_t>(flat_index({outer, count, inner}, i))], n);
+  };
+  const auto row = [&](int64_t t) {
+    return place(tuples[static_cast<size_t>(2 * t)], n) * inner + place(tuples[static_cast<size_t>(2 * t + 1)], inner);
+  };
+  const int64_t depth_extents[] = {n, inner}, block = 7;
+  for (int64_t size : kSizes) {
+    const Bytes src = random_bytes(outer * n * inner * block * size);
+    ASSERT_EQ(
+        on_all_teams([&](ThreadTeam& team) {
+          Bytes out(static_cast<size_t>(outer * count * inner * size));
+          EXPECT_TRUE(gather_elements(team, size, outer, n, inner, count, elements.data(), src.data(), out.data()));
+          return out;
+        }),
+        expected(src, size, {outer, count, inner}, [&](const Extents& i) {
+          return flat_index({outer, n, inner}, {i[0], at(i), i[2]});
+        }));
+    ASSERT_EQ(on_all_teams([&](ThreadTeam& team) {
+                Bytes out(static_cast<size_t>(outer * count * block * size));
+                EXPECT_TRUE(gather_nd(team, size, outer, count, 2, depth_extents, block, tuples.data(), src.data(),
+                                      out.data()));
+                return out;
+              }),
+              expected(src, size, {outer, count, block}, [&](const Extents& i) {
+                return flat_index({outer, n * inner, block}, {i[0], row(i[0] * count + i[1]), i[2]});
+              }));
+  }
+  const auto base = randoms(outer * n * inner * block, 1), updates = randoms(outer * count * inner, 2);
+  const std::vector<float> elements_base(base.begin(), base.begin() + outer * n * inner);
+  for (const Scatter op : {Scatter::none, Scatter::add, Scatter::max}) {
+    const auto change = [op](float& to, float by) {
+      to = op == Scatter::none ? by : op == Scatter::add ? to + by : std::max(to, by);
+    };
+    auto by_elements = elements_base, by_tuples = base;
+    for (int64_t t = 0; t < outer * count * inner; ++t) {
+      const Extents i{t / (count * inner), t / inner % count, t % inner};
+      change(by_elements[static_cast<size_t>(flat_index({outer, n, inner}, {i[0], at(i), i[2]}))],
+             updates[static_cast<size_t>(t)]);
+    }
+    for (int64_t t = 0; t < outer * count; ++t)
+      for (int64_t i = 0; i < block; ++i)
+        change(by_tuples[static_cast<size_t>((t / count * n * inner + row(t)) * block + i)],
+               updates[static_cast<size_t>(t * block + i)]);
+    ASSERT_EQ(on_all_teams([&](ThreadTeam& team) {
+                std::vector<float> out(elements_base.size());
+                EXPECT_TRUE(scatter_elements(team, DType::f32, op, outer, n, inner, count, elements.data(),
+                                             elements_base.data(), updates.data(), out.data()));
+                return out;
+              }),
+              by_elements);
+    ASSERT_EQ(on_all_teams([&](ThreadTeam& team) {
+                auto out = base;  // in place
+                EXPECT_TRUE(scatter_nd(team, DType::f32, op, outer, count, 2, depth_extents, block, tuples.data(),
+                                       out.data(), updates.data(), out.data()));
+                return out;
+              }),
+              by_tuples);
+  }
+}
+
 }  // namespace
 }  // namespace gregale::kernels
