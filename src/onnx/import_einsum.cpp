@@ -75,8 +75,10 @@ class Einsum {
       sum_out(b, a.labels);
       operands_.insert(operands_.begin(), product(a, b));
     }
-    sum_out(operands_[0], {});
-    return permuted(operands_[0], result_);
+    Operand last = operands_[0];
+    operands_.clear();
+    sum_out(last, {});
+    return permuted(last, result_);
   }
 
  private:

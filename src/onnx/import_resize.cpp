@@ -90,8 +90,15 @@ Table table_of(const OnnxNode& n, const Style& s, const Axis& a) {
       t.weights.push_back(outside && s.exclude_outside ? 0 : weight_of(s, (i - x) * stretch));
       sum += t.weights.back();
     }
-    if ((s.antialias || s.exclude_outside) && sum != 0)
-      for (int64_t k = 0; k < t.taps; ++k) t.weights[t.weights.size() - 1 - static_cast<size_t>(k)] /= sum;
+    double* weights = t.weights.data() + j * t.taps;
+    const int64_t* indices = t.indices.data() + j * t.taps;
+    for (int64_t k = 0; k < t.taps && (s.antialias || s.exclude_outside) && sum != 0; ++k) weights[k] /= sum;
+    // What was clamped to one element has one weight, so that weights which are 1 together are exactly 1.
+    for (int64_t k = t.taps - 1; k > 0; --k)
+      if (indices[k] == indices[k - 1]) {
+        weights[k - 1] += weights[k];
+        weights[k] = 0;
+      }
   }
   return t;
 }

@@ -37,8 +37,9 @@ void pool_region(const Regions& a, const T* x, const T* region, T* y) {
                 "[max_roi_pool] a region is of image {}, of {}", image, a.n);
   int64_t corner[4];  // left, top, right, bottom
   for (int i = 0; i < 4; ++i) {
-    const double v = std::round(static_cast<double>(region[1 + i]) * a.scale);
-    GREGALE_CHECK(std::abs(v) <= 0x1p30, invalid_argument, "[max_roi_pool] a region reaches to {}", v);
+    // In f32, as those who write such models have it: a product that is exactly a half there need not be one in f64.
+    const float v = std::round(static_cast<float>(region[1 + i]) * static_cast<float>(a.scale));
+    GREGALE_CHECK(std::abs(v) <= 0x1p30F, invalid_argument, "[max_roi_pool] a region reaches to {}", v);
     corner[i] = static_cast<int64_t>(v);
   }
   // From floor(o extent / bins) to ceil((o + 1) extent / bins), inside the image.

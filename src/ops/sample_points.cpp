@@ -93,16 +93,13 @@ struct Taps {
   std::array<double, 4> weight;
 };
 
-Taps taps_of(const Sampling& s, int64_t extent, double v, bool round_half_up) {
+Taps taps_of(const Sampling& s, int64_t extent, double v) {
   const double last = static_cast<double>(extent - 1);
   const bool centered = s.padding == Padding::center_reflection;
   const double low = centered ? 0 : -0.5, high = centered ? last : last + 0.5;
-  if (s.mode == Mode::nearest) v = round_half_up ? std::round(v) : std::nearbyint(v);
+  if (s.mode == Mode::nearest) v = std::nearbyint(v);
   if (!(std::abs(v) < 0x1p52)) v = std::isnan(v) ? -2 : v < 0 ? -0x1p52 : 0x1p52;
-  if (v < low || v > high) {
-    if (s.padding == Padding::border) v = std::clamp(v, 0.0, last);
-    if (s.padding == Padding::reflection || centered) v = reflected(v, low, high);
-  }
+  if ((s.padding == Padding::reflection || centered) && (v < low || v > high)) v = reflected(v, low, high);
   Taps taps{};
   const auto at = [&](double i) -> int64_t {
     if (i < 0 || i > last) {
@@ -135,14 +132,13 @@ template <class T, class P>
 void sample(const Sampling& s, const T* x, const P* points, T* y, int64_t begin, int64_t end) {
   std::array<int64_t, 64> offsets;
   std::array<T, 64> weights;
-  const bool half_up = s.axes() == 3;  // as PyTorch, whose definition ONNX took over
   for (int64_t p = begin; p < end; ++p) {
     size_t count = 1;
     offsets[0] = 0;
     weights[0] = 1;
     for (size_t axis = 0; axis < s.axes(); ++axis) {
       const auto v = static_cast<double>(points[p * static_cast<int64_t>(s.axes()) + static_cast<int64_t>(axis)]);
-      const Taps taps = taps_of(s, s.spatial[axis], v, half_up);
+      const Taps taps = taps_of(s, s.spatial[axis], v);
       // From the back, so that what is read is not yet written over.
       size_t to = count * s.taps();
       for (size_t i = count; i-- > 0;)
@@ -201,7 +197,7 @@ const OpDef& sample_points_op() {
         "What x is at points between its elements, as ONNX GridSample with coordinates in units of elements: the "
         "nearest element, or the linear or cubic (a = -3/4) interpolation of those around along every axis. Beyond the "
         "image are zeros, its border repeated, or its reflection: about the far sides of its outer elements (-1/2, n - "
-        "1/2), or about their centres (0, n - 1). Halves go to the even element, of volumes away from zero.";
+        "1/2), or about their centres (0, n - 1). Halves go to the even element.";
     d.inputs = {{"x", "[n, c, ...], one to three axes"},
                 {"points", "[n, ..., axes], real floats: coordinates along the axes in their order"}};
     d.outputs = {{"y", "[n, c, ...], the axes of the points"}};
