@@ -111,6 +111,27 @@ struct MaxPool2dOptions {
 };
 /// x [n, c, h, w] -> [n, c, oh, ow]: the greatest element of every window; padding is never chosen.
 Value max_pool2d(Graph& g, Value x, const MaxPool2dOptions& options);
+struct PoolOptions {
+  std::vector<int64_t> kernel;     // extents of a window, one an axis behind batch and channels
+  std::vector<int64_t> strides;    // 1 where empty
+  std::vector<int64_t> pads;       // before every axis, then after every axis (ONNX order); 0 where empty
+  std::vector<int64_t> dilations;  // 1 where empty
+  bool ceil_mode = false;          // elements that the stride leaves over get one more window
+};
+/// x [n, c, ...] -> [n, c, ...]: kind "max", "sum" or "average" of every window, which averages may count padding in.
+Value pool(Graph& g, Value x, const std::string& kind, const PoolOptions& options, bool count_include_pad = false);
+/// Where the greatest element of every window is: i64 indices in x flattened. `column_major`: with the last axis slowest.
+Value pool_argmax(Graph& g, Value x, const PoolOptions& options, bool column_major = false);
+/// Elements of x [n, c, ...] between which `points` [n, ..., axes] lie, in units of elements, first axis first:
+/// [n, c, ...]. mode "nearest", "linear" or "cubic"; padding "zeros", "border", "reflection" (about the outer elements'
+/// far sides) or "center_reflection" (about their centres).
+Value sample_points(Graph& g, Value x, Value points, const std::string& mode = "linear",
+                    const std::string& padding = "zeros");
+/// Along one axis, every element of the result a weighted sum of a few of x: y[j] = sum over t of weights[j, t]
+/// x[indices[j, t]]. indices i64 [n, taps], weights [n, taps] of x's dtype.
+Value resample(Graph& g, Value x, Value indices, Value weights, int64_t axis);
+/// The determinants of matrices [..., n, n]: [...].
+Value det(Graph& g, Value x);
 
 // --- reductions (empty axes: all) ---
 Value sum(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);  // also complex

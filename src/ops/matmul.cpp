@@ -41,7 +41,8 @@ Dims dims_of(const NodeView& node) {
 }
 
 std::vector<Type> infer(const NodeView& node) {
-  check_float(node, 0);
+  const DType operands = node.input(0).dtype;
+  GREGALE_CHECK(operands != DType::boolean, dtype, "[matmul] a has dtype bool; expected a number");
   check_same_dtype(node, 0, 1);
   const Dims d = dims_of(node);
   Shape shape = d.batch;
@@ -76,9 +77,16 @@ void reference(ReferenceContext& c) {
                               for (int64_t i = 0; i < m; ++i)
                                 for (int64_t j = 0; j < n; ++j) {
                                   T sum{};
-                                  for (int64_t l = 0; l < k; ++l)
-                                    sum += (ta ? at(a, from[0], k, m, l, i) : at(a, from[0], m, k, i, l)) *
-                                           (tb ? at(b, from[1], n, k, j, l) : at(b, from[1], k, n, l, j));
+                                  for (int64_t l = 0; l < k; ++l) {
+                                    const T left = ta ? at(a, from[0], k, m, l, i) : at(a, from[0], m, k, i, l);
+                                    const T right = tb ? at(b, from[1], n, k, j, l) : at(b, from[1], k, n, l, j);
+                                    if constexpr (std::is_same_v<T, int64_t>)  // unsigned, so that it wraps
+                                      sum = static_cast<int64_t>(static_cast<uint64_t>(sum) +
+                                                                 static_cast<uint64_t>(left) *
+                                                                     static_cast<uint64_t>(right));
+                                    else
+                                      sum += left * right;
+                                  }
                                   y[static_cast<size_t>((p * m + i) * n + j)] = sum;
                                 }
                             });
@@ -230,6 +238,9 @@ std::vector<Sample> samples() {
   add({2, 2, 3}, {2, 3, 2}, false, false, true);  // batch
   add({2, 1, 2, 3}, {3, 3, 2}, false, false);     // batch dims broadcast both ways
   add({2, 3}, {2, 4, 3}, false, true);
+  all.push_back({.inputs = {sample_integers({2, 3}, 90), sample_integers({3, 4}, 91)},
+                 .attributes = {{"transpose_a", false}, {"transpose_b", false}},
+                 .check_gradient = false});
   return all;
 }
 
@@ -240,9 +251,8 @@ const OpDef& matmul_op() {
     OpDef d;
     d.name = "matmul";
     d.doc =
-        "Matrix products [..., m, k] x [..., k, n] -> [..., m, n], real or complex. Leading axes broadcast as in "
-        "NumPy; "
-        "the transposes (without conjugation) exchange the last two axes of an operand first.";
+        "Matrix products [..., m, k] x [..., k, n] -> [..., m, n], real, complex or integer (wrapping). Leading axes "
+        "broadcast as in NumPy; the transposes (without conjugation) exchange the last two axes of an operand first.";
     d.inputs = {{"a", "[..., m, k], or [..., k, m] where transpose_a is set"},
                 {"b", "[..., k, n], or [..., n, k] where transpose_b is set; of a's dtype"}};
     d.outputs = {{"y", "[..., m, n]"}};
@@ -288,6 +298,7 @@ const OpDef& matmul_op() {
       return default_cost(node, flops * static_cast<double>(dims_of(node).k.value()));
     };
     d.samples = samples;
+    d.bits_exact_integers = true;
     return d;
   }();
   return op;
