@@ -48,6 +48,7 @@ Runner add_bench(CLI::App& app);
 Runner add_inspect(CLI::App& app);
 #ifdef GREGALE_HAS_ONNX
 Runner add_conformance(CLI::App& app);
+Runner add_export(CLI::App& app);
 #endif
 
 /// Progress on standard error: a bar with rate and time left on a terminal, a line every few seconds otherwise.

@@ -15,6 +15,7 @@ struct ConformanceOptions {
   Common common;
   std::string folder, filter;
   bool list = false, optimize = true;
+  onnx::SuiteOptions suite;
 };
 
 int run_conformance(const ConformanceOptions& o) {
@@ -34,9 +35,9 @@ int run_conformance(const ConformanceOptions& o) {
     return 0;
   }
   auto context = o.common.make_context();
-  CompileOptions options;
-  options.target.cores = context->team().size();
-  options.optimize = o.optimize;
+  onnx::SuiteOptions options = o.suite;
+  options.compile.target.cores = context->team().size();
+  options.compile.optimize = o.optimize;
   int64_t counts[3] = {0, 0, 0};
   const char* const words[3] = {"passed", "failed", "skipped"};
   Progress progress("test", static_cast<int64_t>(tests.size()), o.common.quiet || !o.common.json);
@@ -72,6 +73,8 @@ Runner add_conformance(CLI::App& app) {
   c->add_option("--filter", o->filter, "Only tests whose path below DIR matches, as in a shell")->type_name("GLOB");
   c->add_flag("--list", o->list, "Name the tests, run none");
   c->add_flag("!--no-optimize", o->optimize, "Without rewriting or fusing operators");
+  c->add_flag("--exported", o->suite.exported, "Write each model as ONNX again, and run what was written");
+  c->add_flag("--interpreted", o->suite.interpreted, "Run each model's graph in the interpreter");
   return [o] { return run_conformance(*o); };
 }
 

@@ -8,6 +8,7 @@
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
 #include "tile/estimate.hpp"
+#include "tools/inspect_page.hpp"
 #include "tools/ledger.hpp"
 #include "tools/networks.hpp"
 
@@ -18,6 +19,7 @@ struct InspectOptions {
   Common common;
   NetworkOptions network;
   bool programs = false, graph = false, no_run = false;
+  std::string html;
 };
 
 /// Joules, as a model, not a measurement: 45 nm figures of Horowitz, "Computing's energy problem", ISSCC 2014 (an fp32
@@ -62,8 +64,32 @@ double cache_bytes(const tile::TileProgram& program) {
   return bytes;
 }
 
+std::string ceiling_text(const Ceilings& c) {
+  return fmt::format("the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s", c.flops * 1e-9, c.bytes * 1e-9);
+}
+
+/// The page of --html.
+void write_page(const InspectOptions& o, const CompileOptions& options, const Workload& work, const Executable& program,
+                const std::vector<GroupFigures>& figures, const Ceilings& ceilings) {
+  report::GraphPage page = make_graph_page(work.graph, options, program, figures);
+  page.title = o.network.name;
+  page.subtitle = fmt::format(
+      "{} in {}, compiled for {} with {} thread{}", o.network.mode == "train" ? "Training" : "Inference",
+      o.network.precision, to_string(options.target.isa), options.target.cores, options.target.cores == 1 ? "" : "s");
+  if (!program.keep().empty()) page.notes.push_back(program.keep());
+  page.notes.push_back(
+      "Bytes are those between memory and L2: predicted by the formula of a tile program's loops, counted by replaying "
+      "the executor's calls through a simulated cache. The lower bound is every argument's touched elements once.");
+  page.notes.push_back(fmt::format(
+      "The ceiling is {}, both as measured on this machine. Predicted times include calls, barriers and idle threads; "
+      "where a kernel is no tile program, the ceiling stands in.",
+      ceiling_text(ceilings)));
+  report::write_graph_page(o.html, page);
+}
+
 int run_inspect(const InspectOptions& o) {
   check_network(o.network);
+  if (!o.html.empty()) check_writable_file("--html", o.html);
   auto context = o.common.make_context();
   ThreadTeam& team = context->team();
   const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
@@ -87,26 +113,13 @@ int run_inspect(const InspectOptions& o) {
   }
   const Ceilings ceilings = ceilings_of(options, team);
 
-  struct Row {
-    double predicted = 0, counted = 0, least = 0, flops = 0, time = 0, ceiling = 0, expected = 0, joules = 0;
-  };
-  const auto add = [](Row& to, const Row& r) {
-    to.predicted += r.predicted;
-    to.counted += r.counted;
-    to.least += r.least;
-    to.flops += r.flops;
-    to.time += r.time;
-    to.ceiling += r.ceiling;
-    to.expected += r.expected;
-    to.joules += r.joules;
-  };
-  std::vector<Row> rows;
-  Row total;
+  std::vector<GroupFigures> rows;
+  GroupFigures total;
   GroupLedger ledger(options.target, team.size());
   Progress counting("count", static_cast<int64_t>(groups.size()), o.common.quiet);
   for (size_t i = 0; i < groups.size(); ++i) {
     const Executable::Group& group = groups[i];
-    Row row;
+    GroupFigures row;
     const GroupBytes bytes = ledger.of(group);
     row.predicted = bytes.predicted;
     row.counted = bytes.counted;
@@ -119,11 +132,12 @@ int run_inspect(const InspectOptions& o) {
                        ? row.ceiling
                        : tile::estimate(group.program->program(), options.target, ceilings.rates).seconds;
     row.joules += kJoulesAFlop * row.flops + kJoulesAMemoryByte * row.counted;
-    add(total, row);
+    total += row;
     rows.push_back(row);
     counting.update(static_cast<int64_t>(i) + 1);
   }
   counting.done();
+  if (!o.html.empty()) write_page(o, options, work, program, rows, ceilings);
   o.common.finish(*context);
 
   if (o.common.json) {
@@ -165,12 +179,11 @@ int run_inspect(const InspectOptions& o) {
       "\nBytes between memory and L2: predicted by the formula, counted by a simulated cache, at least needed.\n"
       "Pred. ms: the time the tile program's loops should take, calls, barriers and idle threads included; in "
       "brackets where a kernel is no tile program, and the ceiling stands in.\n"
-      "Ceiling: the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s. Energy: a model from 45 nm figures "
-      "(Horowitz, ISSCC 2014); it ranks, it does not measure.\n\n",
-      ceilings.flops * 1e-9, ceilings.bytes * 1e-9);
+      "Ceiling: {}. Energy: a model from 45 nm figures (Horowitz, ISSCC 2014); it ranks, it does not measure.\n\n",
+      ceiling_text(ceilings));
   fmt::print("{:>4}  {:>9} {:>11} {:>8}  {:>9} {:>9} {:>9}  {:>8}  {}\n", "step", "ms", "pred. ms", "ceiling",
              "predicted", "counted", "least", "mJ", "operators");
-  const auto line = [&](const std::string& number, const Row& r, bool is_ceiling, const std::string& what) {
+  const auto line = [&](const std::string& number, const GroupFigures& r, bool is_ceiling, const std::string& what) {
     const std::string share = r.time > 0 ? fmt::format("{:.0f} %", 100 * r.ceiling / r.time) : "-";
     const std::string expected =
         is_ceiling ? fmt::format("({:.4g})", r.expected * 1e3) : fmt::format("{:.4g}", r.expected * 1e3);
@@ -184,6 +197,7 @@ int run_inspect(const InspectOptions& o) {
   if (o.programs)
     for (size_t i = 0; i < groups.size(); ++i)
       if (groups[i].program != nullptr) fmt::print("\nstep {}\n{}", i, tile::print(groups[i].program->program()));
+  if (!o.html.empty()) fmt::print("\nwrote {}\n", o.html);
   return 0;
 }
 
@@ -200,6 +214,7 @@ Runner add_inspect(CLI::App& app) {
   add_network_options(*inspect, o->network);
   inspect->add_flag("--programs", o->programs, "Print every group's tile program");
   inspect->add_flag("--graph", o->graph, "Print the graph as it is run");
+  inspect->add_option("--html", o->html, "Write the graph and its ledger as an interactive page")->type_name("F.html");
   inspect->add_flag("--no-run", o->no_run, "Do not measure times");
   return [o] { return run_inspect(*o); };
 }

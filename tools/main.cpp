@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
       {"inspect", tools::add_inspect(app)},
 #ifdef GREGALE_HAS_ONNX
       {"conformance", tools::add_conformance(app)},
+      {"export", tools::add_export(app)},
 #endif
   };
   std::string name;

@@ -100,6 +100,13 @@ class Executable {
   int64_t reference_steps() const;  ///< steps that no lowering took
   /// What the forward pass keeps for the backward pass, in words; empty where CompileOptions::loss is not set.
   const std::string& keep() const;
+  /// Memory that a step reads or writes.
+  struct Buffer {
+    const char* place = "";  ///< arena, input, output, variable or constant
+    int64_t bytes = 0;
+    int64_t offset = 0;           ///< in the arena
+    int64_t first = 0, last = 0;  ///< of the arena: the steps between which it is kept, both included
+  };
   /// What runs, step by step.
   struct Group {
     std::string op, lowering;
@@ -108,6 +115,8 @@ class Executable {
     const Graph* body = nullptr;           ///< of a fused group
     const tile::CompiledProgram* program;  ///< null for kernels that are no tile programs
     int32_t node = -1;                     ///< of graph(); -1 for copies
+    std::vector<Buffer> reads, writes;
+    int64_t scratch_bytes = 0;  ///< of the arena, during this step alone
   };
   std::vector<Group> groups() const;
   /// A line with the totals and the instruction set, then one line a step: operator, lowering, result, buffer.

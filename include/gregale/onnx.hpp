@@ -111,6 +111,15 @@ class Model {
   std::unique_ptr<State> state_;
 };
 
+struct ExportOptions {
+  bool fft_as_matmul = false;  ///< Fourier transforms as matrix products, for readers without DFT
+  std::map<std::string, std::string> metadata;
+};
+/// The bytes of an ONNX file (IR version 8, operator set 17) of a graph of constant extents without variables
+/// (gregale/exec.hpp: freeze). Inputs and outputs keep their names; complex ones get a last axis of two. Throws
+/// ErrorCode::unsupported naming an operator that the operator set cannot say, and above 2 GiB.
+std::string export_model(const Graph& graph, const ExportOptions& options = {});
+
 /// An operator of ONNX that can be imported, with the first version of the operator set that its import follows.
 struct Coverage {
   std::string domain, name;

@@ -159,15 +159,29 @@ Value slice(Graph& g, Value x, std::vector<int64_t> starts, std::vector<int64_t>
 /// One axis of it.
 Value slice_axis(Graph& g, Value x, int64_t axis, int64_t start, int64_t stop, int64_t step = 1);
 Value reverse(Graph& g, Value x, std::vector<int64_t> axes);
-/// mode "zero", "periodic" or "reflect" (without repeating the edge). `interior` zeros go between neighbours (zero mode
-/// only).
+/// mode "zero", "periodic", "reflect" (without repeating the edge) or "edge". `interior` zeros go between neighbours
+/// (zero mode only).
 Value pad(Graph& g, Value x, std::vector<int64_t> low, std::vector<int64_t> high, const std::string& mode = "zero",
           std::vector<int64_t> interior = {});
 Value concat(Graph& g, const std::vector<Value>& xs, int64_t axis);
-/// x[..., indices, ...] along axis; indices i64 of any shape, replacing that axis; out of range is an error.
+/// x[..., indices, ...] along axis; indices i64 or i32 of any shape, replacing that axis; out of range is an error.
 Value gather(Graph& g, Value x, Value indices, int64_t axis);
 /// x with updates added at indices along axis (the adjoint of gather); repeated indices add up in order.
 Value scatter_add(Graph& g, Value x, Value indices, Value updates, int64_t axis);
+/// One element of x for each index, at the index's own place but for one axis; and x with such elements changed.
+/// reduction "none", "add", "mul", "max" or "min".
+Value gather_elements(Graph& g, Value x, Value indices, int64_t axis);
+Value scatter_elements(Graph& g, Value x, Value indices, Value updates, int64_t axis,
+                       const std::string& reduction = "none");
+/// x[b..., indices[b..., n..., 0], indices[b..., n..., 1], ...], and x with such blocks changed.
+Value gather_nd(Graph& g, Value x, Value indices, int64_t batch_dims = 0);
+Value scatter_nd(Graph& g, Value x, Value indices, Value updates, const std::string& reduction = "none",
+                 int64_t batch_dims = 0);
+struct TopK {
+  Value values, indices;  // indices i64
+};
+/// The k greatest (or smallest) elements along an axis, in order; of equal ones the first come first.
+TopK top_k(Graph& g, Value x, int64_t k, int64_t axis = -1, bool largest = true);
 Value broadcast_to(Graph& g, Value x, const Shape& shape);
 /// The adjoint of broadcasting: sums x over what was broadcast, so that the result has `shape`.
 Value sum_to(Graph& g, Value x, const Shape& shape);

@@ -230,6 +230,39 @@ TEST(Executable, DescribesItself) {
   EXPECT_GE(executable.flops(), 2 * 8 * 8 * 8);
 }
 
+TEST(Executable, TellsWhereItsStepsReadAndWrite) {
+  Graph g;
+  const Value x = g.add_input("x", kRow);
+  const int64_t a = g.add_variable("a", kRow);
+  const Value y = ops::exp(g, x), view = ops::reshape(g, y, Shape{8, 8});
+  g.write(a, ops::add(g, g.read(a), ops::tanh(g, y)));
+  g.set_outputs({ops::sum(g, ops::mul(g, view, view)), x});
+  const Executable executable = executable_of(g);
+  const std::vector<Executable::Group> groups = executable.groups();
+  ASSERT_EQ(groups.size(), 6U) << executable.describe();
+  EXPECT_STREQ(groups[0].reads[0].place, "input");
+  EXPECT_STREQ(groups[0].writes[0].place, "arena");
+  EXPECT_EQ(groups[0].writes[0].bytes, 256);
+  EXPECT_EQ(groups.back().node, -1) << "the copy of x";
+  EXPECT_STREQ(groups.back().writes[0].place, "output");
+  std::map<std::string, int> places;
+  for (size_t s = 0; s < groups.size(); ++s) {
+    int64_t bytes = 0;
+    for (const auto* list : {&groups[s].reads, &groups[s].writes})
+      for (const Executable::Buffer& b : *list) {
+        bytes += b.bytes;
+        ++places[b.place];
+        if (std::string_view(b.place) != "arena") continue;
+        EXPECT_LE(b.first, static_cast<int64_t>(s)) << "step " << s;
+        EXPECT_GE(b.last, static_cast<int64_t>(s)) << "step " << s;
+        EXPECT_LT(b.last, static_cast<int64_t>(groups.size()));
+        EXPECT_LE(b.offset + b.bytes, executable.arena_bytes());
+      }
+    EXPECT_EQ(bytes, groups[s].operand_bytes);
+  }
+  EXPECT_EQ(places["variable"], 2);
+}
+
 Graph sum_of_powers(int terms) {
   Graph g(fmt::format("powers{}", terms));
   const Value x = g.add_input("x", kRow);

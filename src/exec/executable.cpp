@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "exec/plan.hpp"
@@ -59,6 +60,11 @@ std::vector<Tensor> Executable::make_outputs(const std::vector<Tensor>& inputs, 
 }
 
 namespace {
+
+const char* name_of(Storage::Kind kind) {
+  static constexpr const char* kNames[] = {"arena", "input", "output", "variable", "constant"};
+  return kNames[static_cast<size_t>(kind)];
+}
 
 // The check costs nothing while it holds: no message is built.
 void check_fits(const Tensor& t, const Type& type, const char* kind, const std::string& name) {
@@ -154,7 +160,17 @@ std::vector<Tensor> Executable::run(ExecutionContext& context, const std::vector
 
 std::vector<Executable::Group> Executable::groups() const {
   std::vector<Group> groups;
-  for (const Step& step : plan("groups").steps) {
+  // A storage lives from node to node of the graph; copies run after all of them.
+  const std::vector<Step>& steps = plan("groups").steps;
+  const auto runs = [&](const Step& step) {
+    return step.node >= 0 ? int64_t{step.node} : static_cast<int64_t>(graph().nodes().size());
+  };
+  const auto step_from = [&](int64_t node) {
+    return std::lower_bound(steps.begin(), steps.end(), node,
+                            [&](const Step& step, int64_t n) { return runs(step) < n; }) -
+           steps.begin();
+  };
+  for (const Step& step : steps) {
     Group group;
     group.op = step.op;
     group.lowering = step.lowering;
@@ -166,8 +182,21 @@ std::vector<Executable::Group> Executable::groups() const {
       group.flops = (node.op->cost ? node.op->cost(view) : default_cost(view)).flops;
       if (node.op->name == "fused") group.body = &node.regions[0];
     }
-    for (const auto& list : {step.inputs, step.outputs})
-      for (const int32_t s : list) group.operand_bytes += plan_->storages[static_cast<size_t>(s)].bytes;
+    const auto buffers = [&](const std::vector<int32_t>& ids) {
+      std::vector<Buffer> list;
+      for (const int32_t id : ids) {
+        const Storage& s = plan_->storages[static_cast<size_t>(id)];
+        group.operand_bytes += s.bytes;
+        Buffer buffer{name_of(s.kind), s.bytes};
+        if (s.kind == Storage::Kind::arena)
+          buffer = {buffer.place, s.bytes, s.offset, step_from(s.first), step_from(s.last + 1) - 1};
+        list.push_back(buffer);
+      }
+      return list;
+    };
+    group.reads = buffers(step.inputs);
+    group.writes = buffers(step.outputs);
+    if (step.scratch >= 0) group.scratch_bytes = plan_->storages[static_cast<size_t>(step.scratch)].bytes;
     groups.push_back(std::move(group));
   }
   return groups;
@@ -181,7 +210,6 @@ std::string Executable::describe() const {
     for (const auto& program : kept) text += program->describe();
     return text;
   }
-  static constexpr const char* kKinds[] = {"arena", "input", "output", "variable", "constant"};
   std::string text =
       fmt::format("{}: {} steps for {}, {} bytes of arena, {:.4g} Gflop, {} steps by reference\n", graph().name(),
                   plan_->steps.size(), to_string(plan_->isa), arena_bytes(), flops() * 1e-9, reference_steps());
@@ -191,7 +219,7 @@ std::string Executable::describe() const {
     text += fmt::format("{:5} {:<18} {:<24}", i, step.op, step.lowering);
     for (int32_t id : step.outputs) {
       const Storage& s = plan_->storages[static_cast<size_t>(id)];
-      text += fmt::format(" {} bytes in {} {}", s.bytes, kKinds[static_cast<size_t>(s.kind)],
+      text += fmt::format(" {} bytes in {} {}", s.bytes, name_of(s.kind),
                           s.kind == Storage::Kind::arena ? s.offset : s.index);
     }
     text += '\n';

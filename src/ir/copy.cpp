@@ -49,8 +49,7 @@ void copy_nodes(Graph& target, const Graph& source, std::vector<Value>& where, c
     for (size_t i = 0; i < outputs->size(); ++i) {
       const Value v = (*outputs)[i];
       where[static_cast<size_t>(node.outputs[i].id)] = v;
-      const std::string& name = source.name_of(node.outputs[i]);
-      if (v.valid() && !name.empty() && target.name_of(v).empty()) target.set_name(v, name);
+      carry_name(target, v, source, node.outputs[i]);
     }
   }
 }
@@ -85,6 +84,21 @@ Graph bind_symbols(const Graph& graph, const std::map<std::string, int64_t>& ext
     outputs = target.add(*node.op, inputs, node.attributes, std::move(regions));
     return outputs;
   });
+}
+
+void carry_name(Graph& target, Value to, const Graph& source, Value from) {
+  const std::string& name = source.name_of(from);
+  if (!to.valid() || name.empty()) return;
+  const auto regroups = [](const Graph& g, Value v) {
+    return g.producer(v) >= 0 && g.nodes()[static_cast<size_t>(g.producer(v))].op->name == "reshape";
+  };
+  // What is regrouped only to take the old value's place is that value, too: it stays when the regrouping goes.
+  const bool same = !regroups(source, from);
+  while (target.name_of(to).empty()) {
+    target.set_name(to, name);
+    if (!same || !regroups(target, to)) return;
+    to = target.nodes()[static_cast<size_t>(target.producer(to))].inputs[0];
+  }
 }
 
 Graph rewrite(const Graph& graph, const NodeRewrite& change, const std::vector<bool>& dropped) {

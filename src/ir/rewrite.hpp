@@ -15,7 +15,11 @@ using NodeRewrite =
     std::function<std::optional<std::vector<Value>>(Graph& target, const Node& node, const std::vector<Value>& inputs)>;
 
 /// The frame of every pass: a copy of `graph`, node by node in order, with `change` applied. Variables whose entry in
-/// `dropped` is true are left out, and `change` must replace every node that names one.
+/// `dropped` is true are left out, and `change` must replace every node that names one. Values keep their names: what
+/// stands for a named value gets its name, unless it has one.
 Graph rewrite(const Graph& graph, const NodeRewrite& change, const std::vector<bool>& dropped = {});
+
+/// The same rule for passes that build their graphs themselves.
+void carry_name(Graph& target, Value to, const Graph& source, Value from);
 
 }  // namespace gregale

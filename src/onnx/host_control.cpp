@@ -32,8 +32,10 @@ Tensor element(const Tensor& t, int64_t axis, int64_t k) {
 /// Tensors of one type beside each other, along a new axis.
 Tensor stack(const HostNode& node, const std::vector<Datum>& turns, int64_t axis, const Port& port) {
   if (turns.empty()) {  // what the body declares, without a turn
-    Extents extents{0};
+    Extents extents;
     for (const Dim& d : port.shape.dims()) extents.push_back(d.is_constant() ? d.value() : 0);
+    axis = normalize_axis(axis, static_cast<int64_t>(extents.size()) + 1, "onnx");
+    extents.insert(extents.begin() + axis, 0);
     return Tensor(port.dtype, extents);
   }
   const Tensor* first = turns[0].tensor();
@@ -143,6 +145,8 @@ std::vector<Datum> run_scan(const HostNode& node) {
   const std::vector<int64_t> backwards = node.integers("directions", {});
   const int64_t batch = scanned[0].extent(0);
   const std::vector<int64_t> lengths = node.has_input(0) ? node.integers(0) : std::vector<int64_t>();
+  if (!lengths.empty() && static_cast<int64_t>(lengths.size()) != batch)
+    node.fail(fmt::format("{} lengths for a batch of {}", lengths.size(), batch));
   std::vector<std::vector<Datum>> each(body.outputs.size());
   for (int64_t b = 0; b < batch; ++b) {
     std::vector<Datum> state;
@@ -156,7 +160,7 @@ std::vector<Datum> run_scan(const HostNode& node) {
       if (t.extent(0) != batch) node.fail("operands differ in their batch");
       sources.push_back(element(t, 0, b));
     }
-    const int64_t length = lengths.empty() ? turns : lengths.at(static_cast<size_t>(b));
+    const int64_t length = lengths.empty() ? turns : lengths[static_cast<size_t>(b)];
     if (length < 0 || length > turns) node.fail(fmt::format("a sequence of {} among {}", length, turns));
     const std::vector<Datum> results =
         scan_one(node, std::move(state), sources, length, std::vector<int64_t>(sources.size(), 0), backwards);

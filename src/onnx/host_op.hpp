@@ -56,11 +56,13 @@ struct HostOp {
   /// Which nodes it is for; null for all. Operators that mostly are in graphs but for some operands.
   std::function<bool(const BlockNode&)> only;
   std::string domain = "";
+  bool of_strings = false;  ///< taken only where an operand holds strings; numbers are for the operator's mapping
 };
 
 /// Families, each a file of its own; operators.cpp lists them.
 std::vector<HostOp> shape_host_ops();  ///< NonZero, Unique, Compress, NonMaxSuppression
 std::vector<HostOp> string_host_ops();
+std::vector<HostOp> feature_host_ops();   ///< TfIdfVectorizer, and what ai.onnx.ml prepares operands with
 std::vector<HostOp> sequence_host_ops();  ///< sequences and optionals
 std::vector<HostOp> control_host_ops();   ///< If, Loop, Scan
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 
 #include "gregale/error.hpp"
@@ -111,9 +112,11 @@ void check_inputs(const Block& block, const std::vector<Datum>& inputs) {
   }
 }
 
-/// A result that is an operand or a weight as it came is copied: results are the caller's.
-void own(Datum& datum, const std::set<const void*>& others) {
-  if (const Tensor* t = datum.tensor(); t != nullptr && others.count(t->data()) > 0) datum = Datum(t->clone());
+/// Tensors in it, those of sequences included.
+void each_tensor(Datum& datum, const std::function<void(Tensor&)>& visit) {
+  if (auto* t = std::get_if<Tensor>(&datum.value)) visit(*t);
+  if (auto* s = std::get_if<Sequence>(&datum.value))
+    for (Datum& item : s->items) each_tensor(item, visit);
 }
 
 }  // namespace
@@ -123,13 +126,12 @@ std::vector<Datum> Model::run(ExecutionContext& context, const std::vector<Datum
   check_inputs(block, inputs);
   RunContext run{context, state_->options};
   std::vector<Datum> results = run_block(block, run, inputs, {});
-  std::set<const void*> others;
-  for (const Datum& d : inputs)
-    if (d.tensor() != nullptr) others.insert(d.tensor()->data());
-  for (Datum& d : results) {
-    own(d, others);
-    if (d.tensor() != nullptr) others.insert(d.tensor()->data());
-  }
+  // Results are the caller's: what is an operand, a weight or another result as it came is copied.
+  for (Datum d : inputs) each_tensor(d, [&](Tensor& t) { run.kept.insert(t.data()); });
+  for (Datum& d : results)
+    each_tensor(d, [&](Tensor& t) {
+      if (!run.kept.insert(t.data()).second) t = t.clone();
+    });
   return results;
 }
 

@@ -32,9 +32,14 @@ Registry make_registry() {
         normalization_mappings, pooling_mappings, image_mappings, recurrent_mappings, attention_mappings, loss_mappings,
         quantization_mappings, signal_mappings, random_mappings})
     add(family(), "in operators");
-  for (auto* family : {shape_host_ops, string_host_ops, sequence_host_ops, control_host_ops})
+  // What the tracer does itself, whatever kind of value it is.
+  for (const auto& [name, since] : {std::pair("Identity", 1), std::pair("Optional", 15),
+                                    std::pair("OptionalGetElement", 15), std::pair("OptionalHasElement", 15)})
+    r.coverage.push_back({"", name, since, "in operators"});
+  for (auto* family : {shape_host_ops, string_host_ops, feature_host_ops, sequence_host_ops, control_host_ops})
     for (HostOp& h : family()) {
-      r.coverage.push_back({h.domain, h.name, h.since, "between programs"});
+      r.coverage.push_back(
+          {h.domain, h.name, h.since, h.of_strings ? "between programs, of strings" : "between programs"});
       r.host[{h.domain, h.name}].push_back(std::move(h));
     }
   const auto newest_first = [](auto& versions) {
@@ -63,11 +68,11 @@ const OnnxMapping* find_mapping(const BlockNode& node) {
   return nullptr;
 }
 
-const HostOp* find_host_op(const BlockNode& node) {
+const HostOp* find_host_op(const BlockNode& node, bool strings) {
   const auto at = registry().host.find({node.domain, node.op_type});
   if (at == registry().host.end()) return nullptr;
   for (const HostOp& h : at->second)
-    if (h.since <= node.opset && (!h.only || h.only(node))) return &h;
+    if (h.since <= node.opset && (strings || !h.of_strings) && (!h.only || h.only(node))) return &h;
   return nullptr;
 }
 

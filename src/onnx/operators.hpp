@@ -28,8 +28,8 @@ std::vector<OnnxMapping> signal_mappings();
 std::vector<OnnxMapping> random_mappings();
 
 /// The mapping or host operator for a node: that of the newest version not above its operator set; null where there is
-/// none.
+/// none. `strings`: whether an operand holds strings.
 const OnnxMapping* find_mapping(const BlockNode& node);
-const HostOp* find_host_op(const BlockNode& node);
+const HostOp* find_host_op(const BlockNode& node, bool strings);
 
 }  // namespace gregale::onnx

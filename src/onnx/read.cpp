@@ -10,6 +10,7 @@
 
 #include "gregale/error.hpp"
 #include "onnx/block.hpp"
+#include "onnx/expansion.hpp"
 #include "onnx/tensor_data.hpp"
 
 namespace gregale::onnx {
@@ -40,6 +41,7 @@ struct Scope {
   Block* block;
   Scope* around = nullptr;
   std::unordered_map<std::string, int> slots{};
+  std::unordered_map<int, Datum> known{};  ///< slots of initializers and of constants
   /// Attributes of the call, inside a function.
   const google::protobuf::RepeatedPtrField<format::Attribute>* arguments = nullptr;
   const format::Function* function = nullptr;
@@ -59,7 +61,13 @@ struct Scope {
     const int outer = around->find(name);
     if (outer < 0) return -1;
     const int inner = add(name);
-    block->captures.emplace_back(outer, inner);
+    // Weights stay weights in a body that runs by itself: its programs prepare them once.
+    if (const auto at = around->known.find(outer); at != around->known.end()) {
+      block->initializers.emplace_back(inner, at->second);
+      known.emplace(inner, at->second);
+    } else {
+      block->captures.emplace_back(outer, inner);
+    }
     return inner;
   }
 };
@@ -118,6 +126,7 @@ class Reader {
     }
     for (auto& [name, value] : values) {
       if (scope.slots.find(name) == scope.slots.end()) define(scope, name, "initializer");
+      scope.known.emplace(scope.slots.at(name), value);
       block.initializers.emplace_back(scope.slots.at(name), std::move(value));
     }
     read_nodes(scope, graph.node());
@@ -203,6 +212,9 @@ class Reader {
       if (!name.empty()) define(scope, name, "result");
       node.outputs.push_back(name.empty() ? -1 : scope.slots.at(name));
     }
+    if (node.op_type == "Constant" && node.domain.empty() && node.outputs.size() == 1 && node.outputs[0] >= 0)
+      if (const auto at = node.attributes.find("value"); at != node.attributes.end())
+        if (const auto* t = std::get_if<Tensor>(&at->second)) scope.known.emplace(node.outputs[0], *t);
   }
 
   void read_attribute(Scope& scope, const format::Attribute& given, BlockNode& node) {
@@ -316,6 +328,7 @@ ReadModel read_model(std::string_view bytes, const std::string& folder) {
                                                 static_cast<int>(std::min<size_t>(bytes.size(), INT32_MAX)));
   GREGALE_CHECK(bytes.size() <= INT32_MAX, unsupported,
                 "[onnx] a file of {} bytes: above 2 GiB weights are kept in files of their own", bytes.size());
+  check_expansion(bytes);
   GREGALE_CHECK(model.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage() && model.has_graph(),
                 corrupt_data, "[onnx] no ONNX model, or a truncated one");
   return Reader(model, folder).read();

@@ -14,7 +14,8 @@
 namespace gregale::onnx {
 namespace {
 
-/// What a program's making depends on of a value: its type; of sequences, those of the items.
+/// What a program's making depends on of a value: its type. No program takes the items of a sequence, so that a loop
+/// may lengthen one without a new program each turn.
 void append_signature(std::string& key, const Datum& datum) {
   const auto number = [&](int64_t n) { key.append(reinterpret_cast<const char*>(&n), sizeof n); };
   key += static_cast<char>(datum.value.index());
@@ -25,9 +26,6 @@ void append_signature(std::string& key, const Datum& datum) {
   } else if (const Strings* s = datum.strings()) {
     number(static_cast<int64_t>(s->extents.size()));
     for (int64_t e : s->extents) number(e);
-  } else if (const Sequence* s = datum.sequence()) {
-    number(static_cast<int64_t>(s->items.size()));
-    for (const Datum& item : s->items) append_signature(key, item);
   }
 }
 
@@ -37,8 +35,17 @@ void append_value(std::string& key, const Datum& datum) {
     key.append(static_cast<const char*>(t->data()), static_cast<size_t>(t->bytes()));
   if (const Strings* s = datum.strings())
     for (const std::string& text : s->values) (key += std::to_string(text.size())) += ':' + text;
-  if (const Sequence* s = datum.sequence())
+  if (const Sequence* s = datum.sequence()) {
+    key += std::to_string(s->items.size()) + ':';
     for (const Datum& item : s->items) append_value(key, item);
+  }
+}
+
+/// Notes tensors that belong to the model.
+void note_kept(std::set<const void*>& kept, const Datum& datum) {
+  if (const Tensor* t = datum.tensor()) kept.insert(t->data());
+  if (const Sequence* s = datum.sequence())
+    for (const Datum& item : s->items) note_kept(kept, item);
 }
 
 std::vector<Traced> slots_for(const Block& block, const std::vector<Datum>& stored,
@@ -182,7 +189,10 @@ std::vector<Datum> run_block(const Block& block, RunContext& context, std::vecto
     if (slot < 0) return Datum();
     if (slots[static_cast<size_t>(slot)].has_value()) return slots[static_cast<size_t>(slot)];
     for (const auto& [initial, value] : block.initializers)
-      if (initial == slot) return value;
+      if (initial == slot) {
+        note_kept(context.kept, value);
+        return value;
+      }
     return Datum();
   };
   while (true) {
@@ -210,10 +220,15 @@ std::vector<Datum> run_block(const Block& block, RunContext& context, std::vecto
       for (size_t i = 0; i < results.size(); ++i) slots[static_cast<size_t>(stage->outputs[i])] = std::move(results[i]);
       if (context.programs != nullptr) context.programs->push_back(stage->program);
     }
-    for (const auto& [slot, value] : stage->known) slots[static_cast<size_t>(slot)] = value;
+    for (const auto& [slot, value] : stage->known) {
+      note_kept(context.kept, value);
+      slots[static_cast<size_t>(slot)] = value;
+    }
     for (const auto& [slot, same] : stage->aliases) slots[static_cast<size_t>(slot)] = slots[static_cast<size_t>(same)];
     if (stage->then == Stage::Then::finish) break;
     node = stage->node;
+    for (size_t s = 0; s < slots.size(); ++s)  // what no later node reads is given back
+      if (block.last_use[s] < node) slots[s] = Datum();
     key.clear();
     if (stage->then == Stage::Then::read) {
       append_value(key, datum(stage->read));
@@ -227,7 +242,8 @@ std::vector<Datum> run_block(const Block& block, RunContext& context, std::vecto
       if (n.function != nullptr) {
         results = run_block(*n.function, context, std::move(operands), {});
       } else {
-        const HostOp* op = find_host_op(n);
+        const HostOp* op = find_host_op(
+            n, std::any_of(operands.begin(), operands.end(), [](const Datum& d) { return d.strings() != nullptr; }));
         GREGALE_ASSERT(op != nullptr);
         const auto run_body = [&](const std::string& name, std::vector<Datum> arguments) {
           const Block& body = *n.bodies.at(name);
@@ -251,14 +267,6 @@ std::vector<Datum> run_block(const Block& block, RunContext& context, std::vecto
   --context.depth;
   std::vector<Datum> outputs;
   for (int s : block.outputs) outputs.push_back(datum(s));
-  // What was known before the run belongs to the model: results are the caller's.
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const Tensor* t = outputs[i].tensor();
-    if (t == nullptr) continue;
-    bool known = !slots[static_cast<size_t>(block.outputs[i])].has_value();
-    for (const auto& [slot, value] : stage->known) known = known || slot == block.outputs[i];
-    if (known) outputs[i] = Datum(t->clone());
-  }
   return outputs;
 }
 

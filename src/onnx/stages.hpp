@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,9 +59,11 @@ struct RunContext {
   const CompileOptions& options;
   std::vector<std::shared_ptr<const Executable>>* programs = nullptr;  ///< where each that ran is noted
   int depth = 0;
+  std::set<const void*> kept;  ///< buffers of the model's that values may share; results must not
 };
 
-/// Runs a block: inputs in its order, then what it captures, in the order of `captures`.
+/// Runs a block: inputs in its order, then what it captures, in the order of `captures`. Results may share memory with
+/// operands, with each other and with what the model keeps (RunContext::kept).
 std::vector<Datum> run_block(const Block& block, RunContext& context, std::vector<Datum> inputs,
                              std::vector<Datum> captures);
 

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <set>
 
 #include "gregale/error.hpp"
@@ -131,11 +133,51 @@ std::vector<SuiteTest> find_suite_tests(const std::string& folder) {
   return tests;
 }
 
-SuiteResult run_suite_test(const SuiteTest& test, ExecutionContext& context, const CompileOptions& options) {
+namespace {
+
+/// Values of inputs that the graph's extents depend on: of integers, booleans and what is no tensor.
+std::map<std::string, Datum> shaping_values(const Model& model, const std::vector<Datum>& inputs) {
+  std::map<std::string, Datum> values;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor* t = inputs[i].tensor();
+    if (t == nullptr || (!is_real_float(t->dtype()) && t->size() <= 64)) values[model.inputs()[i].name] = inputs[i];
+  }
+  return values;
+}
+
+struct OneGraph {
+  Graph graph;
+  std::vector<Tensor> inputs;
+};
+
+/// The model as one graph for these inputs, values of some of them in it; ErrorCode::unsupported where there is none.
+OneGraph one_graph(const Model& model, const std::vector<Datum>& inputs) {
+  std::vector<Type> types;
+  for (const Datum& d : inputs) types.push_back(d.tensor() != nullptr ? d.tensor()->type() : Type());
+  const auto attempt = [&](const std::map<std::string, Datum>& values) {
+    OneGraph one{model.graph(types, values), {}};
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (values.count(model.inputs()[i].name) == 0) one.inputs.push_back(*inputs[i].tensor());
+    return one;
+  };
+  std::map<std::string, Datum> values;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].tensor() == nullptr) values[model.inputs()[i].name] = inputs[i];
+  try {
+    return attempt(values);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::unsupported) throw;
+  }
+  return attempt(shaping_values(model, inputs));
+}
+
+}  // namespace
+
+SuiteResult run_suite_test(const SuiteTest& test, ExecutionContext& context, const SuiteOptions& options) {
   using Status = SuiteResult::Status;
   const double atol = test.folder.find("pytorch-converted") != std::string::npos ? 1e-5 : 1e-7;
   try {
-    const Model model = Model::load(test.folder + "/model.onnx", {.compile = options});
+    const Model model = Model::load(test.folder + "/model.onnx", {.compile = options.compile});
     const bool random = draws_random_numbers(model, test.name);
     int sets = 0;
     for (;; ++sets) {
@@ -144,10 +186,36 @@ SuiteResult run_suite_test(const SuiteTest& test, ExecutionContext& context, con
       const std::vector<Datum> expected = read_values(data, "output", model.outputs());
       std::vector<Datum> inputs = read_values(data, "input", model.inputs());
       inputs.resize(model.inputs().size());
-      const std::vector<Datum> got = model.run(context, inputs);
-      for (size_t i = 0; i < expected.size(); ++i)
-        if (std::string why = compare(got.at(i), expected[i], atol, random); !why.empty())
-          return {Status::failed, fmt::format("set {}, output '{}': {}", sets, model.outputs()[i].name, why)};
+      const auto check = [&](const std::vector<Datum>& got) -> std::string {
+        for (size_t i = 0; i < expected.size(); ++i)
+          if (std::string why = compare(got.at(i), expected[i], atol, random); !why.empty())
+            return fmt::format("set {}, output '{}': {}", sets, model.outputs()[i].name, why);
+        return "";
+      };
+      if (!options.exported && !options.interpreted) {
+        if (std::string why = check(model.run(context, inputs)); !why.empty()) return {Status::failed, why};
+        continue;
+      }
+      std::optional<OneGraph> one;
+      std::string file;
+      try {
+        one = one_graph(model, inputs);
+        if (options.exported) file = export_model(one->graph);
+      } catch (const Error& e) {
+        if (e.code() == ErrorCode::unsupported) return {Status::skipped, e.what()};
+        throw;
+      }
+      if (options.interpreted) {
+        const std::vector<Tensor> got = interpret(one->graph, one->inputs);
+        if (std::string why = check({got.begin(), got.end()}); !why.empty())
+          return {Status::failed, "interpreted: " + why};
+      }
+      if (options.exported) {
+        const Model again = Model::parse(file, {.compile = options.compile});
+        const std::vector<Tensor> got = again.run(context, one->inputs);
+        if (std::string why = check({got.begin(), got.end()}); !why.empty())
+          return {Status::failed, "exported: " + why};
+      }
     }
     if (sets == 0) return {Status::skipped, "no data set"};
     return {Status::passed, ""};

@@ -23,10 +23,19 @@ struct SuiteResult {
 /// ErrorCode::io where the folder cannot be read.
 std::vector<SuiteTest> find_suite_tests(const std::string& folder);
 
+/// What else a test asks beside the model's own answer.
+struct SuiteOptions {
+  CompileOptions compile;
+  /// The model is written by export_model first, and what was written is run; skipped where it is no single graph, or
+  /// holds what operator set 17 cannot say.
+  bool exported = false;
+  /// The interpreter runs the model's graph too, and must agree; skipped where it is no single graph.
+  bool interpreted = false;
+};
+
 /// Loads the model, runs every data set and compares: dtypes and extents exactly, values within rtol 1e-3 and atol 1e-7
-/// (1e-5 for converted models), as the suite's own runner does. Of operators that draw random numbers without a seed
-/// that is ours, dtypes, extents and the mean are compared. `exported`: the model goes through export_model first; one
-/// that no file of operator set 17 can say is skipped.
-SuiteResult run_suite_test(const SuiteTest& test, ExecutionContext& context, const CompileOptions& options);
+/// (1e-5 for converted models), as the suite's own runner does. Of operators that draw random numbers, dtypes, extents
+/// and means are compared.
+SuiteResult run_suite_test(const SuiteTest& test, ExecutionContext& context, const SuiteOptions& options);
 
 }  // namespace gregale::onnx

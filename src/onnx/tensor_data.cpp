@@ -45,7 +45,11 @@ Extents read_extents(const format::Tensor& t) {
   GREGALE_CHECK(t.dims_size() <= 64, corrupt_data, "[onnx] tensor '{}' has {} dims", t.name(), t.dims_size());
   Extents extents(t.dims().begin(), t.dims().end());
   for (int64_t e : extents) GREGALE_CHECK(e >= 0, corrupt_data, "[onnx] tensor '{}' has a dim of {}", t.name(), e);
-  element_count(extents);  // throws where the product overflows
+  try {
+    element_count(extents);  // the product may overflow
+  } catch (Error& e) {
+    throw e.add_context(fmt::format("tensor '{}'", t.name()));
+  }
   return extents;
 }
 

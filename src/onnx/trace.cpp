@@ -13,6 +13,11 @@
 #include "ir/interpret.hpp"
 
 namespace gregale::onnx {
+namespace {
+
+constexpr int64_t kMostEvaluated = 1 << 22;  // elements of all that one value is made from
+
+}  // namespace
 
 /// What a mapping sees of a node that is being traced.
 class TraceNode : public OnnxNode {
@@ -68,8 +73,8 @@ std::vector<Traced> initial_slots(const Block& block) {
 
 Value Tracer::value_of(Traced& t) {
   if (t.value.valid()) return t.value;
-  const Datum* datum = t.known ? &*t.known : t.stored;
-  GREGALE_ASSERT(datum != nullptr);
+  const Datum* datum = t.datum();
+  GREGALE_CHECK(datum != nullptr, corrupt_data, "[onnx] an operand is missing");
   const Tensor* tensor = datum->tensor();
   // A node that takes tensors alone, and got a sequence or strings: no program has those.
   GREGALE_CHECK(tensor != nullptr, unsupported, "[onnx] an operand is {}, not a tensor", to_string(*datum));
@@ -103,7 +108,7 @@ bool Tracer::follows_from_constants(Value v) {
   return known[static_cast<size_t>(v.id)] != 0;
 }
 
-Tensor Tracer::evaluate_constant(Value v) {
+std::optional<Tensor> Tracer::evaluate_constant(Value v) {
   if (const auto at = state_.evaluated.find(v.id); at != state_.evaluated.end()) return at->second;
   // The nodes it is made by, in order.
   const Graph& g = state_.graph;
@@ -116,6 +121,14 @@ Tensor Tracer::evaluate_constant(Value v) {
     for (Value in : g.nodes()[static_cast<size_t>(node)].inputs)
       if (state_.evaluated.count(in.id) == 0) open.push_back(in);
   }
+  // What is large is left to the program: a file of a few bytes may ask for any extents.
+  int64_t elements = 0;
+  for (int32_t n : needed)
+    for (Value out : g.nodes()[static_cast<size_t>(n)].outputs) {
+      const int64_t count = g.type(out).shape.elements();
+      if (count > kMostEvaluated - elements) return std::nullopt;
+      elements += count;
+    }
   std::map<int32_t, RefArray> arrays;
   for (int32_t n : needed) {
     const Node& node = g.nodes()[static_cast<size_t>(n)];
@@ -135,7 +148,7 @@ Tensor Tracer::evaluate_constant(Value v) {
 std::optional<Datum> Tracer::evaluate(Traced& t) {
   if (t.known) return t.known;
   if (!t.value.valid() || !follows_from_constants(t.value)) return std::nullopt;
-  t.known = Datum(evaluate_constant(t.value));
+  if (auto value = evaluate_constant(t.value)) t.known = Datum(std::move(*value));
   return t.known;
 }
 
@@ -143,6 +156,19 @@ Traced Tracer::constant_traced(Tensor tensor) {
   Traced t;
   t.known = Datum(std::move(tensor));
   return t;
+}
+
+/// Whether an optional holds something is part of what a program is made for, and what it holds is the optional itself.
+std::optional<std::vector<Traced>> Tracer::trace_optional(const BlockNode& node, const std::vector<Traced>& slots) {
+  const int s = node.inputs.empty() ? -1 : node.inputs[0];
+  const Traced operand = s < 0 ? Traced() : slots[static_cast<size_t>(s)];
+  if (node.op_type == "OptionalHasElement") return {{constant_traced(Tensor::scalar<bool>(operand.present()))}};
+  if (node.op_type == "OptionalGetElement") {
+    GREGALE_CHECK(operand.present(), corrupt_data, "[onnx] the optional holds nothing");
+    return {{operand}};
+  }
+  if (node.op_type == "Optional") return {{operand}};
+  return std::nullopt;
 }
 
 void Tracer::trace_node(const BlockNode& node, std::vector<Traced>& slots) {
@@ -167,7 +193,14 @@ void Tracer::trace_node(const BlockNode& node, std::vector<Traced>& slots) {
       GREGALE_CHECK(node.inputs.size() == 1, corrupt_data, "[onnx] it takes 1 input, got {}", node.inputs.size());
       return take({slots[static_cast<size_t>(node.inputs[0])]});
     }
-    if (const HostOp* host = find_host_op(node)) {
+    if (node.domain.empty() && node.op_type.rfind("Optional", 0) == 0)
+      if (auto results = trace_optional(node, slots)) return take(std::move(*results));
+    bool strings = false;
+    for (int s : node.inputs) {
+      const Datum* datum = s < 0 ? nullptr : slots[static_cast<size_t>(s)].datum();
+      strings = strings || (datum != nullptr && datum->strings() != nullptr);
+    }
+    if (const HostOp* host = find_host_op(node, strings)) {
       std::vector<Datum> operands;
       bool all_known = node.bodies.empty();
       for (size_t i = 0; i < node.inputs.size() && all_known; ++i) {

@@ -18,6 +18,8 @@ struct Traced {
   std::optional<Datum> known;     ///< its value, where it follows from what is known
   const Datum* stored = nullptr;  ///< what an earlier stage left; only its type may be looked at
   int slot = -1;                  ///< of the outermost block, where it is stored
+  /// What it holds, where that is known by more than its type.
+  const Datum* datum() const { return known ? &*known : stored; }
   bool present() const {
     return value.valid() || (known && known->has_value()) || (stored != nullptr && stored->has_value());
   }
@@ -61,10 +63,11 @@ class Tracer {
  private:
   friend class TraceNode;
   bool follows_from_constants(Value v);
-  Tensor evaluate_constant(Value v);
+  std::optional<Tensor> evaluate_constant(Value v);  ///< nothing where it takes too many elements
   std::vector<Traced> trace_if(const BlockNode& node, std::vector<Traced>& slots);
   std::vector<Traced> trace_loop(const BlockNode& node, std::vector<Traced>& slots);
   std::vector<Traced> trace_scan(const BlockNode& node, std::vector<Traced>& slots);
+  std::optional<std::vector<Traced>> trace_optional(const BlockNode& node, const std::vector<Traced>& slots);
   Traced constant_traced(Tensor tensor);
 
   State state_;

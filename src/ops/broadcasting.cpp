@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "kernels/layout/layout.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/reduction.hpp"
 
 namespace gregale::ops {
@@ -69,6 +70,7 @@ OpDef broadcast_definition(bool like) {
                       like ? "the shape of `like`, symbolic or not" : "`shape`");
   set_operands(d, "any dtype", like);
   d.outputs = {{"y", "of x's dtype and the target shape"}};
+  d.to_onnx = [](OnnxWriter& w) { w.set_output(0, w.add1("Expand", {w.input(0), w.integers(w.output_extents())})); };
   d.infer = [](const NodeView& node) {
     Shape target = target_shape(node);
     check_broadcasts(node.input(0).shape, target, node.op().name);
@@ -134,6 +136,14 @@ OpDef sum_to_definition(bool like) {
       like ? "the shape of `like`, symbolic or not" : "`shape`", like ? "broadcast_like" : "broadcast_to");
   set_operands(d, "a number", like);
   d.outputs = {{"y", "of x's dtype and the target shape"}};
+  d.to_onnx = [](OnnxWriter& w) {
+    const std::vector<bool> summed = summed_axes(w.view().input(0).shape, w.view().outputs()[0].shape);
+    std::vector<int64_t> axes;
+    for (size_t a = 0; a < summed.size(); ++a)
+      if (summed[a]) axes.push_back(static_cast<int64_t>(a));
+    const std::string total = axes.empty() ? w.input(0) : w.add1("ReduceSum", {w.input(0), w.integers(axes)});
+    w.set_output(0, w.add1("Reshape", {total, w.integers(w.output_extents())}, {{"allowzero", int64_t{1}}}));
+  };
   d.infer = [](const NodeView& node) {
     GREGALE_CHECK(node.input(0).dtype != DType::boolean, dtype, "[{}] x has dtype bool; expected a number",
                   node.op().name);

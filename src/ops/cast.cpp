@@ -5,6 +5,7 @@
 #include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -73,6 +74,15 @@ const OpDef& cast_op() {
     d.inputs = {{"x", "any dtype"}};
     d.outputs = {{"y", "of the attribute's dtype and x's shape"}};
     d.attributes = {{"dtype", AttributeKind::dtype, "of the result", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const DType from = w.view().input(0).dtype, to = w.view().outputs()[0].dtype;
+      const auto cast_to = [&](DType dtype) {
+        return w.add1("Cast", {w.input(0)}, {{"to", onnx_element_type(is_complex(dtype) ? real_of(dtype) : dtype)}});
+      };
+      if (is_complex(from) || !is_complex(to)) return w.set_output(0, cast_to(to));
+      const std::string re = cast_to(to);
+      w.set_output(0, onnx_pair(w, re, w.add1("Mul", {re, w.scalar(real_of(to), 0)})));
+    };
     d.infer = [](const NodeView& node) {
       const DType from = node.input(0).dtype, to = node.dtype("dtype");
       GREGALE_CHECK(!is_complex(from) || is_complex(to), dtype, "[cast] {} to {}: take real, imag or abs instead",

@@ -3,6 +3,7 @@
 #include "kernels/layout/layout.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -46,6 +47,14 @@ const OpDef& complex_op() {
     d.doc = "re + i im with broadcasting: f32 parts make c64, f64 parts c128.";
     d.inputs = {{"re", "f32 or f64"}, {"im", "of re's dtype"}};
     d.outputs = {{"z", "complex, of the broadcast shape"}};
+    d.to_onnx = [](OnnxWriter& w) {
+      OnnxWriter::Names parts;
+      const std::string shape = w.integers(w.view().outputs()[0].shape.extents());
+      for (int64_t i = 0; i < 2; ++i)
+        parts.push_back(w.view().input(i).shape == w.view().outputs()[0].shape ? w.input(i)
+                                                                               : w.add1("Expand", {w.input(i), shape}));
+      w.set_output(0, onnx_pair(w, parts[0], parts[1]));
+    };
     d.infer = [](const NodeView& node) {
       check_real_float(node, 0);
       check_same_dtype(node, 0, 1);

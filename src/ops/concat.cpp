@@ -5,6 +5,8 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -87,12 +89,19 @@ const OpDef& concat_op() {
     d.inputs = {{"xs", "one dtype, one rank", OperandDef::Arity::variadic}};
     d.outputs = {{"y", "the extent along axis is the sum of the operands'"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis to join along", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      w.same("Concat", {{"axis", normalize_axis(w.view().integer("axis"), w.view().input(0).rank(), "concat")}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
     d.lowerings = {{"rows", make}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
+    d.onnx = {
+        {"Concat", 1, [](OnnxNode& n) { return std::vector{concat(n.graph(), n.all_inputs(), n.integer("axis", 1))}; }},
+        {"Concat", 4,
+         [](OnnxNode& n) { return std::vector{concat(n.graph(), n.all_inputs(), n.required_integer("axis"))}; }}};
     d.samples = [] {
       const auto sample = [](std::vector<Tensor> xs, int64_t axis) { return Sample{std::move(xs), {{"axis", axis}}}; };
       return std::vector<Sample>{

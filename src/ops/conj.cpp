@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -12,6 +13,11 @@ const OpDef& conj_op() {
     d.doc = "The complex conjugate, elementwise.";
     d.inputs = {{"z", "complex"}};
     d.outputs = {{"y", "of z's dtype and shape"}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const DType dtype = real_of(w.view().input(0).dtype);
+      const std::string signs = w.constant(Tensor::from<float>({1, -1}, {2}).cast(dtype));
+      w.set_output(0, w.add1("Mul", {w.input(0), signs}));
+    };
     d.infer = [](const NodeView& node) {
       infer_part_of_complex(node);
       return std::vector<Type>{node.input(0)};

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/common.hpp"
 #include "ops/convolution.hpp"
+#include "ops/onnx_convolution.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -57,6 +58,7 @@ const OpDef& conv2d_op() {
     d.inputs = {{"x", "[n, c, h, w]"}, {"weights", "[k, c/groups, r, s]"}};
     d.outputs = {{"y", "[n, k, oh, ow], oh = floor((h + top + bottom - dilation (r - 1) - 1) / stride) + 1"}};
     d.attributes = convolution_attributes();
+    d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, false); };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -6,6 +6,7 @@
 #include "ops/common.hpp"
 #include "ops/convolution.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_convolution.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -77,6 +78,7 @@ const OpDef& conv2d_d_input_op() {
     d.outputs = {{"d_x", "[n, c, h, w]"}};
     d.attributes = convolution_attributes();
     d.attributes.push_back({"image", AttributeKind::integers, "h, w", {}});
+    d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution_d_input(w, false, w.view().integers("image")); };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -5,6 +5,7 @@
 #include "gregale/error.hpp"
 #include "ops/common.hpp"
 #include "ops/convolution.hpp"
+#include "ops/onnx_convolution.hpp"
 #include "ops/program_kernel.hpp"
 
 namespace gregale::ops {
@@ -62,6 +63,7 @@ const OpDef& conv2d_nhwc_op() {
     d.outputs = {{"y", "[n, oh, ow, k], extents as conv2d's"}};
     d.attributes = convolution_attributes();
     d.attributes.push_back(f32_result_attribute());
+    d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, true); };
     d.infer = infer;
     d.reference = reference;
     d.expand = expand;

@@ -6,6 +6,7 @@
 #include "ops/common.hpp"
 #include "ops/convolution.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_convolution.hpp"
 #include "ops/program_kernel.hpp"
 
 namespace gregale::ops {
@@ -81,6 +82,7 @@ const OpDef& conv2d_nhwc_d_input_op() {
     d.attributes = convolution_attributes();
     d.attributes.push_back({"image", AttributeKind::integers, "h, w", {}});
     d.attributes.push_back(f32_result_attribute());
+    d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution_d_input(w, true, w.view().integers("image")); };
     d.infer = infer;
     d.reference = reference;
     d.expand = expand;

@@ -4,6 +4,7 @@
 #include "ops/convolution.hpp"
 #include "ops/convolution3d.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_convolution.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -61,6 +62,7 @@ const OpDef& conv3d_op() {
     d.inputs = {{"x", "[n, c, d, h, w]"}, {"weights", "[k, c/groups, t, r, s]"}};
     d.outputs = {{"y", "[n, k, od, oh, ow], od = floor((d + front + back - dilation (t - 1) - 1) / stride) + 1"}};
     d.attributes = convolution3d_attributes();
+    d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, false); };
     d.infer = infer;
     d.reference = reference;
     d.expand = expand;

@@ -4,6 +4,7 @@
 #include "ops/convolution.hpp"
 #include "ops/convolution3d.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_convolution.hpp"
 #include "ops/program_kernel.hpp"
 
 namespace gregale::ops {
@@ -56,6 +57,7 @@ const OpDef& conv3d_ndhwc_op() {
     d.outputs = {{"y", "[n, od, oh, ow, k], extents as conv3d's"}};
     d.attributes = convolution3d_attributes();
     d.attributes.push_back(f32_result_attribute());
+    d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, true); };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -9,6 +9,7 @@
 #include "ops/convolution.hpp"
 #include "ops/convolution3d.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_convolution.hpp"
 #include "ops/program_kernel.hpp"
 
 namespace gregale::ops {
@@ -75,6 +76,7 @@ const OpDef& conv3d_ndhwc_d_input_op() {
     d.attributes = convolution3d_attributes();
     d.attributes.push_back({"volume", AttributeKind::integers, "d, h, w", {}});
     d.attributes.push_back(f32_result_attribute());
+    d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution_d_input(w, true, w.view().integers("volume")); };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

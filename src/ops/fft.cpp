@@ -9,6 +9,7 @@
 #include "kernels/fft/fft.hpp"
 #include "ops/common.hpp"
 #include "ops/fourier.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -90,6 +91,20 @@ const OpDef& fft_op() {
                     {"inverse", AttributeKind::boolean, "the inverse transform", false},
                     {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")},
                     parts_attribute()};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      if (node.boolean("parts")) w.unsupported("in parts, as only compiled programs have it");
+      Extents extents = node.input(0).shape.extents();
+      std::string z = w.input(0);
+      int64_t n = 1;
+      for (int64_t a : node.integers("axes")) {
+        a = normalize_axis(a, node.input(0).rank(), "fft");
+        n *= extents[static_cast<size_t>(a)];
+        z = onnx_dft(w, z, extents, true, a, extents[static_cast<size_t>(a)], node.boolean("inverse"));
+      }
+      w.set_output(0, onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), node.boolean("inverse"), n,
+                                  w.fft_as_matmul()));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

@@ -5,6 +5,9 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/indexing.hpp"
+#include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -13,7 +16,7 @@ namespace {
 int64_t axis_of(const NodeView& node) { return normalize_axis(node.integer("axis"), node.input(0).rank(), "gather"); }
 
 std::vector<Type> infer(const NodeView& node) {
-  check_dtype(node, 1, DType::i64);
+  check_indices(node, 1);
   const int64_t axis = axis_of(node);
   const auto& x = node.input(0).shape.dims();
   const auto& indices = node.input(1).shape.dims();
@@ -27,14 +30,13 @@ void reference(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node);
   const AxisSplit x = split_at(c.inputs[0].extents, axis);
   const auto& indices = c.inputs[1].integer();
-  for (int64_t j : indices)
-    GREGALE_CHECK(j >= 0 && j < x.extent, invalid_argument,
-                  "[gather] index {} is out of range for axis {} of extent {}", j, axis, x.extent);
+  for (int64_t j : indices) wrapped_index(c.node, j, axis, x.extent);
   visit_same(c.inputs[0], c.outputs[0], [&](const auto& in, auto& out) {
     size_t to = 0;
     for (int64_t o = 0; o < x.outer; ++o)
       for (int64_t j : indices)
-        for (int64_t i = 0; i < x.inner; ++i) out[to++] = in[static_cast<size_t>((o * x.extent + j) * x.inner + i)];
+        for (int64_t i = 0; i < x.inner; ++i)
+          out[to++] = in[static_cast<size_t>((o * x.extent + (j < 0 ? j + x.extent : j)) * x.inner + i)];
   });
 }
 
@@ -43,13 +45,32 @@ Result<Kernel> make(const NodeView& node, const Target&) {
   const int64_t axis = axis_of(node);
   Kernel k;
   k.run = [size = size_of(node.input(0).dtype), axis, x = split_at(node.input(0).shape.extents(), axis),
-           count = node.input(1).shape.elements()](const Launch& l) {
-    const bool inside = kernels::gather(l.team, size, x.outer, x.extent, x.inner, count,
-                                        static_cast<const int64_t*>(l.inputs[1]), l.inputs[0], l.outputs[0]);
+           dtype = node.input(1).dtype, count = node.input(1).shape.elements()](const Launch& l) {
+    const bool inside = kernels::gather(l.team, size, x.outer, x.extent, x.inner, count, indices_of(dtype, l.inputs[1]),
+                                        l.inputs[0], l.outputs[0]);
     GREGALE_CHECK(inside, invalid_argument, "[gather] an index is out of range for axis {} of extent {}", axis,
                   x.extent);
   };
   return k;
+}
+
+/// One index that is known is a slice, which needs no copy where the axis is the first.
+std::vector<Value> import(OnnxNode& n) {
+  Graph& g = n.graph();
+  const int64_t rank = n.rank(0);
+  if (rank == 0) n.fail("a scalar has no axis to gather from");
+  const int64_t axis = normalize_axis(n.integer("axis", 0), rank, "onnx");
+  if (n.type(1).shape.elements() == 1 && n.is_constant(1)) {
+    const Extents x = n.extents(0), indices = n.extents(1);
+    const auto a = static_cast<size_t>(axis);
+    const int64_t given = n.constant_integer(1), index = given < 0 ? given + x[a] : given;
+    if (index < 0 || index >= x[a]) n.fail(fmt::format("index {} is out of range for extent {}", given, x[a]));
+    Extents extents(x.begin(), x.begin() + axis);
+    extents.insert(extents.end(), indices.begin(), indices.end());
+    extents.insert(extents.end(), x.begin() + axis + 1, x.end());
+    return {reshape(g, slice_axis(g, n.input(0), axis, index, index + 1), extents)};
+  }
+  return {gather(g, n.input(0), n.input(1), axis)};
 }
 
 }  // namespace
@@ -60,10 +81,13 @@ const OpDef& gather_op() {
     d.name = "gather";
     d.doc =
         "Takes elements of x along one axis: the axis is replaced by the shape of the indices, as numpy.take. An index "
-        "outside [0, extent), negative ones included, is an error when the program runs.";
-    d.inputs = {{"x", "any shape, any dtype"}, {"indices", "i64, any shape"}};
+        "outside [-extent, extent) is an error when the program runs.";
+    d.inputs = {{"x", "any shape, any dtype"}, {"indices", kIndicesDoc}};
     d.outputs = {{"y", "x.shape[:axis] + indices.shape + x.shape[axis + 1:]"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      w.same("Gather", {{"axis", normalize_axis(w.view().integer("axis"), w.view().input(0).rank(), "gather")}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {
@@ -75,6 +99,7 @@ const OpDef& gather_op() {
       return Cost{0, 2.0 * static_cast<double>(node.outputs()[0].bytes()) + static_cast<double>(node.input(1).bytes())};
     };
     d.bits_exact_integers = true;
+    d.onnx = {{"Gather", 1, import}};
     d.samples = [] {
       const auto sample = [](Tensor x, std::vector<int64_t> indices, Extents extents, int64_t axis) {
         return Sample{{std::move(x), Tensor::from(indices, std::move(extents))}, {{"axis", axis}}};
@@ -84,6 +109,7 @@ const OpDef& gather_op() {
                                  sample(sample_uniform({2, 3, 2}, 3), {2, 2, 0}, {3}, -2),
                                  sample(sample_uniform({3, 2}, 4), {1}, {}, 0),
                                  sample(sample_integers({4, 2}, 5), {3, 3}, {2}, 0),
+                                 sample(sample_uniform({3, 2}, 7), {-1, -3, 1}, {3}, 0),
                                  sample(sample_uniform({2, 2}, 6), {}, {0}, 1)};
     };
     return d;

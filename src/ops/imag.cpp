@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -12,6 +13,7 @@ const OpDef& imag_op() {
     d.doc = "The imaginary part of a complex operand, elementwise.";
     d.inputs = {{"z", "complex"}};
     d.outputs = {{"y", "real, of z's shape"}};
+    d.to_onnx = [](OnnxWriter& w) { w.set_output(0, onnx_parts(w, w.input(0)).second); };
     d.infer = [](const NodeView& node) { return infer_part_of_complex(node); };
     d.reference = [](ReferenceContext& c) {
       const auto& z = c.inputs[0].complex();

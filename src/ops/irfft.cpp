@@ -10,6 +10,7 @@
 #include "ops/common.hpp"
 #include "ops/fourier.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -127,6 +128,24 @@ const OpDef& irfft_op() {
                     {"size", AttributeKind::integer, "extent of the last of axes in the result", {}},
                     {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")},
                     parts_attribute()};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      if (node.boolean("parts")) w.unsupported("in parts, as only compiled programs have it");
+      const Extents extents = node.input(0).shape.extents();
+      const std::vector<int64_t>& axes = node.integers("axes");
+      std::string z = w.input(0);
+      int64_t n = node.integer("size"), scaled = 1;
+      for (size_t i = 0; i + 1 < axes.size(); ++i) {
+        const int64_t a = normalize_axis(axes[i], node.input(0).rank(), "irfft");
+        n *= extents[static_cast<size_t>(a)];
+        scaled *= extents[static_cast<size_t>(a)];
+        z = onnx_dft(w, z, extents, true, a, extents[static_cast<size_t>(a)], true);
+      }
+      const int64_t last = normalize_axis(axes.back(), node.input(0).rank(), "irfft");
+      z = onnx_real_inverse_dft(w, z, extents, last, node.integer("size"));
+      w.set_output(0,
+                   onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), true, n, w.fft_as_matmul(), scaled));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

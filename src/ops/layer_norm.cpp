@@ -8,6 +8,7 @@
 #include "kernels/reduction/reduction.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -67,6 +68,9 @@ const OpDef& layer_norm_op() {
     d.inputs = {{"x", "real float [..., n]"}, {"gamma", "[n]"}, {"beta", "[n]"}};
     d.outputs = {{"y", "of x's dtype and shape"}};
     d.attributes = {{"epsilon", AttributeKind::real, "added to the variance", 1e-5}};
+    d.to_onnx = [](OnnxWriter& w) {
+      w.same("LayerNormalization", {{"axis", int64_t{-1}}, {"epsilon", w.view().real("epsilon")}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

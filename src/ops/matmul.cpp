@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "kernels/elementwise/elementwise.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 #include "tile/matmul.hpp"
 
 namespace gregale::ops {
@@ -248,6 +250,31 @@ const OpDef& matmul_op() {
                     {"transpose_b", AttributeKind::boolean, "exchange the last two axes of b", false},
                     {"f32_result", AttributeKind::boolean,
                      "of bf16 operands: the sums as they are, in f32, instead of rounded to bf16", false}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      const bool complex = is_complex(node.input(0).dtype);
+      // Operands with their last two axes exchanged where the node says so; of complex ones, their parts.
+      const auto operand = [&](int64_t i, const char* exchanged) {
+        std::vector<std::string> parts{w.input(i)};
+        if (complex) {
+          const auto [re, im] = onnx_parts(w, w.input(i));
+          parts = {re, im};
+        }
+        std::vector<int64_t> order(static_cast<size_t>(node.input(i).rank()));
+        std::iota(order.begin(), order.end(), int64_t{0});
+        std::swap(order[order.size() - 1], order[order.size() - 2]);
+        for (std::string& part : parts) {
+          if (node.boolean(exchanged)) part = w.add1("Transpose", {part}, {{"perm", order}});
+          if (node.boolean("f32_result")) part = w.add1("Cast", {part}, {{"to", int64_t{1}}});
+        }
+        return parts;
+      };
+      const auto a = operand(0, "transpose_a"), b = operand(1, "transpose_b");
+      const auto product = [&](size_t i, size_t j) { return w.add1("MatMul", {a[i], b[j]}); };
+      if (!complex) return w.set_output(0, product(0, 0));
+      const std::string re = w.add1("Sub", {product(0, 0), product(1, 1)});
+      w.set_output(0, onnx_pair(w, re, w.add1("Add", {product(0, 1), product(1, 0)})));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

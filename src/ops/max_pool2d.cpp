@@ -12,6 +12,7 @@
 #include "kernels/kernel_cache.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/pooling.hpp"
 #include "ops/shapes.hpp"
 
@@ -226,6 +227,14 @@ const OpDef& max_pool2d_op() {
     d.inputs = {{"x", "[n, c, h, w], real floats"}};
     d.outputs = {{"y", "[n, c, oh, ow], oh = floor((h + top + bottom - kernel) / stride) + 1"}};
     d.attributes = pooling_attributes();
+    d.to_onnx = [](OnnxWriter& w) {
+      const MaxPool2dOptions o = pooling_options(w.view());
+      const OnnxWriter::OnnxAttributeList list = {{"kernel_shape", o.kernel}, {"strides", o.strides}, {"pads", o.pads}};
+      if (!o.channels_last) return w.same("MaxPool", list);
+      const std::string x = w.add1("Transpose", {w.input(0)}, {{"perm", std::vector<int64_t>{0, 3, 1, 2}}});
+      w.set_output(0,
+                   w.add1("Transpose", {w.add1("MaxPool", {x}, list)}, {{"perm", std::vector<int64_t>{0, 2, 3, 1}}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -126,4 +126,10 @@ DType dtype_of_onnx(int64_t element_type) {
   return by_number[element_type];
 }
 
+int64_t onnx_element_type(DType dtype) {
+  for (int64_t number = 1; number <= 16; ++number)
+    if (number != 8 && dtype_of_onnx(number) == dtype) return number;
+  throw_error(ErrorCode::internal, "[onnx] a dtype without a number");
+}
+
 }  // namespace gregale

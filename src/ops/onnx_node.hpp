@@ -81,5 +81,6 @@ class OnnxNode : public OnnxAttributes {
 
 /// The dtype of a number of the format ("to", "dtype" attributes); throws where there is none of ours.
 DType dtype_of_onnx(int64_t element_type);
+int64_t onnx_element_type(DType dtype);
 
 }  // namespace gregale

@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -16,7 +19,8 @@ PadMode mode_of(const NodeView& node) {
   const std::string& mode = node.string("mode");
   if (mode == "zero") return PadMode::zero;
   if (mode == "periodic") return PadMode::periodic;
-  GREGALE_CHECK(mode == "reflect", invalid_argument, "[pad] mode '{}' is none of zero, periodic, reflect", mode);
+  if (mode == "edge") return PadMode::edge;
+  GREGALE_CHECK(mode == "reflect", invalid_argument, "[pad] mode '{}' is none of zero, periodic, reflect, edge", mode);
   return PadMode::reflect;
 }
 
@@ -40,7 +44,7 @@ std::vector<Type> infer(const NodeView& node) {
     GREGALE_CHECK(d.is_constant(), unsupported, "[pad] axis {} of {} is symbolic: it cannot be padded", axis,
                   to_string(node.input(0)));
     const int64_t n = d.value();
-    const int64_t most = mode == PadMode::periodic ? n : n - 1;
+    const int64_t most = mode == PadMode::edge && n > 0 ? INT64_MAX : mode == PadMode::periodic ? n : n - 1;
     GREGALE_CHECK(mode == PadMode::zero || (low[a] <= most && high[a] <= most), shape,
                   "[pad] {} padding of axis {} by {} and {} is above {} for extent {}", node.string("mode"), axis,
                   low[a], high[a], most < 0 ? 0 : most, n);
@@ -54,6 +58,7 @@ std::vector<Type> infer(const NodeView& node) {
 int64_t source_index(PadMode mode, int64_t i, int64_t n, int64_t low, int64_t interior) {
   const int64_t j = i - low;
   if (mode == PadMode::periodic) return j < 0 ? j + n : j >= n ? j - n : j;
+  if (mode == PadMode::edge) return std::clamp<int64_t>(j, 0, n - 1);
   if (mode == PadMode::reflect) return j < 0 ? -j : j >= n ? 2 * (n - 1) - j : j;
   if (j < 0 || j % (interior + 1) != 0 || j / (interior + 1) >= n) return -1;
   return j / (interior + 1);
@@ -91,6 +96,12 @@ Value fold_axis(Graph& g, Value d, PadMode mode, int64_t axis, int64_t n, int64_
     return pad(g, part, std::move(l), std::move(h));
   };
   Value sum = slice_axis(g, d, axis, low, low + n);
+  if (mode == PadMode::edge) {
+    if (low > 0) sum = add(g, sum, placed(ops::sum(g, slice_axis(g, d, axis, 0, low), {axis}, true), 0));
+    if (high > 0)
+      sum = add(g, sum, placed(ops::sum(g, slice_axis(g, d, axis, low + n, low + n + high), {axis}, true), n - 1));
+    return sum;
+  }
   if (low > 0) {
     Value border = slice_axis(g, d, axis, 0, low);
     if (mode == PadMode::reflect) border = reverse(g, border, {axis});
@@ -151,13 +162,59 @@ const OpDef& pad_op() {
     d.doc =
         "x with low[i] elements before and high[i] after along every axis: zeros (mode zero, which may also put "
         "interior[i] zeros between neighbours), the other end of the axis (periodic, as numpy.pad's wrap; at most the "
-        "extent), or the mirror image without the edge (reflect; at most the extent less one).";
+        "extent), the mirror image without the edge (reflect; at most the extent less one), or the outermost element "
+        "(edge).";
     d.inputs = {{"x", "any shape, any dtype"}};
     d.outputs = {{"y", "extents low + n + max(n - 1, 0) interior + high"}};
     d.attributes = {{"low", AttributeKind::integers, "elements before, one entry an axis", {}},
                     {"high", AttributeKind::integers, "elements after, one entry an axis", {}},
                     {"interior", AttributeKind::integers, "zeros between neighbours, one entry an axis", {}},
-                    {"mode", AttributeKind::string, "zero, periodic or reflect", std::string("zero")}};
+                    {"mode", AttributeKind::string, "zero, periodic, reflect or edge", std::string("zero")}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      std::string x = w.input(0);
+      Extents extents = w.extents(0);
+      const std::vector<int64_t>&low = node.integers("low"), &high = node.integers("high"),
+            &interior = node.integers("interior");
+      const std::string& mode = node.string("mode");
+      const size_t axes = low.size();
+      // Zeros between neighbours: each element becomes a row of itself and zeros, less those behind the last.
+      for (size_t a = 0; a < axes; ++a) {
+        if (interior[a] == 0 || extents[a] == 0) continue;
+        Extents apart = extents;
+        apart.insert(apart.begin() + static_cast<int64_t>(a) + 1, 1);
+        std::vector<int64_t> zeros(2 * apart.size(), 0);
+        zeros[apart.size() + a + 1] = interior[a];
+        x = w.add1("Pad", {w.add1("Reshape", {x, w.integers(apart)}), w.integers(zeros)});
+        const int64_t kept = (extents[a] - 1) * (interior[a] + 1) + 1;
+        extents[a] *= interior[a] + 1;
+        x = w.add1("Reshape", {x, w.integers(extents)});
+        const auto axis = static_cast<int64_t>(a);
+        x = w.add1("Slice", {x, w.integers({0}), w.integers({kept}), w.integers({axis})});
+        extents[a] = kept;
+      }
+      if (mode == "periodic") {  // no such mode in set 17
+        for (size_t a = 0; a < axes; ++a) {
+          const auto axis = static_cast<int64_t>(a);
+          const auto piece = [&](int64_t from, int64_t to) {
+            return w.add1("Slice", {x, w.integers({from}), w.integers({to}), w.integers({axis})});
+          };
+          OnnxWriter::Names pieces;
+          if (low[a] > 0) pieces.push_back(piece(extents[a] - low[a], extents[a]));
+          pieces.push_back(x);
+          if (high[a] > 0) pieces.push_back(piece(0, high[a]));
+          if (pieces.size() > 1) x = w.add1("Concat", pieces, {{"axis", axis}});
+        }
+        return w.set_output(0, x);
+      }
+      std::vector<int64_t> pads = low;
+      pads.resize(extents.size(), 0);  // parts of complex numbers
+      pads.insert(pads.end(), high.begin(), high.end());
+      pads.resize(2 * extents.size(), 0);
+      if (std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p == 0; })) return w.set_output(0, x);
+      w.set_output(0,
+                   w.add1("Pad", {x, w.integers(pads)}, {{"mode", mode == "zero" ? std::string("constant") : mode}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
@@ -192,6 +249,7 @@ const OpDef& pad_op() {
                                  sample(sample_uniform({5}, 6), {4}, {2}, {0}, "reflect"),
                                  sample(sample_uniform({3, 4}, 7), {2, 1}, {1, 3}, {0, 0}, "reflect"),
                                  sample(sample_integers({3, 2}, 8), {1, 1}, {0, 1}, {0, 0}, "periodic"),
+                                 sample(sample_uniform({3, 2, 2}, 10), {4, 0, 1}, {0, 0, 3}, {0, 0, 0}, "edge"),
                                  sample(sample_uniform({}, 9), {}, {}, {}, "zero")};
     };
     return d;

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/expression/expression_kernel.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -94,6 +95,21 @@ OpDef reduction_op(std::string name, std::string doc, kernels::ReduceOp kernel) 
   d.attributes = {
       {"axes", AttributeKind::integers, "axes to reduce, negative from the end; none: all", std::vector<int64_t>{}},
       {"keep_dims", AttributeKind::boolean, "leave reduced axes as extents 1", false}};
+  d.to_onnx = [](OnnxWriter& w) {
+    const std::string& op = w.view().op().name;
+    std::vector<int64_t> axes;
+    const std::vector<bool> reduced = reduced_axes(w.view());
+    for (size_t a = 0; a < reduced.size(); ++a)
+      if (reduced[a]) axes.push_back(static_cast<int64_t>(a));
+    if (axes.empty()) return w.set_output(0, w.input(0));
+    const std::string type = op == "sum"    ? "ReduceSum"
+                             : op == "mean" ? "ReduceMean"
+                             : op == "max"  ? "ReduceMax"
+                                            : "ReduceMin";
+    const int64_t keep = w.view().boolean("keep_dims") ? 1 : 0;
+    if (op == "sum") return w.set_output(0, w.add1(type, {w.input(0), w.integers(axes)}, {{"keepdims", keep}}));
+    w.same(type, {{"axes", axes}, {"keepdims", keep}});
+  };
   d.infer = [](const NodeView& node) {
     const std::vector<bool> reduced = reduced_axes(node);
     std::vector<Dim> dims;

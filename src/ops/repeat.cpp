@@ -6,6 +6,7 @@
 #include "ir/interpret.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -85,6 +86,14 @@ const OpDef& repeat_op() {
         {"values", "initial carried values, then captures: types of the body's inputs", OperandDef::Arity::variadic}};
     d.outputs = {{"results", "the carried values after the last run", OperandDef::Arity::variadic}};
     d.attributes = {{"count", AttributeKind::integer, "how many runs; 0 gives the initial values", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      OnnxWriter::Names values = w.inputs();
+      for (int64_t i = 0; i < w.view().integer("count"); ++i) {
+        const OnnxWriter::Names next = w.write_graph(w.view().regions()[0], OnnxWriter::Names(values));
+        std::copy(next.begin(), next.end(), values.begin());
+      }
+      for (size_t i = 0; i < w.view().outputs().size(); ++i) w.set_output(static_cast<int64_t>(i), values[i]);
+    };
     d.infer = infer;
     d.reference = reference;
     d.expand = expand;

@@ -8,6 +8,7 @@
 #include "gregale/error.hpp"
 #include "kernels/elementwise/elementwise.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -137,6 +138,10 @@ const OpDef& reshape_op() {
                      AttributeKind::integers,
                      "extents of the result; -1 (once) stands for what is left, -2 - i for the extent of axis i of x",
                      {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      // A 0 means "as it was" there, unless said otherwise.
+      w.set_output(0, w.add1("Reshape", {w.input(0), w.integers(w.output_extents())}, {{"allowzero", int64_t{1}}}));
+    };
     d.infer = infer;
     d.reference = [](ReferenceContext& c) {
       visit_same(c.inputs[0], c.outputs[0], [](const auto& in, auto& out) { out = in; });

@@ -5,6 +5,7 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -53,6 +54,13 @@ const OpDef& reverse_op() {
     d.inputs = {{"x", "any shape, any dtype"}};
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"axes", AttributeKind::integers, "which axes run backwards; none: x itself", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      std::vector<int64_t> axes = w.view().integers("axes");
+      for (int64_t& a : axes) a = normalize_axis(a, w.view().input(0).rank(), "reverse");
+      if (axes.empty()) return w.set_output(0, w.input(0));
+      const auto all = [&](int64_t value) { return w.integers(std::vector<int64_t>(axes.size(), value)); };
+      w.set_output(0, w.add1("Slice", {w.input(0), all(-1), all(INT64_MIN), w.integers(axes), all(-1)}));
+    };
     d.infer = [](const NodeView& node) {
       axes_of(node);
       return std::vector<Type>{node.input(0)};

@@ -10,6 +10,7 @@
 #include "ops/common.hpp"
 #include "ops/fourier.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -113,6 +114,24 @@ const OpDef& rfft_op() {
     d.attributes = {{"axes", AttributeKind::integers, "the axes transformed; the last one is halved", {}},
                     {"norm", AttributeKind::string, "ortho, backward or forward", std::string("ortho")},
                     parts_attribute()};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      if (node.boolean("parts")) w.unsupported("in parts, as only compiled programs have it");
+      Extents extents = node.input(0).shape.extents();
+      const std::vector<int64_t>& axes = node.integers("axes");
+      std::string z = w.input(0);
+      int64_t n = 1;
+      for (size_t i = axes.size(); i-- > 0;) {  // the last one, of real numbers, first
+        const int64_t a = normalize_axis(axes[i], node.input(0).rank(), "rfft");
+        int64_t& extent = extents[static_cast<size_t>(a)];
+        n *= extent;
+        const bool first = i + 1 == axes.size();
+        const int64_t modes = first ? extent / 2 + 1 : extent;
+        z = onnx_dft(w, z, extents, !first, a, modes, false);
+        extent = modes;
+      }
+      w.set_output(0, onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), false, n, true));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

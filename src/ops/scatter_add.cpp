@@ -5,6 +5,8 @@
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/indexing.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -16,7 +18,7 @@ int64_t axis_of(const NodeView& node) {
 
 std::vector<Type> infer(const NodeView& node) {
   GREGALE_CHECK(node.input(0).dtype != DType::boolean, dtype, "[scatter_add] x has dtype bool; expected numbers");
-  check_dtype(node, 1, DType::i64);
+  check_indices(node, 1);
   check_same_dtype(node, 0, 2);
   const int64_t axis = axis_of(node);
   const auto& x = node.input(0).shape.dims();
@@ -34,9 +36,7 @@ void reference(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node);
   const AxisSplit x = split_at(c.inputs[0].extents, axis);
   const auto& indices = c.inputs[1].integer();
-  for (int64_t j : indices)
-    GREGALE_CHECK(j >= 0 && j < x.extent, invalid_argument,
-                  "[scatter_add] index {} is out of range for axis {} of extent {}", j, axis, x.extent);
+  for (int64_t j : indices) wrapped_index(c.node, j, axis, x.extent);
   visit_same(c.inputs[0], c.outputs[0], [](const auto& in, auto& out) { out = in; });
   visit_same(c.inputs[2], c.outputs[0], [&](const auto& updates, auto& out) {
     using T = typename std::decay_t<decltype(out)>::value_type;
@@ -44,7 +44,7 @@ void reference(ReferenceContext& c) {
     for (int64_t o = 0; o < x.outer; ++o)
       for (int64_t j : indices)
         for (int64_t i = 0; i < x.inner; ++i) {
-          T& to = out[static_cast<size_t>((o * x.extent + j) * x.inner + i)];
+          T& to = out[static_cast<size_t>((o * x.extent + (j < 0 ? j + x.extent : j)) * x.inner + i)];
           if constexpr (std::is_same_v<T, int64_t>)  // integers wrap around
             to = static_cast<int64_t>(static_cast<uint64_t>(to) + static_cast<uint64_t>(updates[from++]));
           else
@@ -63,9 +63,9 @@ Result<Kernel> make(const NodeView& node, const Target&) {
   if (dtype == DType::c64) x.inner *= 2;  // a sum of pairs is a pair of sums
   Kernel k;
   k.in_place = {{0, 0}};
-  k.run = [axis, x, count = node.input(1).shape.elements()](const Launch& l) {
+  k.run = [axis, x, indices = node.input(1).dtype, count = node.input(1).shape.elements()](const Launch& l) {
     const bool inside =
-        kernels::scatter_add_f32(l.team, x.outer, x.extent, x.inner, count, static_cast<const int64_t*>(l.inputs[1]),
+        kernels::scatter_add_f32(l.team, x.outer, x.extent, x.inner, count, indices_of(indices, l.inputs[1]),
                                  static_cast<const float*>(l.inputs[0]), static_cast<const float*>(l.inputs[2]),
                                  static_cast<float*>(l.outputs[0]));
     GREGALE_CHECK(inside, invalid_argument, "[scatter_add] an index is out of range for axis {} of extent {}", axis,
@@ -82,12 +82,24 @@ const OpDef& scatter_add_op() {
     d.name = "scatter_add";
     d.doc =
         "x with updates added at indices along one axis: the adjoint of gather. Updates of repeated indices add up in "
-        "the order of the indices. An index outside [0, extent) is an error when the program runs.";
+        "the order of the indices. An index outside [-extent, extent) is an error when the program runs.";
     d.inputs = {{"x", "numbers of any shape"},
-                {"indices", "i64, any shape"},
+                {"indices", kIndicesDoc},
                 {"updates", "x's dtype, x.shape[:axis] + indices.shape + x.shape[axis + 1:]"}};
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      // One index for every element of the updates: the indices as they stand along the axis, repeated along the
+      // others.
+      const int64_t axis = axis_of(w.view());
+      Extents updates = w.extents(0), indices(updates.size(), 1);
+      updates[static_cast<size_t>(axis)] = indices[static_cast<size_t>(axis)] = w.view().input(1).shape.elements();
+      const std::string at =
+          w.add1("Expand", {w.add1("Reshape", {w.input(1), w.integers(indices)}), w.integers(updates)});
+      const std::string by = w.add1("Reshape", {w.input(2), w.integers(updates)}, {{"allowzero", int64_t{1}}});
+      w.set_output(
+          0, w.add1("ScatterElements", {w.input(0), at, by}, {{"axis", axis}, {"reduction", std::string("add")}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

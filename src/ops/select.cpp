@@ -3,6 +3,7 @@
 #include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -68,6 +69,7 @@ const OpDef& select_op() {
         "it NaN: neither in the value nor in the gradient.";
     d.inputs = {{"condition", "boolean"}, {"a", "any dtype"}, {"b", "of a's dtype"}};
     d.outputs = {{"y", "of a's dtype and the broadcast shape"}};
+    d.to_onnx = one_node("Where");
     d.infer = [](const NodeView& node) {
       check_dtype(node, 0, DType::boolean);
       check_same_dtype(node, 1, 2);

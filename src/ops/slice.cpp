@@ -1,10 +1,12 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <numeric>
 
 #include "gregale/error.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -124,6 +126,15 @@ const OpDef& slice_op() {
     d.attributes = {{"starts", AttributeKind::integers, "first element, one entry an axis", {}},
                     {"stops", AttributeKind::integers, "end (not taken), one entry an axis", {}},
                     {"steps", AttributeKind::integers, "distance between elements, at least 1, one entry an axis", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      std::vector<int64_t> axes(static_cast<size_t>(node.input(0).rank()));
+      std::iota(axes.begin(), axes.end(), int64_t{0});
+      if (axes.empty()) return w.set_output(0, w.input(0));
+      w.set_output(0,
+                   w.add1("Slice", {w.input(0), w.integers(node.integers("starts")), w.integers(node.integers("stops")),
+                                    w.integers(axes), w.integers(node.integers("steps"))}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

@@ -6,6 +6,7 @@
 #include "kernels/reduction/reduction.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -19,6 +20,7 @@ const OpDef& softmax_op() {
     d.inputs = {{"x", "real float, of rank at least 1"}};
     d.outputs = {{"y", "of x's dtype and shape; sums to 1 along the axis"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis, negative from the end", int64_t{-1}}};
+    d.to_onnx = [](OnnxWriter& w) { w.same("Softmax", {{"axis", w.view().integer("axis")}}); };
     d.infer = [](const NodeView& node) {
       check_real_float(node, 0);
       normalize_axis(node.integer("axis"), node.input(0).rank(), "softmax");

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -12,6 +13,7 @@ const OpDef& stop_gradient_op() {
     d.doc = "x itself, of any dtype, but a constant to differentiation: no cotangent passes.";
     d.inputs = {{"x", "any dtype"}};
     d.outputs = {{"y", "x"}};
+    d.to_onnx = [](OnnxWriter& w) { w.set_output(0, w.input(0)); };
     d.infer = [](const NodeView& node) { return std::vector<Type>{node.input(0)}; };
     d.reference = [](ReferenceContext& c) { c.outputs[0].values = c.inputs[0].values; };
     d.gradient = [](GradientContext&) {};

@@ -9,6 +9,8 @@
 #include "kernels/kernel_cache.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -177,6 +179,13 @@ const OpDef& transpose_op() {
     d.inputs = {{"x", "any shape, any dtype"}};
     d.outputs = {{"y", "extents x.shape[permutation[i]]"}};
     d.attributes = {{"permutation", AttributeKind::integers, "every axis of x once; negative counts from the end", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const int64_t rank = w.view().input(0).rank();
+      std::vector<int64_t> order = w.view().integers("permutation");
+      for (int64_t& a : order) a = normalize_axis(a, rank, "transpose");
+      if (is_complex(w.view().input(0).dtype)) order.push_back(rank);
+      w.same("Transpose", {{"perm", order}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {
@@ -207,6 +216,11 @@ const OpDef& transpose_op() {
     d.lowerings = {{"matrices", make_matrices}, {"axes reversed", make_reversed}, {"elements", make}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
+    d.onnx = {{"Transpose", 1, [](OnnxNode& n) {
+                 std::vector<int64_t> reversed;
+                 for (int64_t a = n.rank(0); a-- > 0;) reversed.push_back(a);
+                 return std::vector{transpose(n.graph(), n.input(0), n.integers("perm", reversed))};
+               }}};
     d.samples = [] {
       const auto sample = [](Tensor x, std::vector<int64_t> permutation) {
         return Sample{{std::move(x)}, {{"permutation", std::move(permutation)}}};

@@ -6,6 +6,7 @@
 #include "kernels/elementwise/elementwise.hpp"
 #include "kernels/layout/layout.hpp"
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -88,6 +89,24 @@ const OpDef& update_slice_op() {
     d.inputs = {{"x", "any shape, any dtype"}, {"update", "x's dtype and rank, nowhere larger"}};
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"starts", AttributeKind::integers, "first element written, one entry an axis", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      // The update between zeros, taken where a mask says so.
+      const NodeView& node = w.view();
+      const Extents x = w.extents(0), update = w.extents(1);
+      std::vector<int64_t> pads = node.integers("starts");
+      pads.resize(x.size(), 0);  // parts of complex numbers
+      Tensor mask(DType::boolean, x);
+      for_each_element<1>(x, {row_major_strides(x)}, [&](int64_t i, const std::array<int64_t, 1>&) {
+        bool inside = true;
+        int64_t rest = i;
+        for (size_t a = x.size(); a-- > 0; rest /= x[a])
+          inside = inside && rest % x[a] >= pads[a] && rest % x[a] < pads[a] + update[a];
+        mask.as<bool>()[static_cast<size_t>(i)] = inside;
+      });
+      for (size_t a = 0, rank = x.size(); a < rank; ++a) pads.push_back(x[a] - pads[a] - update[a]);
+      const std::string moved = w.add1("Pad", {w.input(1), w.integers(pads)});
+      w.set_output(0, w.add1("Where", {w.constant(mask), moved, w.input(0)}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;

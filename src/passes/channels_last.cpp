@@ -271,6 +271,7 @@ class ChannelsLast {
         return results;
       }
       made[node.outputs[0].id] = y;
+      carry_name(out, y, g_, node.outputs[0]);
       results.emplace().push_back(transposed(out, y, kToFirst));
       return results;
     });

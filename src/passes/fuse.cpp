@@ -547,12 +547,18 @@ class Fuser {
         const Group group(members.at(u).begin(), members.at(u).end());
         const Region r = region_of(group);
         const std::vector<Value> results = out.add(fused, mapped(r.inputs), {}, {r.body});
-        for (size_t i = 0; i < results.size(); ++i) copy[static_cast<size_t>(r.outputs[i].id)] = results[i];
+        for (size_t i = 0; i < results.size(); ++i) {
+          copy[static_cast<size_t>(r.outputs[i].id)] = results[i];
+          carry_name(out, results[i], g_, r.outputs[i]);
+        }
         continue;
       }
       const Node& nd = node(u);
       const std::vector<Value> results = out.add(*nd.op, mapped(nd.inputs), nd.attributes, nd.regions);
-      for (size_t i = 0; i < results.size(); ++i) copy[static_cast<size_t>(nd.outputs[i].id)] = results[i];
+      for (size_t i = 0; i < results.size(); ++i) {
+        copy[static_cast<size_t>(nd.outputs[i].id)] = results[i];
+        carry_name(out, results[i], g_, nd.outputs[i]);
+      }
     }
     std::vector<Value> outputs;
     for (const Value v : g_.outputs()) outputs.push_back(copy[static_cast<size_t>(v.id)]);

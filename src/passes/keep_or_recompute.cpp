@@ -13,6 +13,7 @@
 #include "gregale/ops.hpp"
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
+#include "ir/rewrite.hpp"
 #include "passes/minimum_cut.hpp"
 #include "passes/passes.hpp"
 #include "tile/estimate.hpp"
@@ -236,7 +237,10 @@ class Keeper {
       std::vector<Value> inputs;
       for (const Value v : nd.inputs) inputs.push_back(backward ? in_backward(v) : copy[at(v)]);
       const std::vector<Value> results = result.add(*nd.op, inputs, nd.attributes, nd.regions);
-      for (size_t i = 0; i < results.size(); ++i) copy[at(nd.outputs[i])] = results[i];
+      for (size_t i = 0; i < results.size(); ++i) {
+        copy[at(nd.outputs[i])] = results[i];
+        carry_name(result, results[i], g_, nd.outputs[i]);
+      }
       if (!kept_[static_cast<size_t>(n)]) continue;
       ++plan_.kept;
       for (const Value v : nd.outputs) plan_.kept_bytes += static_cast<int64_t>(bytes_of(v));

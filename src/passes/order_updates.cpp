@@ -6,6 +6,7 @@
 #include "gregale/op.hpp"
 #include "ir/core_ops.hpp"
 #include "ir/inference.hpp"
+#include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
 #include "tile/node_kinds.hpp"
 
@@ -140,7 +141,10 @@ Graph order_updates(const Graph& graph) {
     std::vector<Value> inputs;
     for (const Value v : node.inputs) inputs.push_back(copy[at(v)]);
     const std::vector<Value> results = out.add(*node.op, inputs, node.attributes, node.regions);
-    for (size_t i = 0; i < results.size(); ++i) copy[at(node.outputs[i])] = results[i];
+    for (size_t i = 0; i < results.size(); ++i) {
+      copy[at(node.outputs[i])] = results[i];
+      carry_name(out, results[i], graph, node.outputs[i]);
+    }
   }
   std::vector<Value> outputs;
   for (const Value v : graph.outputs()) outputs.push_back(copy[at(v)]);

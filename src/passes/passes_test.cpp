@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <set>
 
+#include "gregale/autodiff.hpp"
 #include "gregale/exec.hpp"
 #include "passes/random_graph_for_tests.hpp"
 
@@ -223,6 +225,45 @@ TEST(MergeCommonSubexpressions, KeepsNames) {
   g.set_outputs({second});
   const Graph merged = merge_common_subexpressions(g);
   EXPECT_EQ(merged.name_of(merged.outputs()[0]), "minus");
+}
+
+/// Whoever wants to know what became of a value asks by name: `gregale inspect --html` does.
+TEST(Names, LastThroughEveryPass) {
+  const Type image(DType::f32, Shape{2, 8, 12, 12});
+  Graph g;
+  const Value x = g.add_input("x", image);
+  const int64_t weights = g.add_variable("weights", Type(DType::f32, Shape{8, 8, 3, 3}));
+  const Value w = g.read(weights);
+  Value y = x;
+  for (int layer = 0; layer < 2; ++layer) {
+    y = ops::conv2d(g, y, w, {.pads = {1, 1, 1, 1}});
+    g.set_name(y, fmt::format("convolution {}", layer));
+    y = ops::relu(g, y);
+    g.set_name(y, fmt::format("hidden {}", layer));
+  }
+  const Value loss = ops::mean(g, ops::mul(g, y, y)), d = gradients(g, loss, {w})[0];
+  const Value moved = ops::sub(g, w, ops::mul(g, d, 0.1));
+  g.set_name(moved, "moved");
+  g.write(weights, moved);
+  g.set_outputs({loss});
+  CompileOptions options;
+  options.loss = 0;
+  bool fused = false;
+  std::vector<std::string> seen;
+  run_all(g, options, [&](const std::string& pass, const Graph& graph) {
+    fused |= pass == "fusion";
+    seen.push_back(pass);
+    std::set<std::string> names;
+    for (const Node& node : graph.nodes())
+      for (const Value v : node.outputs) names.insert(graph.name_of(v));
+    EXPECT_EQ(names.count("moved"), 1U) << pass;
+    for (const char* name : {"convolution 0", "hidden 0", "convolution 1", "hidden 1"}) {
+      if (!fused) {
+        EXPECT_EQ(names.count(name), 1U) << name << " after " << pass;
+      }
+    }
+  });
+  EXPECT_THAT(seen, testing::IsSupersetOf({"layouts", "keep or recompute", "fusion", "updates"}));
 }
 
 TEST(Freeze, LeavesWhatIsWrittenOrHasNoValue) {

@@ -115,18 +115,30 @@ Page& Page::script(std::string_view code) {
   return *this;
 }
 
+Page& Page::style(std::string_view css) {
+  styles_ += css;
+  return *this;
+}
+
 std::string Page::html() const {
+  const std::string_view use = "#coast";
+  bool maps = lead_.find(use) != std::string::npos || scripts_.find(use) != std::string::npos;
+  for (const Section& section : sections_) maps |= section.html.find(use) != std::string::npos;
+  const std::string coast =
+      maps ? fmt::format(
+                 "<svg width=\"0\" height=\"0\" class=\"defs\" aria-hidden=\"true\"><defs><path id=\"coast\" "
+                 "class=\"coast\" d=\"{}\"/></defs></svg>\n",
+                 coastline_path())
+           : "";
   std::string out = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"gregale\">\n"
-      "<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>{}</style>\n",
-      escape_html(title_), kPageStyle);
+      "<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>{}{}</style>\n",
+      escape_html(title_), kPageStyle, styles_);
   if (refresh_ > 0) out += fmt::format("<noscript><meta http-equiv=\"refresh\" content=\"{}\"></noscript>\n", refresh_);
-  out += fmt::format(
-      "</head>\n<body data-refresh=\"{}\">\n<svg width=\"0\" height=\"0\" class=\"defs\" aria-hidden=\"true\"><defs>"
-      "<path id=\"coast\" class=\"coast\" d=\"{}\"/></defs></svg>\n<header>\n<h1>{}</h1>\n{}</header>\n",
-      refresh_, coastline_path(), escape_html(title_), lead_);
+  out += fmt::format("</head>\n<body data-refresh=\"{}\">\n{}<header>\n<h1>{}</h1>\n{}</header>\n", refresh_, coast,
+                     escape_html(title_), lead_);
   if (sections_.size() > 2) {
     out += "<nav aria-label=\"Contents\"><ul>";
     for (const Section& section : sections_)

@@ -36,13 +36,15 @@ class Page {
   Page& refresh(int seconds);
   /// A script of this page alone, after the common one.
   Page& script(std::string_view code);
+  /// Style of this page alone, after the common one.
+  Page& style(std::string_view css);
   std::string html() const;
 
  private:
   struct Section {
     std::string id, heading, html;
   };
-  std::string title_, lead_, scripts_;
+  std::string title_, lead_, scripts_, styles_;
   std::vector<Section> sections_;
   int refresh_ = 0;
 };
@@ -52,5 +54,10 @@ extern const char* const kPageStyle;
 extern const char* const kPageScript;
 /// The month slider of the test page (slider_script.cpp).
 extern const char* const kSliderScript;
+/// Of the page of a graph: its looks (graph_style.cpp), the panel beside it (graph_details_script.cpp), which comes
+/// before drawing, pan, zoom and search (graph_script.cpp).
+extern const char* const kGraphDetailsScript;
+extern const char* const kGraphScript;
+extern const char* const kGraphStyle;
 
 }  // namespace gregale::report

@@ -98,6 +98,15 @@ TEST_F(BadUsage, BenchModel) {
   expect_refusal(model({"mlp", "--width", "1000000"}), 2, {"gregale: bench: ", "too large", "this machine has"});
 }
 
+TEST_F(BadUsage, Inspect) {
+  const auto page = [&](const std::string& file) { return in_folder({"inspect", "mlp", "--html", file}); };
+  expect_refusal(page("missing/p.html"), 1, {"gregale: inspect: --html: no such folder: ", "missing"});
+  fs::create_directory(path("folder"));
+  expect_refusal(page("folder"), 1, {"gregale: inspect: --html: is a folder: folder"});
+  expect_refusal(in_folder({"inspect", "alexnet", "--html", "p.html"}), 2, {"gregale: inspect: model 'alexnet'"});
+  EXPECT_FALSE(exists("p.html"));
+}
+
 TEST_F(BadUsage, TheConfigurationFile) {
   expect_refusal(in_folder({"train", "absent.yaml"}), 1, {"gregale: train: ", "no such file: absent.yaml"});
   expect_refusal(in_folder({"train", "."}), 1, {"gregale: train: ", "folder"});

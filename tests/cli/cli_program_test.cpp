@@ -4,6 +4,7 @@
 #include <netcdf.h>
 
 #include <cmath>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -195,6 +196,51 @@ TEST_F(Program, BenchModelTrains) {
   const Outcome shown = in_folder({"inspect", "mlp", "--mode", "train", "--no-run"});
   EXPECT_EQ(shown.status, 0) << shown.err;
   EXPECT_THAT(shown.out, HasSubstr("are kept for the backward pass"));
+}
+
+/// The page's data and what it says of the program agree with the JSON of the same run.
+TEST_F(Program, InspectWritesAPage) {
+  const std::vector<std::string> model{"inspect", "bert-base-layer", "--batch", "1", "--length",
+                                       "32",      "--html",          "p.html"};
+  const json document = json_of(model);
+  const std::string html = read_text(path("p.html")), head = "id=\"graph-data\">";
+  const size_t begin = html.find(head) + head.size();
+  const json page = json::parse(html.substr(begin, html.find("</script>", begin) - begin));
+  ASSERT_EQ(page["levels"].size(), 4U);
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(page["levels"][i]["name"], (std::vector<std::string>{"imported", "rewritten", "fused", "tiled"})[i]);
+  ASSERT_EQ(page["steps"].size(), document["groups"].size());
+  for (size_t i = 0; i < page["steps"].size(); ++i) {
+    const json &step = page["steps"][i], &group = document["groups"][i];
+    EXPECT_EQ(step["seconds"], group["seconds"]);
+    EXPECT_GT(step["seconds"], 0);
+    EXPECT_EQ(step["counted"], group["bytes"]["counted"]);
+    EXPECT_EQ(step["least"], group["bytes"]["lower_bound"]);
+    if (group.contains("program")) {
+      EXPECT_EQ(page["programs"][step["program"].get<size_t>()], group["program"]);
+    }
+  }
+  // Every operator of the layer is traced to a step, but for views, which run in none.
+  const std::set<std::string> ends{"input", "output", "move"};
+  std::set<int> steps;
+  for (const json& node : page["levels"][0]["nodes"]) {
+    if (node["step"] >= 0) steps.insert(node["step"].get<int>());
+    if (ends.count(node["kind"]) == 0) {
+      EXPECT_GE(node["step"], 0) << node["label"];
+    }
+  }
+  EXPECT_EQ(steps.size(), page["steps"].size()) << "no step without an operator of the source";
+  for (const size_t level : {2, 3}) {
+    size_t groups = 0;
+    for (const json& node : page["levels"][level]["nodes"]) groups += node["group"].get<bool>();
+    EXPECT_GT(groups, 4U);
+  }
+
+  const Outcome text = in_folder({"inspect", "mlp", "--mode", "train", "--no-run", "--html", "q.html", "--quiet"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("pred. ms"));
+  EXPECT_THAT(text.out, testing::EndsWith("wrote q.html\n"));
+  EXPECT_THAT(read_text(path("q.html")), HasSubstr("predicted time above"));
 }
 
 // A cap is one on the whole process, and holds as its peak resident set.

@@ -8,7 +8,7 @@ execute_process(COMMAND ${SAMPLE_PAGES} ${FOLDER}/sample COMMAND_ERROR_IS_FATAL 
 # The document of a page after its scripts ran.
 function(dump page width out)
   execute_process(
-    COMMAND ${CHROMIUM} --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run
+    COMMAND ${CHROMIUM} --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --force-prefers-reduced-motion
       --user-data-dir=${FOLDER}/profile --window-size=${width},900 --virtual-time-budget=3000 --dump-dom file://${FOLDER}/sample/${page}
     OUTPUT_VARIABLE document ERROR_VARIABLE messages RESULT_VARIABLE status TIMEOUT 100)
   if(NOT status EQUAL 0)
@@ -47,6 +47,26 @@ file(WRITE ${FOLDER}/sample/narrow.html "<body><script>addEventListener('message
 dump(narrow.html 1280 document)
 expect(narrow.html "${document}" "data-failed=\"nothing\"")
 expect(narrow.html "${document}" "data-width=\"390\"")
+
+# Graphs: a small one, wide and narrow, and one of 1000 nodes, which is drawn at once.
+file(READ ${CMAKE_CURRENT_LIST_DIR}/graph_driver.js driver)
+function(drive_graph name blocks)
+  file(READ ${FOLDER}/sample/${name}.html page)
+  string(REPLACE "<body " "<body data-blocks=\"${blocks}\" " page "${page}")
+  string(REPLACE "</body>" "<script>${driver}</script></body>" page "${page}")
+  file(WRITE ${FOLDER}/sample/driven_${name}.html "${page}")
+  dump(driven_${name}.html 1280 document)
+  refuse(driven_${name}.html "${document}" "<p id=.script-error[^<]*<")
+  expect(driven_${name}.html "${document}" "data-failed=\"nothing\"")
+endfunction()
+drive_graph(graph 12)
+drive_graph(large_graph 200)
+file(READ ${FOLDER}/sample/narrow.html page)
+string(REPLACE "driven.html" "driven_graph.html" page "${page}")
+file(WRITE ${FOLDER}/sample/narrow_graph.html "${page}")
+dump(narrow_graph.html 1280 document)
+expect(narrow_graph.html "${document}" "data-failed=\"nothing\"")
+expect(narrow_graph.html "${document}" "data-width=\"390\"")
 
 dump(training.html 1280 document)
 refuse(training.html "${document}" "<p id=.script-error[^<]*<")

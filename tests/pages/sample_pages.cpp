@@ -1,10 +1,12 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
-// Writes the pages of a made-up world, to be looked at or driven by a browser: sample_pages FOLDER
+// Writes the pages of a made-up world and of made-up graphs, to be looked at or driven by a browser: sample_pages
+// FOLDER
 #include <cstdio>
 #include <exception>
 #include <string>
 
+#include "report/sample_graph_for_tests.hpp"
 #include "report/sample_report_for_tests.hpp"
 
 int main(int argc, char** argv) {
@@ -21,6 +23,10 @@ int main(int argc, char** argv) {
     training.status = "finished";
     training.step = training.total_steps;
     write_training_report(folder + "/finished.html", training);
+    GraphPage graph = sample_graph_page(12);
+    graph.steps[3].label = graph.levels[0].nodes[4].label = graph.levels[2].nodes[4].label = kHostileName;
+    write_graph_page(folder + "/graph.html", graph);
+    write_graph_page(folder + "/large_graph.html", sample_graph_page(200, "1000 nodes"));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "sample_pages: %s\n", error.what());
     return 1;

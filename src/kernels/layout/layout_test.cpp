@@ -153,6 +153,7 @@ TEST(Layout, Pads) {
                       {PadMode::periodic, {3, 5, 4}, {0, 2, 0}, {0, 1, 0}, {}},
                       {PadMode::reflect, {5, 7}, {4, 6}, {2, 3}, {}},
                       {PadMode::reflect, {2, 5, 6, 3}, {0, 1, 2, 0}, {0, 2, 1, 0}, {}},
+                      {PadMode::edge, {5, 7}, {2, 9}, {6, 0}, {}},
                       {PadMode::reflect, {1, 1}, {0, 0}, {0, 0}, {}}};
   for (const Pad& p : pads) {
     Extents dst;
@@ -177,6 +178,8 @@ TEST(Layout, Pads) {
                       at /= step;
                     } else if (p.mode == PadMode::periodic) {
                       at = (at % n + n) % n;
+                    } else if (p.mode == PadMode::edge) {
+                      at = std::clamp<int64_t>(at, 0, n - 1);
                     } else {
                       while (at < 0 || at >= n) at = at < 0 ? -at : 2 * (n - 1) - at;
                     }
@@ -191,7 +194,7 @@ TEST(Layout, Pads) {
 TEST(Layout, GatherAndScatterAdd) {
   const int64_t outer = 3, n = 11, count = 29;
   std::vector<int64_t> indices;
-  for (int64_t j = 0; j < count; ++j) indices.push_back(j * 7 % n);
+  for (int64_t j = 0; j < count; ++j) indices.push_back(j * 7 % n - (j % 2) * n);  // also from the end
   auto one = make_thread_team(1, TeamKind::caller);
   for (int64_t inner : {1, 5, 3000}) {
     for (int64_t size : kSizes) {
@@ -202,7 +205,7 @@ TEST(Layout, GatherAndScatterAdd) {
                   return out;
                 }),
                 expected(src, size, {outer, count, inner}, [&](const Extents& i) {
-                  return flat_index({outer, n, inner}, {i[0], indices[static_cast<size_t>(i[1])], i[2]});
+                  return flat_index({outer, n, inner}, {i[0], (indices[static_cast<size_t>(i[1])] + n) % n, i[2]});
                 }));
     }
     const auto base = randoms(outer * n * inner, 1), updates = randoms(outer * count * inner, 2);
@@ -210,7 +213,7 @@ TEST(Layout, GatherAndScatterAdd) {
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t j = 0; j < count; ++j)
         for (int64_t i = 0; i < inner; ++i)
-          sums[static_cast<size_t>((o * n + indices[static_cast<size_t>(j)]) * inner + i)] +=
+          sums[static_cast<size_t>((o * n + (indices[static_cast<size_t>(j)] + n) % n) * inner + i)] +=
               updates[static_cast<size_t>((o * count + j) * inner + i)];
     for (bool in_place : {false, true}) {
       ASSERT_EQ(on_all_teams([&](ThreadTeam& team) {
@@ -222,7 +225,7 @@ TEST(Layout, GatherAndScatterAdd) {
                 sums);
     }
   }
-  for (int64_t bad : {int64_t{-1}, n}) {
+  for (int64_t bad : {-n - 1, n}) {
     float x[11] = {}, y = 0;
     EXPECT_FALSE(gather(*one, 4, 1, n, 1, 1, &bad, x, &y));
     EXPECT_FALSE(scatter_add_f32(*one, 1, n, 1, 1, &bad, x, &y, x));

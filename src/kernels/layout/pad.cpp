@@ -1,5 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstring>
 
 #include "gregale/error.hpp"
@@ -13,6 +14,7 @@ namespace {
 /// Where element `at` of a padded axis comes from.
 int64_t source_of(PadMode mode, int64_t at, int64_t low, int64_t n) {
   int64_t i = at - low;
+  if (mode == PadMode::edge) return std::clamp<int64_t>(i, 0, n - 1);
   if (mode == PadMode::periodic) {
     i %= n;
     return i < 0 ? i + n : i;
