@@ -27,9 +27,10 @@ Registry make_registry() {
     }
   };
   for (const OpDef* op : ops::standard_ops().all()) add(op->onnx, op->name);
-  for (auto* family : {elementwise_mappings, layout_mappings, indexing_mappings, reduction_mappings,
-                       contraction_mappings, normalization_mappings, pooling_mappings, image_mappings,
-                       recurrent_mappings, loss_mappings, quantization_mappings, signal_mappings, random_mappings})
+  for (auto* family :
+       {elementwise_mappings, layout_mappings, indexing_mappings, reduction_mappings, contraction_mappings,
+        normalization_mappings, pooling_mappings, image_mappings, recurrent_mappings, attention_mappings, loss_mappings,
+        quantization_mappings, signal_mappings, random_mappings})
     add(family(), "in operators");
   // What the tracer does itself, whatever kind of value it is.
   for (const auto& [name, since] : {std::pair("Identity", 1), std::pair("Optional", 15),

@@ -21,6 +21,7 @@ std::vector<OnnxMapping> normalization_mappings();
 std::vector<OnnxMapping> pooling_mappings();
 std::vector<OnnxMapping> image_mappings();
 std::vector<OnnxMapping> recurrent_mappings();
+std::vector<OnnxMapping> attention_mappings();
 std::vector<OnnxMapping> loss_mappings();
 std::vector<OnnxMapping> quantization_mappings();
 std::vector<OnnxMapping> signal_mappings();
