@@ -98,9 +98,9 @@ Value adjoint(OnnxNode& n, Value d_y, Value weights, const Window& w, const Exte
   if (w.rank() == 2)
     return ops::conv2d_d_input(g, d_y, weights, size[0], size[1], {w.strides, w.pads, w.dilations, groups});
   if (w.rank() != 3) n.unsupported(fmt::format("transposed convolution over {} axes", w.rank()));
-  const Value last = ops::conv3d_ndhwc_d_input(g, ops::transpose(g, d_y, {0, 2, 3, 4, 1}),
-                                               ops::transpose(g, weights, {2, 3, 4, 1, 0}), size,
-                                               {w.strides, w.pads, w.dilations, groups});
+  const Value last =
+      ops::conv3d_ndhwc_d_input(g, ops::transpose(g, d_y, {0, 2, 3, 4, 1}), ops::transpose(g, weights, {2, 3, 4, 1, 0}),
+                                size, {w.strides, w.pads, w.dilations, groups});
   return ops::transpose(g, last, {0, 4, 1, 2, 3});
 }
 
@@ -169,8 +169,8 @@ std::vector<Value> conv_transpose(OnnxNode& n) {
     w.pads[rank + i] = full - to;
     touching = touching && w.dilations[i] == 1 && w.strides[i] == w.kernel[i] && from == 0 && to == full;
   }
-  Value y = touching && rank <= 3 ? blocks_of_pixels(n, w, groups)
-                                  : adjoint(n, n.input(0), n.input(1), w, inside, groups);
+  Value y =
+      touching && rank <= 3 ? blocks_of_pixels(n, w, groups) : adjoint(n, n.input(0), n.input(1), w, inside, groups);
   if (is_padded) {
     low.insert(low.begin(), 2, 0);
     high.insert(high.begin(), 2, 0);
@@ -238,7 +238,8 @@ std::vector<Value> deform_conv(OnnxNode& n) {
   Value points = with_extents(g, ops::cast(g, n.input(2), work), {x[0] * shifts, taps, 2, pixels});
   points = ops::add(g, ops::transpose(g, points, {0, 1, 3, 2}),
                     g.constant(Tensor::from(base, {taps, pixels, 2}).cast(work)));
-  Value patches = ops::sample_points(g, with_extents(g, n.input(0), {x[0] * shifts, channels / shifts, x[2], x[3]}), points);
+  Value patches =
+      ops::sample_points(g, with_extents(g, n.input(0), {x[0] * shifts, channels / shifts, x[2], x[3]}), points);
   if (n.has_input(4)) patches = ops::mul(g, patches, with_extents(g, n.input(4), {x[0] * shifts, 1, taps, pixels}));
   const Value y = ops::matmul(g, with_extents(g, n.input(1), {groups, weights[0] / groups, weights[1] * taps}),
                               with_extents(g, patches, {x[0], groups, weights[1] * taps, pixels}));

@@ -13,7 +13,7 @@ namespace {
 struct Axis {
   int64_t axis = 0, in = 0, out = 0;
   double scale = 1;
-  double length = 0;  ///< of the result before it was rounded to `out`
+  double length = 0;          ///< of the result before it was rounded to `out`
   double start = 0, end = 1;  ///< of the region that tf_crop_and_resize takes
 };
 
@@ -161,7 +161,8 @@ std::vector<Value> resize_axes(OnnxNode& n, const Style& s, std::vector<Axis> ax
   Graph& g = n.graph();
   const bool crops = s.coordinates == "tf_crop_and_resize";
   for (const Axis& a : axes) {
-    if (a.out < 0 || a.out > kLargestWindow || a.in > kLargestWindow) n.fail(fmt::format("extent {} to {}", a.in, a.out));
+    if (a.out < 0 || a.out > kLargestWindow || a.in > kLargestWindow)
+      n.fail(fmt::format("extent {} to {}", a.in, a.out));
     if (a.in == 0 && a.out > 0) n.fail("an empty axis cannot be resized");
     // Below what one element of the result needs, tables would be as long as a hostile file likes.
     if (a.out > 0 && !(a.scale > 0 && a.scale * static_cast<double>(a.in) > 0.49))
@@ -170,10 +171,11 @@ std::vector<Value> resize_axes(OnnxNode& n, const Style& s, std::vector<Axis> ax
   if (s.mode != "nearest" && s.mode != "linear" && s.mode != "cubic") n.fail(fmt::format("mode is '{}'", s.mode));
   Extents result = n.extents(0);
   for (const Axis& a : axes) result[static_cast<size_t>(a.axis)] = a.out;
-  if (element_count(result) == 0)
-    return {ops::broadcast_to(g, ops::scalar(g, n.dtype(0), 0), result)};
+  if (element_count(result) == 0) return {ops::broadcast_to(g, ops::scalar(g, n.dtype(0), 0), result)};
   const std::vector<Axis> all = axes;
-  if (!crops) axes.erase(std::remove_if(axes.begin(), axes.end(), [](const Axis& a) { return a.in == a.out && a.scale == 1; }), axes.end());
+  if (!crops)
+    axes.erase(std::remove_if(axes.begin(), axes.end(), [](const Axis& a) { return a.in == a.out && a.scale == 1; }),
+               axes.end());
   // What shrinks first, what grows from the last axis on, so that most of the work is on whole rows.
   std::sort(axes.begin(), axes.end(), [](const Axis& a, const Axis& b) {
     const bool grows_a = a.out >= a.in, grows_b = b.out >= b.in;

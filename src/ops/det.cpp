@@ -8,6 +8,7 @@
 #include "ops/common.hpp"
 #include "ops/list.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -42,6 +43,7 @@ const OpDef& det_op() {
     d.doc = "The determinants of square matrices in the last two axes; that of a matrix of no rows is 1.";
     d.inputs = {{"x", "[..., n, n], real floats"}};
     d.outputs = {{"y", "[...]"}};
+    d.to_onnx = one_node("Det");
     d.infer = [](const NodeView& node) {
       check_real_float(node, 0);
       std::vector<Dim> dims = node.input(0).shape.dims();

@@ -8,6 +8,7 @@
 #include "kernels/common.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/pool.hpp"
 
 namespace gregale::ops {
@@ -15,8 +16,8 @@ namespace {
 
 std::vector<Type> infer(const NodeView& node) {
   const DType dtype = node.input(0).dtype;
-  GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype, "[pool_argmax] x has dtype {}; expected a real number",
-                name_of(dtype));
+  GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype,
+                "[pool_argmax] x has dtype {}; expected a real number", name_of(dtype));
   return {Type(DType::i64, pooled_shape(node))};
 }
 
@@ -94,6 +95,17 @@ const OpDef& pool_argmax_op() {
     d.attributes = pool_attributes();
     d.attributes.push_back({"column_major", AttributeKind::boolean,
                             "in the index, the first axis behind the channels runs fastest, the last slowest", false});
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      w.set_output(0, w.add("MaxPool", {w.input(0)},
+                            {{"kernel_shape", node.integers("kernel")},
+                             {"strides", node.integers("strides")},
+                             {"pads", node.integers("pads")},
+                             {"dilations", node.integers("dilations")},
+                             {"ceil_mode", int64_t{node.boolean("ceil_mode")}},
+                             {"storage_order", int64_t{node.boolean("column_major")}}},
+                            2)[1]);
+    };
     d.infer = infer;
     d.reference = reference;
     d.no_gradient = "the result is an index";

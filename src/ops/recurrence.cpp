@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "ops/common.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -306,6 +308,57 @@ Result<Kernel> lower(const NodeView& node, const Target& target, RecurrentCell c
   return k;
 }
 
+/// ONNX's layer has the product of the inputs in it: here it is that of the gates by a matrix which picks each
+/// direction's own.
+void write_onnx(OnnxWriter& w, RecurrentCell cell) {
+  const NodeView& node = w.view();
+  const Extents weights = w.extents(kWeights), gates = w.extents(kGates);
+  const int64_t directions = weights[0], rows = weights[1], all = gates[2];
+  Tensor pick(DType::f32, {directions, rows, all});
+  for (int64_t d = 0; d < directions; ++d)
+    for (int64_t r = 0; r < rows; ++r) pick.as<float>()[static_cast<size_t>((d * rows + r) * all + d * rows + r)] = 1;
+  const DType dtype = node.input(kGates).dtype;
+  OnnxWriter::Names in = {w.input(kGates),
+                          w.constant(pick.cast(dtype)),
+                          w.input(kWeights),
+                          "",
+                          w.add1("Cast", {w.input(kLengths)}, {{"to", onnx_element_type(DType::i32)}}),
+                          w.input(kInitialH)};
+  OnnxWriter::OnnxAttributeList list = {{"hidden_size", weights[2]}, {"direction", node.string("direction")}};
+  if (!node.string("activations").empty()) {
+    std::vector<std::string> names;
+    std::istringstream words(node.string("activations"));
+    for (std::string name; words >> name;) names.push_back(name);
+    const size_t once = names.size();
+    const size_t needed = static_cast<size_t>(directions) * (cell == RecurrentCell::rnn    ? 1
+                                                             : cell == RecurrentCell::lstm ? 3
+                                                                                           : 2);
+    while (names.size() < needed) names.push_back(names[names.size() - once]);
+    list.emplace_back("activations", names);
+  }
+  if (!node.reals("alpha").empty()) list.emplace_back("activation_alpha", node.reals("alpha"));
+  if (!node.reals("beta").empty()) list.emplace_back("activation_beta", node.reals("beta"));
+  if (node.real("clip") != 0) list.emplace_back("clip", node.real("clip"));
+  std::string type = "RNN";
+  int results = 2;
+  if (cell == RecurrentCell::lstm) {
+    type = "LSTM";
+    results = 3;
+    in.push_back(w.input(kInitialC));
+    in.push_back(w.input(kPeepholes));
+    list.emplace_back("input_forget", int64_t{node.boolean("input_forget")});
+  } else if (cell == RecurrentCell::gru) {
+    type = "GRU";
+    list.emplace_back("linear_before_reset", int64_t{node.boolean("reset_after")});
+    // The candidate's bias of the state, among those that are zero.
+    const int64_t hidden = weights[2];
+    const std::string before = w.constant(Tensor(dtype, {directions, rows + 2 * hidden}));
+    in[3] = w.add1("Concat", {before, w.input(kBias)}, {{"axis", int64_t{1}}});
+  }
+  const OnnxWriter::Names out = w.add(type, in, list, results);
+  for (int i = 0; i < results; ++i) w.set_output(i, out[static_cast<size_t>(i)]);
+}
+
 }  // namespace
 
 OpDef recurrent_op(std::string name, RecurrentCell cell) {
@@ -341,6 +394,7 @@ OpDef recurrent_op(std::string name, RecurrentCell cell) {
     d.attributes.push_back({"reset_after", AttributeKind::boolean,
                             "the reset gate multiplies the product of the state for the candidate, not the state",
                             false});
+  d.to_onnx = [cell](OnnxWriter& w) { write_onnx(w, cell); };
   d.infer = [cell](const NodeView& node) { return infer(node, cell); };
   d.reference = [cell](ReferenceContext& c) { reference(c, cell); };
   d.no_gradient = "its steps are not kept; a loop of elementary operators has a gradient";

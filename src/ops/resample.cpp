@@ -8,6 +8,7 @@
 #include "kernels/common.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 
 namespace gregale::ops {
@@ -43,8 +44,9 @@ void reference(ReferenceContext& c) {
     for (int64_t j = 0; j < count; ++j)
       for (int64_t i = 0; i < s.inner; ++i, ++to)
         for (int64_t t = j * taps; t < (j + 1) * taps; ++t)
-          c.outputs[0].real()[to] += weights[static_cast<size_t>(t)] *
-                                     x[static_cast<size_t>((o * s.extent + indices[static_cast<size_t>(t)]) * s.inner + i)];
+          c.outputs[0].real()[to] +=
+              weights[static_cast<size_t>(t)] *
+              x[static_cast<size_t>((o * s.extent + indices[static_cast<size_t>(t)]) * s.inner + i)];
 }
 
 /// Tap by tap: both adjoints are those of weights[:, t] gather(x, indices[:, t]).
@@ -52,9 +54,7 @@ void gradient(GradientContext& c) {
   Graph& g = c.graph();
   const Shape x = c.type(c.input(0)).shape, table = c.type(c.input(1)).shape;
   const int64_t axis = axis_of(c.view()), count = table[0].value(), taps = table[1].value();
-  const auto column = [&](Value list, int64_t t) {
-    return reshape(g, slice_axis(g, list, 1, t, t + 1), Shape{count});
-  };
+  const auto column = [&](Value list, int64_t t) { return reshape(g, slice_axis(g, list, 1, t, t + 1), Shape{count}); };
   Extents along(static_cast<size_t>(x.rank() - axis), 1);
   along[0] = count;
   std::vector<int64_t> others;
@@ -152,16 +152,28 @@ const OpDef& resample_op() {
                 {"weights", "[n, taps], of x's dtype"}};
     d.outputs = {{"y", "x's shape with extent n along the axis"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis resampled", {}}};
+    d.to_onnx = [](OnnxWriter& w) {
+      // All taps beside each other along a new axis, weighed and summed.
+      const int64_t axis = normalize_axis(w.view().integer("axis"), w.view().input(0).rank(), "resample");
+      Extents weights(static_cast<size_t>(w.view().input(0).rank()) + 1, 1);
+      weights[static_cast<size_t>(axis)] = w.extents(1)[0];
+      weights[static_cast<size_t>(axis) + 1] = w.extents(1)[1];
+      const std::string taps = w.add1("Gather", {w.input(0), w.input(1)}, {{"axis", axis}});
+      const std::string weighed = w.add1("Mul", {taps, w.add1("Reshape", {w.input(2), w.integers(weights)})});
+      w.set_output(0, w.add1("ReduceSum", {weighed, w.integers({axis + 1})}, {{"keepdims", int64_t{0}}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = gradient;
     d.lowerings = {{"f32", make}};
-    d.cost = [](const NodeView& node) { return default_cost(node, 2 * static_cast<double>(node.input(1).shape[1].value())); };
+    d.cost = [](const NodeView& node) {
+      return default_cost(node, 2 * static_cast<double>(node.input(1).shape[1].value()));
+    };
     d.samples = [] {
       const auto sample = [](Extents x, std::vector<int64_t> indices, Extents table, int64_t axis, uint32_t stream) {
-        return Sample{{sample_uniform(std::move(x), stream), Tensor::from(indices, table),
-                       sample_uniform(table, stream + 1)},
-                      {{"axis", axis}}};
+        return Sample{
+            {sample_uniform(std::move(x), stream), Tensor::from(indices, table), sample_uniform(table, stream + 1)},
+            {{"axis", axis}}};
       };
       return std::vector<Sample>{sample({5}, {0, 1, 4, 4, 2, 1}, {3, 2}, 0, 1),
                                  sample({2, 3, 4}, {2, 0, 1, 1, 0, 2, 2, 1}, {4, 2}, 1, 3),

@@ -10,6 +10,7 @@
 #include "kernels/common.hpp"
 #include "ops/common.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 #include "ops/shapes.hpp"
 #include "ops/window.hpp"
 
@@ -22,7 +23,7 @@ enum class Padding { zeros, border, reflection, center_reflection };
 struct Sampling {
   Mode mode = Mode::linear;
   Padding padding = Padding::zeros;
-  Extents spatial;     ///< of the image
+  Extents spatial;  ///< of the image
   int64_t images = 0, channels = 0, plane = 0, points = 0;
   size_t axes() const { return spatial.size(); }
   size_t taps() const { return mode == Mode::nearest ? 1 : mode == Mode::linear ? 2 : 4; }
@@ -40,7 +41,8 @@ Kind named(const NodeView& node, const char* attribute, const std::array<std::pa
 
 Sampling sampling_of(const NodeView& node) {
   Sampling s;
-  s.mode = named<Mode, 3>(node, "mode", {{{"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}}});
+  s.mode =
+      named<Mode, 3>(node, "mode", {{{"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}}});
   s.padding = named<Padding, 4>(node, "padding",
                                 {{{"zeros", Padding::zeros},
                                   {"border", Padding::border},
@@ -201,9 +203,33 @@ const OpDef& sample_points_op() {
     d.inputs = {{"x", "[n, c, ...], one to three axes"},
                 {"points", "[n, ..., axes], real floats: coordinates along the axes in their order"}};
     d.outputs = {{"y", "[n, c, ...], the axes of the points"}};
-    d.attributes = {{"mode", AttributeKind::string, "nearest, linear or cubic", std::string("linear")},
-                    {"padding", AttributeKind::string, "zeros, border, reflection or center_reflection",
-                     std::string("zeros")}};
+    d.attributes = {
+        {"mode", AttributeKind::string, "nearest, linear or cubic", std::string("linear")},
+        {"padding", AttributeKind::string, "zeros, border, reflection or center_reflection", std::string("zeros")}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      if (node.input(0).rank() != 4) w.unsupported("but on planes");
+      // Set 17 counts from -1 to 1 over the image, columns first.
+      const std::string& mode = node.string("mode");
+      const std::string& padding = node.string("padding");
+      const bool centres = padding == "center_reflection";
+      const DType dtype = node.input(1).dtype;
+      Tensor scale(DType::f64, {2}), shift(DType::f64, {2});
+      for (size_t a = 0; a < 2; ++a) {
+        const auto extent = static_cast<double>(node.input(0).shape[3 - static_cast<int64_t>(a)].value());
+        scale.as<double>()[a] = centres ? 2 / std::max(extent - 1, 1.0) : 2 / extent;
+        shift.as<double>()[a] = centres ? -1 : 1 / extent - 1;
+      }
+      const std::string columns_first = w.add1("Gather", {w.input(1), w.integers({1, 0})}, {{"axis", int64_t{-1}}});
+      const std::string scaled = w.add1("Mul", {columns_first, w.constant(scale.cast(dtype))});
+      const std::string grid = w.add1("Add", {scaled, w.constant(shift.cast(dtype))});
+      w.set_output(0, w.add1("GridSample", {w.input(0), grid},
+                             {{"mode", mode == "linear"  ? std::string("bilinear")
+                                       : mode == "cubic" ? std::string("bicubic")
+                                                         : mode},
+                              {"padding_mode", centres ? std::string("reflection") : padding},
+                              {"align_corners", int64_t{centres}}}));
+    };
     d.infer = infer;
     d.reference = reference;
     d.no_gradient = "points are data of inference; what scatters cotangents back to them is not written";
@@ -214,9 +240,10 @@ const OpDef& sample_points_op() {
     };
     d.samples = [] {
       const auto sample = [](Extents x, Extents points, const char* mode, const char* padding, uint32_t stream) {
-        return Sample{.inputs = {sample_uniform(std::move(x), stream), sample_uniform(std::move(points), stream + 1, -4, 7)},
-                      .attributes = {{"mode", std::string(mode)}, {"padding", std::string(padding)}},
-                      .check_gradient = false};
+        return Sample{
+            .inputs = {sample_uniform(std::move(x), stream), sample_uniform(std::move(points), stream + 1, -4, 7)},
+            .attributes = {{"mode", std::string(mode)}, {"padding", std::string(padding)}},
+            .check_gradient = false};
       };
       return std::vector<Sample>{sample({2, 3, 4, 5}, {2, 6, 2}, "linear", "zeros", 1),
                                  sample({1, 2, 4, 3}, {1, 3, 3, 2}, "cubic", "border", 3),
