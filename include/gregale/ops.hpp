@@ -34,10 +34,24 @@ Value relu(Graph& g, Value x);
 Value gelu(Graph& g, Value x);  // exact: x/2 (1 + erf(x/sqrt 2))
 Value silu(Graph& g, Value x);
 Value softshrink(Graph& g, Value x, double lambda);
+Value softplus(Graph& g, Value x);  // log(1 + exp(x))
+Value round(Graph& g, Value x);     // ties to even
+Value floor(Graph& g, Value x);
+Value ceil(Graph& g, Value x);
+Value tan(Graph& g, Value x);
+Value asin(Graph& g, Value x);
+Value acos(Graph& g, Value x);
+Value atan(Graph& g, Value x);
+Value sinh(Graph& g, Value x);
+Value cosh(Graph& g, Value x);
+Value asinh(Graph& g, Value x);
+Value acosh(Graph& g, Value x);
+Value atanh(Graph& g, Value x);
 Value logical_not(Graph& g, Value x);
 Value is_nan(Graph& g, Value x);
 Value stop_gradient(Graph& g, Value x);
-Value cast(Graph& g, Value x, DType dtype);
+/// `exact`: x is known to be whole and in dtype's range, so that casting back gives x.
+Value cast(Graph& g, Value x, DType dtype, bool exact = false);
 
 // --- complex ---
 Value complex(Graph& g, Value re, Value im);
@@ -51,6 +65,13 @@ Value sub(Graph& g, Value a, Value b);
 Value mul(Graph& g, Value a, Value b);
 Value div(Graph& g, Value a, Value b);
 Value pow(Graph& g, Value a, Value b);
+Value fmod(Graph& g, Value a, Value b);  // the sign of a
+Value mod(Graph& g, Value a, Value b);   // the sign of b
+Value bitwise_and(Graph& g, Value a, Value b);
+Value bitwise_or(Graph& g, Value a, Value b);
+Value bitwise_xor(Graph& g, Value a, Value b);
+Value shift_left(Graph& g, Value a, Value b);
+Value shift_right(Graph& g, Value a, Value b);
 Value maximum(Graph& g, Value a, Value b);
 Value minimum(Graph& g, Value a, Value b);
 Value equal(Graph& g, Value a, Value b);
@@ -139,6 +160,21 @@ Value sum(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = fa
 Value mean(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
 Value max(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
 Value min(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
+Value prod(Graph& g, Value x, std::vector<int64_t> axes = {}, bool keep_dims = false);
+/// Where the greatest (or least) element along an axis is: i64.
+struct ArgmaxOptions {
+  bool keep_dims = false;
+  bool least = false;
+  bool last = false;  // of those that are equal, the last one
+};
+Value argmax(Graph& g, Value x, int64_t axis, const ArgmaxOptions& options = {});
+/// Sums (or products) of what comes up to each element along an axis.
+struct CumulativeOptions {
+  bool product = false;
+  bool exclusive = false;  // without the element itself
+  bool reverse = false;    // from the other end
+};
+Value cumulative(Graph& g, Value x, int64_t axis, const CumulativeOptions& options = {});
 Value softmax(Graph& g, Value x, int64_t axis = -1);
 /// The cotangent of softmax's operand from its result y and the cotangent of y.
 Value softmax_gradient(Graph& g, Value y, Value d_y, int64_t axis = -1);

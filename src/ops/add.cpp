@@ -2,44 +2,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
 namespace {
 
-/// Counters, so that a step that counts itself runs without falling back to the reference.
-Result<Kernel> add_i64(const NodeView& node, const Target&) {
-  if (node.outputs()[0].dtype != DType::i64) return refuse(node, "i64 needed");
-  if (!is_static(node)) return refuse(node, "the shape is symbolic");
-  if (node.input(0).shape != node.input(1).shape) return refuse(node, "i64 operands are broadcast");
-  Kernel kernel;
-  kernel.run = [count = node.outputs()[0].shape.elements()](const Launch& l) {
-    const auto *a = static_cast<const uint64_t*>(l.inputs[0]), *b = static_cast<const uint64_t*>(l.inputs[1]);
-    auto* y = static_cast<uint64_t*>(l.outputs[0]);
-    for (int64_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
-  };
-  kernel.in_place = {{0, 0}, {0, 1}};
-  return kernel;
-}
+struct Native {
+  template <class T>
+  static T of(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>)
+      return a + b;
+    else
+      return static_cast<T>(static_cast<Wrapping<T>>(a) + static_cast<Wrapping<T>>(b));
+  }
+};
 
 }  // namespace
 
 const OpDef& add_op() {
-  static const OpDef op = [] {
-    OpDef d = binary_op({
-        .name = "add",
-        .doc = "a + b with broadcasting. Real, complex or integer (wrapping).",
-        .real = [](double a, double b) { return a + b; },
-        .complex = [](Complex a, Complex b) { return a + b; },
-        .integer = [](int64_t a,
-                      int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); },
-        .d_a = [](Graph&, Value, Value, Value, Value d) { return d; },
-        .d_b = [](Graph&, Value, Value, Value, Value d) { return d; },
-        .kernel = kernels::BinaryOp::add,
-        .complex_kernel = kernels::ComplexOp::add,
-    });
-    d.lowerings.push_back({"i64", add_i64});
-    return d;
-  }();
+  static const OpDef op = binary_op({
+      .name = "add",
+      .doc = "a + b with broadcasting. Real, complex or integer (wrapping).",
+      .real = [](double a, double b) { return a + b; },
+      .complex = [](Complex a, Complex b) { return a + b; },
+      .integer = [](int64_t a,
+                    int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); },
+      .native = native_lowering<Native, false, double>(),
+      .d_a = [](Graph&, Value, Value, Value, Value d) { return d; },
+      .d_b = [](Graph&, Value, Value, Value, Value d) { return d; },
+      .kernel = kernels::BinaryOp::add,
+      .complex_kernel = kernels::ComplexOp::add,
+      .onnx = "Add",
+  });
   return op;
 }
 

@@ -2,10 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
 
@@ -32,6 +36,105 @@ void cast_integer(int64_t x, DType from, size_t i, RefArray& y) {
     y.integer()[i] = y.type.dtype == DType::boolean ? int64_t{x != 0} : x;
 }
 
+template <class T>
+double widened(T x) {
+  if constexpr (std::is_same_v<T, f16> || std::is_same_v<T, bf16>)
+    return to_f32(x);
+  else
+    return static_cast<double>(x);
+}
+
+/// A piece of an array; the same as the reference says.
+template <class From, class To>
+void convert(const From* x, To* y, int64_t n) {
+  constexpr bool half = std::is_same_v<From, f16> || std::is_same_v<From, bf16>;
+  if constexpr (half || std::is_floating_point_v<From>) {
+    if constexpr (std::is_same_v<From, float> && sizeof(To) <= 4 && std::is_integral_v<To>) {
+      // In range of i32, as nearly everything is, the compiler has vectors for it.
+      float greatest = 0;
+      bool ordered = true;
+      for (int64_t i = 0; i < n; ++i) {
+        greatest = std::max(greatest, std::abs(x[i]));
+        ordered &= x[i] == x[i];
+      }
+      if (ordered && greatest < 0x1p31f) {
+        for (int64_t i = 0; i < n; ++i) y[i] = static_cast<To>(static_cast<int32_t>(x[i]));
+        return;
+      }
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      if constexpr (std::is_floating_point_v<To>)
+        y[i] = static_cast<To>(widened(x[i]));
+      else if constexpr (std::is_same_v<To, f16>)
+        y[i] = to_f16(static_cast<float>(widened(x[i])));
+      else if constexpr (std::is_same_v<To, bf16>)
+        y[i] = to_bf16(static_cast<float>(widened(x[i])));
+      else
+        y[i] = static_cast<To>(truncate(widened(x[i])));
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) {
+      if constexpr (std::is_same_v<To, f16>)
+        y[i] = to_f16(static_cast<float>(x[i]));
+      else if constexpr (std::is_same_v<To, bf16>)
+        y[i] = to_bf16(static_cast<float>(x[i]));
+      else
+        y[i] = static_cast<To>(x[i]);
+    }
+  }
+}
+
+/// Calls body(T{}) with the type of real elements; booleans as bytes.
+template <class Body>
+bool visit_real(DType dtype, Body&& body) {
+  switch (dtype) {
+    case DType::f64:
+      return body(double{}), true;
+    case DType::f32:
+      return body(float{}), true;
+    case DType::f16:
+      return body(f16{}), true;
+    case DType::bf16:
+      return body(bf16{}), true;
+    default:
+      return visit_integer(dtype, body);
+  }
+}
+
+Result<Kernel> native_cast(const NodeView& node) {
+  const DType from = node.input(0).dtype, to = node.outputs()[0].dtype;
+  const int64_t count = node.outputs()[0].shape.elements();
+  Kernel kernel;
+  const bool known = visit_real(from, [&](auto in) {
+    using From = decltype(in);
+    if (to == DType::boolean) {
+      kernel.run = [count](const Launch& l) {
+        parallel_for(l.team, count, kernels::kElementGrain, [&](int64_t begin, int64_t end, int) {
+          const auto* x = static_cast<const From*>(l.inputs[0]);
+          auto* y = static_cast<uint8_t*>(l.outputs[0]);
+          for (int64_t i = begin; i < end; ++i) {
+            if constexpr (std::is_integral_v<From>)
+              y[i] = x[i] != 0;
+            else
+              y[i] = widened(x[i]) != 0;
+          }
+        });
+      };
+      return;
+    }
+    visit_real(to, [&](auto out) {
+      using To = decltype(out);
+      kernel.run = [count](const Launch& l) {
+        parallel_for(l.team, count, kernels::kElementGrain, [&](int64_t begin, int64_t end, int) {
+          convert(static_cast<const From*>(l.inputs[0]) + begin, static_cast<To*>(l.outputs[0]) + begin, end - begin);
+        });
+      };
+    });
+  });
+  if (!known || !kernel.run) return refuse(node, fmt::format("no kernel from {} to {}", name_of(from), name_of(to)));
+  return kernel;
+}
+
 Lowering cast_lowering() {
   return {"cast", [](const NodeView& node, const Target& target) -> Result<Kernel> {
             const DType from = node.input(0).dtype, to = node.outputs()[0].dtype;
@@ -46,8 +149,7 @@ Lowering cast_lowering() {
               };
               return kernel;
             }
-            if (!kernels::cast_supported(from, to))
-              return refuse(node, fmt::format("no kernel from {} to {}", name_of(from), name_of(to)));
+            if (!kernels::cast_supported(from, to)) return native_cast(node);
             kernel.run = [from, to, count, isa = target.isa](const Launch& l) {
               kernels::cast(isa, l.team, from, to, count, l.inputs[0], l.outputs[0]);
             };
@@ -73,7 +175,9 @@ const OpDef& cast_op() {
         "refused: say `real`, `imag` or `abs`.";
     d.inputs = {{"x", "any dtype"}};
     d.outputs = {{"y", "of the attribute's dtype and x's shape"}};
-    d.attributes = {{"dtype", AttributeKind::dtype, "of the result", {}}};
+    d.attributes = {{"dtype", AttributeKind::dtype, "of the result", {}},
+                    {"exact", AttributeKind::boolean,
+                     "x is known to be whole and in the dtype's range, so that casting back gives x", false}};
     d.to_onnx = [](OnnxWriter& w) {
       const DType from = w.view().input(0).dtype, to = w.view().outputs()[0].dtype;
       const auto cast_to = [&](DType dtype) {
@@ -132,8 +236,8 @@ const OpDef& cast_op() {
   return op;
 }
 
-Value cast(Graph& g, Value x, DType dtype) {
-  return g.type(x).dtype == dtype ? x : g.add1(cast_op(), {x}, {{"dtype", dtype}});
+Value cast(Graph& g, Value x, DType dtype, bool exact) {
+  return g.type(x).dtype == dtype ? x : g.add1(cast_op(), {x}, {{"dtype", dtype}, {"exact", exact}});
 }
 
 }  // namespace gregale::ops

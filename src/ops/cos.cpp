@@ -15,6 +15,7 @@ const OpDef& cos_op() {
       .gradient = [](Graph& g, Value x, Value, Value d) { return neg(g, mul(g, d, sin(g, x))); },
       .kernel = kernels::UnaryOp::cos,
       .flops = 16,
+      .onnx = "Cos",
   });
   return op;
 }

@@ -2,19 +2,48 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
+namespace {
+
+/// Never traps.
+template <class T>
+T quotient(T a, T b) {
+  if (b == 0) return 0;
+  if constexpr (std::is_signed_v<T>)
+    if (b == -1) return static_cast<T>(-static_cast<Wrapping<T>>(a));
+  return static_cast<T>(a / b);
+}
+
+struct Native {
+  template <class T>
+  static T of(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>)
+      return a / b;
+    else
+      return quotient(a, b);
+  }
+};
+
+}  // namespace
 
 const OpDef& div_op() {
   static const OpDef op = binary_op({
       .name = "div",
-      .doc = "a / b, elementwise with broadcasting. Real or complex.",
+      .doc = "a / b, elementwise with broadcasting. Real or complex; or integer, truncated towards zero, where "
+             "division by "
+             "zero gives 0.",
       .real = [](double a, double b) { return a / b; },
       .complex = [](Complex a, Complex b) { return a / b; },
+      .integer = quotient<int64_t>,
+      .natural = quotient<uint64_t>,
+      .native = native_lowering<Native, false, double>(),
       .d_a = [](Graph& g, Value, Value b, Value, Value d) { return div(g, d, conj_if_complex(g, b)); },
       .d_b = [](Graph& g, Value, Value b, Value y,
                 Value d) { return neg(g, mul(g, d, conj_if_complex(g, div(g, y, b)))); },
       .kernel = kernels::BinaryOp::div,
+      .onnx = "Div",
       .sample_b = [](Extents e, uint32_t stream) { return sample_away_from_zero(std::move(e), stream, 0.5); },
   });
   return op;

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "kernels/expression/expression_kernel.hpp"
+#include "kernels/kernel_cache.hpp"
+#include "ops/onnx_node.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -14,6 +16,7 @@ const char* accepted(bool real, bool complex, bool integer) {
   if (real && complex && integer) return "a number";
   if (real && complex) return "a real or complex float";
   if (real && integer) return "a real number";
+  if (integer) return "an integer";
   return "a real float";
 }
 
@@ -164,6 +167,64 @@ Lowering copy_lowering() {
           }};
 }
 
+Lowering expression_lowering() {
+  return {"expression", [](const NodeView& node, const Target& target) -> Result<Kernel> {
+            if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
+            if (!is_static(node)) return refuse(node, "the shape is symbolic");
+            kernels::ExpressionDesc desc;
+            desc.m = 1;
+            desc.inputs.resize(1);
+            desc.outputs.resize(1);
+            const auto x = desc.expression.input(0);
+            const auto y = node.op().express(desc.expression, node, {x});
+            if (y < 0) return refuse(node, "this node is no expression");
+            desc.expression.output(y);
+            const auto code = kernel_cache(target)->get(desc);
+            Kernel kernel;
+            static constexpr int64_t kPiece = kernels::kElementGrain / 8;
+            kernel.thread_scratch_bytes = kernels::align_bytes(code->scratch_bytes(kPiece));
+            kernel.run = [code, count = node.outputs()[0].shape.elements(),
+                          bytes = kernel.thread_scratch_bytes](const Launch& l) {
+              // Pieces of a size that does not depend on the team, so that vectors begin at the same elements.
+              const int64_t pieces = (count + kPiece - 1) / kPiece;
+              parallel_for(l.team, pieces, 8, [&](int64_t begin, int64_t end, int thread) {
+                for (int64_t piece = begin; piece < end; ++piece) {
+                  const void* in = static_cast<const float*>(l.inputs[0]) + piece * kPiece;
+                  void* out = static_cast<float*>(l.outputs[0]) + piece * kPiece;
+                  kernels::ExpressionCall call;
+                  call.m = 1;
+                  call.n = std::min(kPiece, count - piece * kPiece);
+                  call.inputs = &in;
+                  call.outputs = &out;
+                  call.input_leading = call.output_leading = &call.n;
+                  call.scratch = l.thread_scratch + thread * bytes;
+                  (*code)(call);
+                }
+              });
+            };
+            kernel.in_place = in_place_pairs(node);
+            return kernel;
+          }};
+}
+
+/// A lowering that calls a function for each f32.
+static Lowering single_lowering(float (*f)(float)) {
+  return {"f32", [f](const NodeView& node, const Target&) -> Result<Kernel> {
+            if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
+            if (!is_static(node)) return refuse(node, "the shape is symbolic");
+            Kernel kernel;
+            kernel.run = [f, count = node.outputs()[0].shape.elements()](const Launch& l) {
+              const auto* x = static_cast<const float*>(l.inputs[0]);
+              auto* y = static_cast<float*>(l.outputs[0]);
+              parallel_for(l.team, count, kernels::kElementGrain / 16, [&](int64_t begin, int64_t end, int) {
+                for (int64_t i = begin; i < end; ++i) y[i] = f(x[i]);
+              });
+            };
+            kernel.in_place = in_place_pairs(node);
+            return kernel;
+          }};
+}
+
 Lowering unary_lowering(kernels::UnaryOp op, std::function<float(const NodeView&)> parameter) {
   return {"f32", [op, parameter](const NodeView& node, const Target& target) -> Result<Kernel> {
             if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
@@ -215,6 +276,29 @@ Value share_of_winner(Graph& g, Value won, Value tied, Value d) {
   return select(g, won, d, select(g, tied, mul(g, d, 0.5), zero));
 }
 
+Value aligned_operand(OnnxNode& n) {
+  const Value b = n.input(1);
+  if (n.opset() >= 7 || n.integer("broadcast", 0) == 0 || !n.has("axis")) return b;
+  // Before NumPy's rules: b's axes are those of a from `axis` on.
+  const int64_t rank = n.rank(0), own = n.rank(1);
+  int64_t axis = n.integer("axis", 0);
+  if (axis < 0) axis += rank;
+  if (axis < 0 || axis + own > rank) n.fail(fmt::format("axis {} does not fit ranks {} and {}", axis, rank, own));
+  Extents extents = n.extents(1);
+  extents.resize(static_cast<size_t>(rank - axis), 1);
+  return reshape(n.graph(), b, Shape(std::move(extents)));
+}
+
+/// The mapping of the operator `name` of ONNX that is `op`, of so many operands; none where there is no name.
+static std::vector<OnnxMapping> mapping_to(const char* name, const std::string& op, int operands) {
+  if (name == nullptr) return {};
+  return {{name, 1, [op, operands](OnnxNode& n) {
+             std::vector<Value> values{n.input(0)};
+             if (operands == 2) values.push_back(aligned_operand(n));
+             return n.graph().add(standard_ops().at(op), std::move(values));
+           }}};
+}
+
 OpDef unary_op(UnarySpec spec) {
   OpDef op;
   op.name = spec.name;
@@ -244,6 +328,15 @@ OpDef unary_op(UnarySpec spec) {
       return express_unary(e, kernel, in[0]);
     };
   }
+  if (spec.expression != nullptr) {
+    op.express = [f = spec.expression](kernels::Expression& e, const NodeView&, const std::vector<int32_t>& in) {
+      return f(e, in[0]);
+    };
+    op.lowerings = {expression_lowering()};
+  }
+  if (spec.single != nullptr) op.lowerings = {single_lowering(spec.single)};
+  op.tolerance_eps = spec.tolerance_eps;
+  op.onnx = mapping_to(spec.onnx, spec.name, 1);
   op.cost = flops_cost(spec.flops);
   op.samples = [spec] {
     std::vector<Sample> samples;
@@ -277,6 +370,10 @@ OpDef binary_op(BinarySpec spec) {
       map2(c, a.real(), b.real(), c.outputs[0].real(), spec.real);
     } else if (is_complex(a.type.dtype)) {
       map2(c, a.complex(), b.complex(), c.outputs[0].complex(), spec.complex);
+    } else if (spec.natural != nullptr && a.type.dtype == DType::u64) {
+      map2(c, a.integer(), b.integer(), c.outputs[0].integer(), [&](int64_t l, int64_t r) {
+        return static_cast<int64_t>(spec.natural(static_cast<uint64_t>(l), static_cast<uint64_t>(r)));
+      });
     } else {
       const int64_t bits = spec.ordered ? order_bits(a.type.dtype) : 0;
       map2(c, a.integer(), b.integer(), c.outputs[0].integer(),
@@ -308,6 +405,8 @@ OpDef binary_op(BinarySpec spec) {
           kernels::binary_c64(isa, team, op, rank, extents, static_cast<const float*>(a), a_strides,
                               static_cast<const float*>(b), b_strides, static_cast<float*>(y));
         }));
+  if (spec.native) op.lowerings.push_back(*spec.native);
+  op.onnx = mapping_to(spec.onnx, spec.name, 2);
   op.cost = flops_cost(spec.flops);
   op.samples = [spec] {
     const auto make = [](const auto& given, const Extents& extents, uint32_t stream) {
@@ -316,8 +415,10 @@ OpDef binary_op(BinarySpec spec) {
     std::vector<Sample> samples;
     uint32_t stream = 0;
     for (const auto& [a, b] : broadcast_samples()) {
-      Tensor left = make(spec.sample_a, a, ++stream), right = make(spec.sample_b, b, ++stream);
-      samples.push_back({.inputs = {left, right}});
+      if (spec.real) {
+        Tensor left = make(spec.sample_a, a, ++stream), right = make(spec.sample_b, b, ++stream);
+        samples.push_back({.inputs = {left, right}});
+      }
       if (spec.complex) samples.push_back({.inputs = {sample_complex(a, ++stream), sample_complex(b, ++stream)}});
       if (spec.integer)
         samples.push_back(
@@ -365,6 +466,8 @@ OpDef comparison_op(ComparisonSpec spec) {
           kernels::compare_f32(isa, team, op, rank, extents, static_cast<const float*>(a), a_strides,
                                static_cast<const float*>(b), b_strides, static_cast<uint8_t*>(y));
         })};
+  if (spec.native) op.lowerings.push_back(*spec.native);
+  op.onnx = mapping_to(spec.onnx, spec.name, 2);
   op.samples = [spec] {
     std::vector<Sample> samples;
     uint32_t stream = 0;
@@ -382,7 +485,7 @@ OpDef comparison_op(ComparisonSpec spec) {
   return op;
 }
 
-OpDef logical_op(std::string name, std::string doc, bool (*function)(bool, bool)) {
+OpDef logical_op(std::string name, std::string doc, bool (*function)(bool, bool), Lowering native, const char* onnx) {
   OpDef op;
   op.name = std::move(name);
   op.doc = std::move(doc);
@@ -398,6 +501,8 @@ OpDef logical_op(std::string name, std::string doc, bool (*function)(bool, bool)
          [&](int64_t a, int64_t b) { return int64_t{function(a != 0, b != 0)}; });
   };
   op.no_gradient = kNoGradientBoolean;
+  op.lowerings = {std::move(native)};
+  op.onnx = mapping_to(onnx, op.name, 2);
   op.samples = [] {
     std::vector<Sample> samples;
     uint32_t stream = 0;

@@ -25,7 +25,12 @@ struct UnarySpec {
   /// The cotangent of x from x, y and the cotangent d of y; an invalid Value for a gradient that is zero.
   std::function<Value(Graph&, Value x, Value y, Value d)> gradient;
   std::optional<kernels::UnaryOp> kernel;
+  /// What has no kernel of its own: as an expression, which then is its f32 lowering, too; or one f32 at a time.
+  int32_t (*expression)(kernels::Expression&, int32_t x) = nullptr;
+  float (*single)(float) = nullptr;
   double flops = 1;
+  double tolerance_eps = 8;
+  const char* onnx = nullptr;  ///< the operator of ONNX that is this one
   // Samples are uniform in [low, high), and this far from zero.
   double low = -2, high = 2, gap = 0;
 };
@@ -38,12 +43,15 @@ struct BinarySpec {
   double (*real)(double, double) = nullptr;
   Complex (*complex)(Complex, Complex) = nullptr;
   int64_t (*integer)(int64_t, int64_t) = nullptr;
-  bool ordered = false;  ///< integer compares: u64 is mapped to i64 in order
+  bool ordered = false;                               ///< integer compares: u64 is mapped to i64 in order
+  uint64_t (*natural)(uint64_t, uint64_t) = nullptr;  ///< of u64, where it differs from `integer`
+  std::optional<Lowering> native;                     ///< of the dtypes that the kernels below leave
   /// Cotangents of a and b, still of the broadcast shape.
   std::function<Value(Graph&, Value a, Value b, Value y, Value d)> d_a, d_b;
   std::optional<kernels::BinaryOp> kernel;
   std::optional<kernels::ComplexOp> complex_kernel;
   double flops = 1;
+  const char* onnx = nullptr;
   std::function<Tensor(Extents, uint32_t)> sample_a, sample_b;  ///< none: uniform in [-2, 2)
 };
 OpDef binary_op(BinarySpec spec);
@@ -55,12 +63,17 @@ struct ComparisonSpec {
   bool (*real)(double, double) = nullptr;
   bool (*integer)(int64_t, int64_t) = nullptr;
   bool booleans = false;                     ///< accepts boolean operands
+  std::optional<Lowering> native;            ///< of the dtypes that the kernel leaves
   std::optional<kernels::CompareOp> kernel;  ///< for f32
+  const char* onnx = nullptr;
 };
 OpDef comparison_op(ComparisonSpec spec);
 
 /// y = f(a, b) of booleans, broadcasting.
-OpDef logical_op(std::string name, std::string doc, bool (*function)(bool, bool));
+OpDef logical_op(std::string name, std::string doc, bool (*function)(bool, bool), Lowering native, const char* onnx);
+
+/// Operand 1 of a binary node of ONNX as it broadcasts to operand 0, by the attribute `axis` of early operator sets.
+Value aligned_operand(OnnxNode& n);
 
 /// Inference of real and imag: the real dtype of a complex operand.
 std::vector<Type> infer_part_of_complex(const NodeView& node);
@@ -74,6 +87,8 @@ int32_t express_comparison(kernels::Expression& e, kernels::CompareOp op, int32_
 
 /// A lowering for operators that give their operand's bytes back.
 Lowering copy_lowering();
+/// A lowering of what can be said as an expression of one f32 operand.
+Lowering expression_lowering();
 /// A lowering that runs a unary kernel on f32; `parameter` reads what else the kernel needs from the node.
 Lowering unary_lowering(kernels::UnaryOp op, std::function<float(const NodeView&)> parameter = nullptr);
 

@@ -16,6 +16,7 @@ const OpDef& erf_op() {
                      Value d) { return mul(g, d, mul(g, exp(g, neg(g, square(g, x))), M_2_SQRTPI)); },
       .kernel = kernels::UnaryOp::erf,
       .flops = 16,
+      .onnx = "Erf",
   });
   return op;
 }

@@ -15,6 +15,7 @@ const OpDef& exp_op() {
       .gradient = [](Graph& g, Value, Value y, Value d) { return mul(g, d, y); },
       .kernel = kernels::UnaryOp::exp,
       .flops = 12,
+      .onnx = "Exp",
   });
   return op;
 }

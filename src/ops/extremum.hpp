@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "ops/reduction.hpp"
+#include "ops/native_reduction.hpp"
 
 namespace gregale::ops {
 
@@ -55,6 +55,8 @@ OpDef extremum_op(const std::string& name, const std::string& word, kernels::Red
                        .check_gradient = false});
     return samples;
   };
+  d.lowerings.push_back(kernel == kernels::ReduceOp::max ? native_reduction<NativeExtremum<true>>()
+                                                         : native_reduction<NativeExtremum<false>>());
   d.bits_exact_integers = true;
   return d;
 }

@@ -5,6 +5,7 @@
 #include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_node.hpp"
 
 namespace gregale::ops {
 
@@ -47,6 +48,7 @@ const OpDef& is_nan_op() {
                                  {.inputs = {Tensor::scalar(std::nan(""))}, .check_gradient = false}};
     };
     d.bits_exact_integers = true;
+    d.onnx = {{"IsNaN", 1, [](OnnxNode& n) { return std::vector{is_nan(n.graph(), n.input(0))}; }}};
     return d;
   }();
   return op;

@@ -15,6 +15,7 @@ const OpDef& log_op() {
       .gradient = [](Graph& g, Value x, Value, Value d) { return div(g, d, x); },
       .kernel = kernels::UnaryOp::log,
       .flops = 12,
+      .onnx = "Log",
       .low = 0.2,
       .high = 4,
   });

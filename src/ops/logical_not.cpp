@@ -3,6 +3,7 @@
 #include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_node.hpp"
 
 namespace gregale::ops {
 
@@ -44,6 +45,7 @@ const OpDef& logical_not_op() {
                                  {.inputs = {sample_booleans({3, 7}, 2)}, .check_gradient = false}};
     };
     d.bits_exact_integers = true;
+    d.onnx = {{"Not", 1, [](OnnxNode& n) { return std::vector{logical_not(n.graph(), n.input(0))}; }}};
     return d;
   }();
   return op;

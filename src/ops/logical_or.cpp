@@ -2,12 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
+namespace {
+
+struct Native {
+  template <class T>
+  static T of(T a, T b) {
+    return static_cast<T>(a | b);
+  }
+};
+
+}  // namespace
 
 const OpDef& logical_or_op() {
-  static const OpDef op = logical_op("logical_or", "True where a or b or both are true, elementwise with broadcasting.",
-                                     [](bool a, bool b) { return a || b; });
+  static const OpDef op = logical_op(
+      "logical_or", "True where a or b or both are true, elementwise with broadcasting.",
+      [](bool a, bool b) { return a || b; }, native_lowering<Native, false>(), "Or");
   return op;
 }
 

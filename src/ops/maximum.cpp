@@ -4,8 +4,19 @@
 
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
+namespace {
+
+struct Native {
+  template <class T>
+  static T of(T a, T b) {
+    return a > b || a != a ? a : b;
+  }
+};
+
+}  // namespace
 
 const OpDef& maximum_op() {
   static const OpDef op = binary_op({
@@ -16,6 +27,7 @@ const OpDef& maximum_op() {
       .real = [](double a, double b) { return a > b || std::isnan(a) ? a : b; },
       .integer = [](int64_t a, int64_t b) { return a > b ? a : b; },
       .ordered = true,
+      .native = native_lowering<Native, false, double>(),
       .d_a = [](Graph& g, Value a, Value b, Value,
                 Value d) { return share_of_winner(g, greater(g, a, b), equal(g, a, b), d); },
       .d_b = [](Graph& g, Value a, Value b, Value,

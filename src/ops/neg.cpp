@@ -14,6 +14,7 @@ const OpDef& neg_op() {
       .integer = [](int64_t x) { return static_cast<int64_t>(-static_cast<uint64_t>(x)); },
       .gradient = [](Graph& g, Value, Value, Value d) { return neg(g, d); },
       .kernel = kernels::UnaryOp::neg,
+      .onnx = "Neg",
   });
   return op;
 }

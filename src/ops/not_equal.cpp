@@ -2,8 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
+namespace {
+
+struct Compare {
+  template <class T>
+  static bool of(T a, T b) {
+    return a != b;
+  }
+};
+
+}  // namespace
 
 const OpDef& not_equal_op() {
   static const OpDef op = comparison_op({
@@ -13,6 +24,7 @@ const OpDef& not_equal_op() {
       .real = [](double a, double b) { return a != b; },
       .integer = [](int64_t a, int64_t b) { return a != b; },
       .booleans = true,
+      .native = native_lowering<Compare, true, double>(),
       .kernel = kernels::CompareOp::not_equal,
   });
   return op;

@@ -4,15 +4,43 @@
 
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
+namespace {
+
+/// Wrapping; what is no integer is rounded towards zero, and 0 to a negative power is 0.
+template <class T>
+T power(T a, T b) {
+  if constexpr (std::is_signed_v<T>)
+    if (b < 0) return a == 1 ? T{1} : a == -1 ? static_cast<T>(b % 2 == 0 ? 1 : -1) : T{0};
+  Wrapping<T> y = 1, square = static_cast<Wrapping<T>>(a);
+  for (auto n = static_cast<uint64_t>(b); n != 0; n >>= 1) {
+    if (n & 1) y *= square;
+    square *= square;
+  }
+  return static_cast<T>(y);
+}
+
+struct Native {
+  template <class T>
+  static T of(T a, T b) {
+    return power(a, b);
+  }
+};
+
+}  // namespace
 
 const OpDef& pow_op() {
   static const OpDef op = binary_op({
       .name = "pow",
       .doc = "a to the power of b, elementwise with broadcasting, as the C library has it: NaN for a below 0 and b not "
-             "a whole number. The gradient with respect to b is zero where a is not positive.",
+             "a whole number. Of integers the low bits, rounded towards zero. The gradient with respect to b is zero "
+             "where a is not positive.",
       .real = [](double a, double b) { return std::pow(a, b); },
+      .integer = power<int64_t>,
+      .natural = power<uint64_t>,
+      .native = native_lowering<Native, false>(),
       .d_a =
           [](Graph& g, Value a, Value b, Value, Value d) {
             // b a^(b - 1); 0 for b = 0 even where a = 0 would make it 0 times infinity.

@@ -12,6 +12,7 @@ const OpDef& reciprocal_op() {
       .real = [](double x) { return 1 / x; },
       .gradient = [](Graph& g, Value, Value y, Value d) { return neg(g, mul(g, d, square(g, y))); },
       .kernel = kernels::UnaryOp::reciprocal,
+      .onnx = "Reciprocal",
       .gap = 0.5,
   });
   return op;

@@ -4,6 +4,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
 
@@ -40,6 +41,43 @@ Result<Kernel> select_kernel(const NodeView& node, const Target& target) {
                         plan.strides[0].data(), static_cast<const float*>(l.inputs[1]), plan.strides[1].data(),
                         static_cast<const float*>(l.inputs[2]), plan.strides[2].data(),
                         static_cast<float*>(l.outputs[0]));
+  };
+  kernel.in_place = in_place_pairs(node);
+  return kernel;
+}
+
+/// Of elements of other dtypes, as so many bytes.
+template <class T>
+void select_bytes(ThreadTeam& team, const kernels::Loops<4>& loops, const Launch& l) {
+  const int64_t* step = loops.strides[loops.rank - 1];
+  kernels::for_rows(
+      team, loops, [&, c_step = step[0], a_step = step[1], b_step = step[2]](const int64_t(&at)[4], int64_t n) {
+        const auto* c = static_cast<const uint8_t*>(l.inputs[0]) + at[0];
+        const auto *a = static_cast<const T*>(l.inputs[1]) + at[1], *b = static_cast<const T*>(l.inputs[2]) + at[2];
+        auto* y = static_cast<T*>(l.outputs[0]) + at[3];
+        for (int64_t i = 0; i < n; ++i) {
+          const T yes = a[i * a_step], no = b[i * b_step];
+          y[i] = c[i * c_step] != 0 ? yes : no;
+        }
+      });
+}
+
+Result<Kernel> select_native(const NodeView& node, const Target&) {
+  if (!is_static(node)) return refuse(node, "the shape is symbolic");
+  const BroadcastPlan plan(node);
+  if (plan.rank() > kernels::kMaxRank) return refuse(node, "the rank is above 8");
+  int64_t dense[kernels::kMaxRank];
+  kernels::dense_strides(plan.rank(), plan.extents.data(), dense);
+  const auto loops =
+      kernels::collapse<4>(plan.rank(), plan.extents.data(),
+                           {plan.strides[0].data(), plan.strides[1].data(), plan.strides[2].data(), dense});
+  Kernel kernel;
+  kernel.run = [loops, size = size_of(node.outputs()[0].dtype)](const Launch& l) {
+    if (size == 1) return select_bytes<uint8_t>(l.team, loops, l);
+    if (size == 2) return select_bytes<uint16_t>(l.team, loops, l);
+    if (size == 4) return select_bytes<uint32_t>(l.team, loops, l);
+    if (size == 8) return select_bytes<uint64_t>(l.team, loops, l);
+    select_bytes<std::complex<double>>(l.team, loops, l);
   };
   kernel.in_place = in_place_pairs(node);
   return kernel;
@@ -86,7 +124,7 @@ const OpDef& select_op() {
       c.set_d_input(1, reduce_like(g, select(g, condition, d_y, zero), c.input(1)));
       c.set_d_input(2, reduce_like(g, select(g, condition, zero, d_y), c.input(2)));
     };
-    d.lowerings = {{"f32", select_kernel}};
+    d.lowerings = {{"f32", select_kernel}, {"native", select_native}};
     d.samples = select_samples;
     d.bits_exact_integers = true;
     return d;

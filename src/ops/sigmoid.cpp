@@ -18,6 +18,7 @@ const OpDef& sigmoid_op() {
           },
       .kernel = kernels::UnaryOp::sigmoid,
       .flops = 14,
+      .onnx = "Sigmoid",
   });
   return op;
 }

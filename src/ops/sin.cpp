@@ -15,6 +15,7 @@ const OpDef& sin_op() {
       .gradient = [](Graph& g, Value x, Value, Value d) { return mul(g, d, cos(g, x)); },
       .kernel = kernels::UnaryOp::sin,
       .flops = 16,
+      .onnx = "Sin",
   });
   return op;
 }

@@ -14,6 +14,7 @@ const OpDef& sqrt_op() {
       .real = [](double x) { return std::sqrt(x); },
       .gradient = [](Graph& g, Value, Value y, Value d) { return div(g, mul(g, d, 0.5), y); },
       .kernel = kernels::UnaryOp::sqrt,
+      .onnx = "Sqrt",
       .low = 0.2,
       .high = 4,
   });

@@ -2,8 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/native.hpp"
 
 namespace gregale::ops {
+namespace {
+
+struct Native {
+  template <class T>
+  static T of(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>)
+      return a - b;
+    else
+      return static_cast<T>(static_cast<Wrapping<T>>(a) - static_cast<Wrapping<T>>(b));
+  }
+};
+
+}  // namespace
 
 const OpDef& sub_op() {
   static const OpDef op = binary_op({
@@ -13,10 +27,12 @@ const OpDef& sub_op() {
       .complex = [](Complex a, Complex b) { return a - b; },
       .integer = [](int64_t a,
                     int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b)); },
+      .native = native_lowering<Native, false, double>(),
       .d_a = [](Graph&, Value, Value, Value, Value d) { return d; },
       .d_b = [](Graph& g, Value, Value, Value, Value d) { return neg(g, d); },
       .kernel = kernels::BinaryOp::sub,
       .complex_kernel = kernels::ComplexOp::sub,
+      .onnx = "Sub",
   });
   return op;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ops/list.hpp"
+#include "ops/native_reduction.hpp"
 #include "ops/reduction.hpp"
 
 namespace gregale::ops {
@@ -40,6 +41,7 @@ const OpDef& sum_op() {
                          .check_gradient = false});
       return samples;
     };
+    d.lowerings.push_back(native_reduction<NativeSum>());
     d.bits_exact_integers = true;
     return d;
   }();

@@ -15,6 +15,7 @@ const OpDef& tanh_op() {
       .gradient = [](Graph& g, Value, Value y, Value d) { return sub(g, d, mul(g, d, square(g, y))); },
       .kernel = kernels::UnaryOp::tanh,
       .flops = 16,
+      .onnx = "Tanh",
   });
   return op;
 }

@@ -89,10 +89,12 @@ bool holds(DType wide, DType narrow) {
 
 Value cast_to_same(const Match& m) { return m.forward(m.in(0)); }
 
-/// To a type that holds every value, and back.
+/// To a type that holds every value, or these ones, and back.
 Value cast_round_trip(const Match& m) {
   const Node* inner = m.made_by(m.in(0), "cast");
-  if (!inner || !holds(m.type(m.in(0)).dtype, m.type(inner->inputs[0]).dtype)) return {};
+  if (!inner) return {};
+  const bool exact = std::get<bool>(inner->attributes.at("exact")) && m.type(inner->inputs[0]) == m.result();
+  if (!exact && !holds(m.type(m.in(0)).dtype, m.type(inner->inputs[0]).dtype)) return {};
   return m.forward(inner->inputs[0]);
 }
 

@@ -451,6 +451,12 @@ Group Generator::emit_value(Id id) {
         give(mask, true);
         give(one);
       });
+    case ExprOp::round:
+      return unary([&](const Group& d, const Group& x) { each([&](int u) { whole_(v(d[u]), v(x[u]), kNearest); }); });
+    case ExprOp::floor:
+      return unary([&](const Group& d, const Group& x) { each([&](int u) { whole_(v(d[u]), v(x[u]), kDown); }); });
+    case ExprOp::ceil:
+      return unary([&](const Group& d, const Group& x) { each([&](int u) { whole_(v(d[u]), v(x[u]), kUp); }); });
     case ExprOp::round_to:
       return function([&](const Group& d, const Group& x) {
         copy(d, of(x));

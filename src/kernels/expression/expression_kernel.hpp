@@ -37,6 +37,9 @@ enum class ExprOp : uint8_t {
   cos,
   relu,
   sign,
+  round,  ///< to the nearest integer, ties to even
+  floor,
+  ceil,
   /// Rounds to the dtype whose name is in `index` (as static_cast<int>(DType)): what storing and loading would do.
   round_to,
   // two operands

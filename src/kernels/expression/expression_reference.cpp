@@ -56,6 +56,12 @@ double value_of(const Expression::Node& node, double a, double b, double c) {
       return greater_of(a, 0);
     case ExprOp::sign:
       return a > 0 ? 1 : a < 0 ? -1 : a;
+    case ExprOp::round:
+      return std::nearbyint(a);
+    case ExprOp::floor:
+      return std::floor(a);
+    case ExprOp::ceil:
+      return std::ceil(a);
     case ExprOp::round_to:
       return round_to(static_cast<DType>(node.index), a);
     case ExprOp::add:

@@ -57,6 +57,14 @@ class VectorAssembler : public jit::Assembler {
   void zero(int d) { vxorps(quarter_low(d), quarter_low(d), quarter_low(d)); }
   /// To the nearest integer, ties to even; f32.
   void round_(const Reg& d, const Operand& a) { wide_ ? vrndscaleps(d, a, 0) : vroundps(d, a, 0); }
+  /// To an integer in the direction of `mode`; of the computation's dtype, without raising "inexact".
+  static constexpr uint8_t kNearest = 0x08, kDown = 0x09, kUp = 0x0a;
+  void whole_(const Reg& d, const Operand& a, uint8_t mode) {
+    if (f64_)
+      wide_ ? vrndscalepd(d, a, mode) : vroundpd(d, a, mode);
+    else
+      wide_ ? vrndscaleps(d, a, mode) : vroundps(d, a, mode);
+  }
 
   /// mask = a PREDICATE b, with the immediate of vcmpps.
   void compare(int mask, const Reg& a, const Operand& b, uint8_t predicate);
