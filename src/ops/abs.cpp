@@ -4,6 +4,7 @@
 
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -11,6 +12,11 @@ const OpDef& abs_op() {
   static const OpDef op = [] {
     OpDef d =
         unary_op({.name = "abs",
+                  .to_onnx =
+                      [](OnnxWriter& w) {
+                        if (!is_complex(w.view().input(0).dtype)) return w.same("Abs");
+                        w.same("ReduceL2", {{"axes", std::vector<int64_t>{-1}}, {"keepdims", int64_t{0}}});
+                      },
                   .doc = "Absolute value, elementwise; of a complex operand its modulus, which is real. The gradient "
                          "at zero is zero.",
                   .real = [](double x) { return std::abs(x); },

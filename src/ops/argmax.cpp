@@ -4,6 +4,7 @@
 
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -73,6 +74,12 @@ const OpDef& argmax_op() {
                     {"keep_dims", AttributeKind::boolean, "leave the axis as extent 1", false},
                     {"least", AttributeKind::boolean, "look for the least element", false},
                     {"last", AttributeKind::boolean, "take the last of those that are equal", false}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      w.same(node.boolean("least") ? "ArgMin" : "ArgMax", {{"axis", node.integer("axis")},
+                                                           {"keepdims", int64_t{node.boolean("keep_dims")}},
+                                                           {"select_last_index", int64_t{node.boolean("last")}}});
+    };
     d.infer = [](const NodeView& node) {
       const DType dtype = node.input(0).dtype;
       GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype, "[argmax] x has dtype {}; expected a real number",

@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -21,6 +22,7 @@ struct Native {
 const OpDef& bitwise_and_op() {
   static const OpDef op = binary_op({
       .name = "bitwise_and",
+      .to_onnx = [](OnnxWriter& w) { w.unsupported("operator set 17 has no bits"); },
       .doc = "Bits set in both a and b, elementwise with broadcasting. Integers.",
       .integer = Native::of<int64_t>,
       .native = native_lowering<Native, false>(),

@@ -8,8 +8,8 @@
 #include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
-#include "ops/onnx_writer.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 

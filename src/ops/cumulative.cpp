@@ -4,6 +4,7 @@
 
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -75,6 +76,13 @@ const OpDef& cumulative_op() {
                     {"product", AttributeKind::boolean, "products instead of sums", false},
                     {"exclusive", AttributeKind::boolean, "without the element itself", false},
                     {"reverse", AttributeKind::boolean, "from the end", false}};
+    d.to_onnx = [](OnnxWriter& w) {
+      const NodeView& node = w.view();
+      if (node.boolean("product")) w.unsupported("products");
+      w.set_output(0, w.add1("CumSum", {w.input(0), w.constant(Tensor::scalar<int64_t>(node.integer("axis")))},
+                             {{"exclusive", int64_t{node.boolean("exclusive")}},
+                              {"reverse", int64_t{node.boolean("reverse")}}}));
+    };
     d.infer = [](const NodeView& node) {
       const DType dtype = node.input(0).dtype;
       GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype,

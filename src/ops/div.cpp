@@ -3,6 +3,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -31,6 +32,18 @@ struct Native {
 const OpDef& div_op() {
   static const OpDef op = binary_op({
       .name = "div",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            if (!is_complex(w.view().input(0).dtype)) return w.same("Div");
+            // a / b = a conj(b) / |b|^2
+            const auto [a, b] = onnx_parts(w, w.input(0));
+            const auto [c, d] = onnx_parts(w, w.input(1));
+            const auto product = [&](const std::string& x, const std::string& y) { return w.add1("Mul", {x, y}); };
+            const std::string norm = w.add1("Add", {product(c, c), product(d, d)});
+            const std::string re = w.add1("Add", {product(a, c), product(b, d)});
+            const std::string im = w.add1("Sub", {product(b, c), product(a, d)});
+            w.set_output(0, onnx_pair(w, w.add1("Div", {re, norm}), w.add1("Div", {im, norm})));
+          },
       .doc = "a / b, elementwise with broadcasting. Real or complex; or integer, truncated towards zero, where "
              "division by "
              "zero gives 0.",

@@ -6,7 +6,7 @@
 
 #include "kernels/expression/expression_kernel.hpp"
 #include "kernels/kernel_cache.hpp"
-#include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -337,6 +337,7 @@ OpDef unary_op(UnarySpec spec) {
   if (spec.single != nullptr) op.lowerings = {single_lowering(spec.single)};
   op.tolerance_eps = spec.tolerance_eps;
   op.onnx = mapping_to(spec.onnx, spec.name, 1);
+  op.to_onnx = spec.to_onnx || spec.onnx == nullptr ? spec.to_onnx : one_node(spec.onnx);
   op.cost = flops_cost(spec.flops);
   op.samples = [spec] {
     std::vector<Sample> samples;
@@ -407,6 +408,7 @@ OpDef binary_op(BinarySpec spec) {
         }));
   if (spec.native) op.lowerings.push_back(*spec.native);
   op.onnx = mapping_to(spec.onnx, spec.name, 2);
+  op.to_onnx = spec.to_onnx || spec.onnx == nullptr ? spec.to_onnx : one_node(spec.onnx);
   op.cost = flops_cost(spec.flops);
   op.samples = [spec] {
     const auto make = [](const auto& given, const Extents& extents, uint32_t stream) {
@@ -468,6 +470,7 @@ OpDef comparison_op(ComparisonSpec spec) {
         })};
   if (spec.native) op.lowerings.push_back(*spec.native);
   op.onnx = mapping_to(spec.onnx, spec.name, 2);
+  op.to_onnx = spec.to_onnx || spec.onnx == nullptr ? spec.to_onnx : one_node(spec.onnx);
   op.samples = [spec] {
     std::vector<Sample> samples;
     uint32_t stream = 0;
@@ -503,6 +506,7 @@ OpDef logical_op(std::string name, std::string doc, bool (*function)(bool, bool)
   op.no_gradient = kNoGradientBoolean;
   op.lowerings = {std::move(native)};
   op.onnx = mapping_to(onnx, op.name, 2);
+  if (onnx != nullptr) op.to_onnx = one_node(onnx);
   op.samples = [] {
     std::vector<Sample> samples;
     uint32_t stream = 0;

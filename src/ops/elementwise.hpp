@@ -17,6 +17,7 @@ using Complex = std::complex<double>;
 /// y = f(x), of x's dtype and shape.
 struct UnarySpec {
   std::string name;
+  std::function<void(OnnxWriter&)> to_onnx;  ///< none: a node of `onnx`
   std::string doc;
   // The categories of dtypes it accepts are those it has a function for.
   double (*real)(double) = nullptr;
@@ -39,6 +40,7 @@ OpDef unary_op(UnarySpec spec);
 /// y = f(a, b) with broadcasting; both operands and the result have one dtype.
 struct BinarySpec {
   std::string name;
+  std::function<void(OnnxWriter&)> to_onnx;  ///< none: a node of `onnx`
   std::string doc;
   double (*real)(double, double) = nullptr;
   Complex (*complex)(Complex, Complex) = nullptr;
@@ -59,6 +61,7 @@ OpDef binary_op(BinarySpec spec);
 /// y = f(a, b) with broadcasting, boolean.
 struct ComparisonSpec {
   std::string name;
+  std::function<void(OnnxWriter&)> to_onnx;  ///< none: a node of `onnx`
   std::string doc;
   bool (*real)(double, double) = nullptr;
   bool (*integer)(int64_t, int64_t) = nullptr;

@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -34,6 +35,10 @@ struct Native {
 const OpDef& fmod_op() {
   static const OpDef op = binary_op({
       .name = "fmod",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            w.same("Mod", {{"fmod", int64_t{1}}});
+          },
       .doc = "The remainder of a / b truncated, with the sign of a (as the C library's fmod), elementwise with "
              "broadcasting. Real or "
              "integer; of an integer divided by zero, zero.",

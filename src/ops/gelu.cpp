@@ -4,12 +4,20 @@
 
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
 const OpDef& gelu_op() {
   static const OpDef op = unary_op({
       .name = "gelu",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            const DType dtype = w.view().input(0).dtype;
+            const std::string e = w.add1("Erf", {w.add1("Mul", {w.input(0), w.scalar(dtype, std::sqrt(0.5))})});
+            const std::string share = w.add1("Mul", {w.add1("Add", {e, w.scalar(dtype, 1)}), w.scalar(dtype, 0.5)});
+            w.set_output(0, w.add1("Mul", {w.input(0), share}));
+          },
       .doc =
           "x Phi(x) with the normal distribution function Phi(x) = (1 + erf(x / sqrt 2)) / 2, elementwise: the exact "
           "form of Hendrycks and Gimpel, \"Gaussian error linear units\", 2016.",

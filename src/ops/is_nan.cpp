@@ -6,6 +6,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -16,6 +17,7 @@ const OpDef& is_nan_op() {
     d.doc = "True where x is not a number, elementwise.";
     d.inputs = {{"x", "real float"}};
     d.outputs = {{"y", "boolean, of x's shape"}};
+    d.to_onnx = one_node("IsNaN");
     d.infer = [](const NodeView& node) {
       check_real_float(node, 0);
       return std::vector<Type>{Type(DType::boolean, node.input(0).shape)};

@@ -4,6 +4,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/onnx_node.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -14,6 +15,7 @@ const OpDef& logical_not_op() {
     d.doc = "True where x is false, elementwise.";
     d.inputs = {{"x", "boolean"}};
     d.outputs = {{"y", "boolean, of x's shape"}};
+    d.to_onnx = one_node("Not");
     d.infer = [](const NodeView& node) {
       check_dtype(node, 0, DType::boolean);
       return std::vector<Type>{node.input(0)};

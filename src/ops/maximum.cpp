@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -21,6 +22,7 @@ struct Native {
 const OpDef& maximum_op() {
   static const OpDef op = binary_op({
       .name = "maximum",
+      .to_onnx = one_node("Max"),
       .doc =
           "The greater of a and b, elementwise with broadcasting; NaN where either is NaN. Real or integer. Where they "
           "are equal each gets half of the cotangent.",

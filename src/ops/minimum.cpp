@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -21,6 +22,7 @@ struct Native {
 const OpDef& minimum_op() {
   static const OpDef op = binary_op({
       .name = "minimum",
+      .to_onnx = one_node("Min"),
       .doc = "The less of a and b, elementwise with broadcasting; NaN where either is NaN. Real or integer. Where they "
              "are equal each gets half of the cotangent.",
       .real = [](double a, double b) { return a < b || std::isnan(a) ? a : b; },

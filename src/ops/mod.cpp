@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -40,6 +41,10 @@ struct Native {
 const OpDef& mod_op() {
   static const OpDef op = binary_op({
       .name = "mod",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            w.same("Mod", {{"fmod", int64_t{0}}});
+          },
       .doc = "The remainder of a / b rounded down, with the sign of b (as in Python), elementwise with broadcasting. "
              "Real or "
              "integer; of an integer divided by zero, zero.",

@@ -3,6 +3,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -22,6 +23,15 @@ struct Native {
 const OpDef& mul_op() {
   static const OpDef op = binary_op({
       .name = "mul",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            if (!is_complex(w.view().input(0).dtype)) return w.same("Mul");
+            const auto [a, b] = onnx_parts(w, w.input(0));
+            const auto [c, d] = onnx_parts(w, w.input(1));
+            const auto product = [&](const std::string& x, const std::string& y) { return w.add1("Mul", {x, y}); };
+            const std::string re = w.add1("Sub", {product(a, c), product(b, d)});
+            w.set_output(0, onnx_pair(w, re, w.add1("Add", {product(a, d), product(b, c)})));
+          },
       .doc = "a b, elementwise with broadcasting. Real, complex or integer (wrapping).",
       .real = [](double a, double b) { return a * b; },
       .complex = [](Complex a, Complex b) { return a * b; },

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
 const OpDef& neg_op() {
   static const OpDef op = unary_op({
       .name = "neg",
+      .to_onnx = [](OnnxWriter& w) { w.same("Neg"); },
       .doc = "-x, elementwise. Real, complex or integer.",
       .real = [](double x) { return -x; },
       .complex = [](Complex z) { return -z; },

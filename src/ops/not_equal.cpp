@@ -3,6 +3,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -19,6 +20,7 @@ struct Compare {
 const OpDef& not_equal_op() {
   static const OpDef op = comparison_op({
       .name = "not_equal",
+      .to_onnx = [](OnnxWriter& w) { w.set_output(0, w.add1("Not", {w.add1("Equal", w.inputs())})); },
       .doc = "True where a differs from b, elementwise with broadcasting. NaN differs from everything, itself "
              "included. Real, integer or boolean.",
       .real = [](double a, double b) { return a != b; },

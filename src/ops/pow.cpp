@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -34,6 +35,7 @@ struct Native {
 const OpDef& pow_op() {
   static const OpDef op = binary_op({
       .name = "pow",
+      .to_onnx = one_node("Pow"),
       .doc = "a to the power of b, elementwise with broadcasting, as the C library has it: NaN for a below 0 and b not "
              "a whole number. Of integers the low bits, rounded towards zero. The gradient with respect to b is zero "
              "where a is not positive.",

@@ -7,8 +7,8 @@
 #include <algorithm>
 
 #include "kernels/expression/expression_kernel.hpp"
-#include "ops/onnx_writer.hpp"
 #include "ops/native_reduction.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -123,7 +123,8 @@ OpDef reduction_op(std::string name, std::string doc, kernels::ReduceOp kernel) 
     const std::string type = op == "sum"    ? "ReduceSum"
                              : op == "mean" ? "ReduceMean"
                              : op == "max"  ? "ReduceMax"
-                                            : "ReduceMin";
+                             : op == "min"  ? "ReduceMin"
+                                            : "ReduceProd";
     const int64_t keep = w.view().boolean("keep_dims") ? 1 : 0;
     if (op == "sum") return w.set_output(0, w.add1(type, {w.input(0), w.integers(axes)}, {{"keepdims", keep}}));
     w.same(type, {{"axes", axes}, {"keepdims", keep}});

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
 const OpDef& relu_op() {
   static const OpDef op = unary_op({
       .name = "relu",
+      .to_onnx = one_node("Relu"),
       .doc = "x above zero, else 0; NaN stays NaN. The gradient at zero is zero.",
       .real = [](double x) { return x <= 0 ? 0 : x; },
       .gradient =

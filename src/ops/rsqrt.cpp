@@ -4,12 +4,14 @@
 
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
 const OpDef& rsqrt_op() {
   static const OpDef op = unary_op({
       .name = "rsqrt",
+      .to_onnx = [](OnnxWriter& w) { w.set_output(0, w.add1("Reciprocal", {w.add1("Sqrt", w.inputs())})); },
       .doc = "1 / sqrt(x), elementwise: inf at 0, NaN below.",
       .real = [](double x) { return 1 / std::sqrt(x); },
       .gradient =

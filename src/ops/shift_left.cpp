@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -24,6 +25,10 @@ struct Native {
 const OpDef& shift_left_op() {
   static const OpDef op = binary_op({
       .name = "shift_left",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            w.same("BitShift", {{"direction", std::string("LEFT")}});
+          },
       .doc = "The bits of a moved up by b places, elementwise with broadcasting: zeros follow, what leaves the dtype "
              "is gone. Unsigned integers.",
       .integer = Native::of<int64_t>,

@@ -5,6 +5,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -24,6 +25,10 @@ struct Native {
 const OpDef& shift_right_op() {
   static const OpDef op = binary_op({
       .name = "shift_right",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            w.same("BitShift", {{"direction", std::string("RIGHT")}});
+          },
       .doc = "The bits of a moved down by b places, elementwise with broadcasting; zeros follow. Unsigned integers.",
       .integer = Native::of<int64_t>,
       .native = native_lowering<Native, false>(),

@@ -4,12 +4,17 @@
 
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
 const OpDef& silu_op() {
   static const OpDef op = unary_op({
       .name = "silu",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            w.set_output(0, w.add1("Mul", {w.input(0), w.add1("Sigmoid", w.inputs())}));
+          },
       .doc = "x sigmoid(x), elementwise (also called swish).",
       .real = [](double x) { return x / (1 + std::exp(-x)); },
       .gradient =

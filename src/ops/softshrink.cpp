@@ -7,6 +7,7 @@
 #include "kernels/expression/expression_kernel.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
@@ -19,6 +20,10 @@ const OpDef& softshrink_op() {
                   .real = [](double x) { return x; }});
     d.attributes = {{"lambda", AttributeKind::real, "half the width of the dead zone, at least 0", {}}};
     const auto infer_unary = d.infer;
+    d.to_onnx = [](OnnxWriter& w) {
+      const double lambda = w.view().real("lambda");
+      w.same("Shrink", {{"lambd", lambda}, {"bias", lambda}});
+    };
     d.infer = [infer_unary](const NodeView& node) {
       GREGALE_CHECK(node.real("lambda") >= 0, invalid_argument, "[softshrink] lambda is {}; it must be at least 0",
                     node.real("lambda"));

@@ -2,12 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 
 const OpDef& square_op() {
   static const OpDef op = unary_op({
       .name = "square",
+      .to_onnx =
+          [](OnnxWriter& w) {
+            if (is_complex(w.view().input(0).dtype)) w.unsupported("of complex numbers");
+            w.set_output(0, w.add1("Mul", {w.input(0), w.input(0)}));
+          },
       .doc = "x times x, elementwise. Real or integer.",
       .real = [](double x) { return x * x; },
       .integer = [](int64_t x) { return static_cast<int64_t>(static_cast<uint64_t>(x) * static_cast<uint64_t>(x)); },

@@ -3,6 +3,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"
+#include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -22,6 +23,7 @@ struct Native {
 const OpDef& sub_op() {
   static const OpDef op = binary_op({
       .name = "sub",
+      .to_onnx = [](OnnxWriter& w) { w.same("Sub"); },
       .doc = "a - b with broadcasting. Real, complex or integer (wrapping).",
       .real = [](double a, double b) { return a - b; },
       .complex = [](Complex a, Complex b) { return a - b; },
