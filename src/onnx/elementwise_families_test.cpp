@@ -74,7 +74,7 @@ TEST(OnnxReduction, OfNothing) {
             std::vector<float>(6, -INFINITY));
   EXPECT_EQ(floats(NodeModel{"ReduceProd", 18}.run({x, axes})[0]), std::vector<float>(6, 1));
   const Tensor integers(DType::i32, {0});
-  EXPECT_EQ(NodeModel{"ReduceMin", 20}.run({integers})[0].as<int32_t>()[0], INT32_MAX);
+  EXPECT_EQ(NodeModel({"ReduceMin", 20}).run({integers})[0].as<int32_t>()[0], INT32_MAX);
   expect_refused({"ReduceSum", 11, {{"axes", std::vector<int64_t>{3}}}}, {x}, ErrorCode::corrupt_data, "axis 3");
   expect_refused({"ReduceSum", 11, {{"axes", std::vector<int64_t>{1, -2}}}}, {x}, ErrorCode::corrupt_data, "twice");
   expect_refused({"ArgMax", 13, {{"axis", int64_t{-4}}}}, {x}, ErrorCode::corrupt_data, "axis -4");

@@ -33,12 +33,37 @@ std::vector<Value> quantize(OnnxNode& n) {
   return {quantized(n, ops::div(g, real_operand(n, 0), scale), zero, quantized_dtype(n))};
 }
 
+/// Weights are made f32 here and not in every run; nothing where they are no constants, or in blocks.
+Value dequantized_weights(OnnxNode& n, int64_t axis) {
+  if (!n.is_constant(0) || !n.is_constant(1) || (n.has_input(2) && !n.is_constant(2))) return {};
+  const Extents extents = n.extents(0);
+  const std::vector<double> x = n.constant_reals(0), scale = n.constant_reals(1);
+  const std::vector<double> zero = n.has_input(2) ? n.constant_reals(2) : std::vector<double>(scale.size(), 0.0);
+  int64_t places = 1, inner = 1;
+  if (scale.size() != 1) {
+    axis = axis_in(n, axis, n.rank(0));
+    places = extents[static_cast<size_t>(axis)];
+    inner = element_count(Extents(extents.begin() + axis + 1, extents.end()));
+    if (n.rank(1) != 1 || static_cast<int64_t>(scale.size()) != places) return {};
+  }
+  if (zero.size() != scale.size()) return {};
+  Tensor t(DType::f32, extents);
+  const auto to = t.as<float>();
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto at = static_cast<size_t>(static_cast<int64_t>(i) / inner % places);
+    to[i] = static_cast<float>(x[i] - zero[at]) * static_cast<float>(scale[at]);
+  }
+  return n.graph().constant(std::move(t));
+}
+
 std::vector<Value> dequantize(OnnxNode& n) {
   Graph& g = n.graph();
   const Extents extents = n.extents(0);
   const int64_t axis = n.integer("axis", 1), block = n.integer("block_size", 0);
   const int64_t number = n.integer("output_dtype", 0);
   const DType dtype = number == 0 ? n.dtype(1) : dtype_of_onnx(number);
+  if (block == 0)
+    if (const Value known = dequantized_weights(n, axis); known.valid()) return {ops::cast(g, known, dtype)};
   Value x = real_operand(n, 0);
   if (!is_zero(n, 2)) x = ops::sub(g, x, ops::cast(g, along_axis(n, 2, extents, axis, block), DType::f32));
   const Value scale = ops::cast(g, along_axis(n, 1, extents, axis, block), DType::f32);

@@ -34,7 +34,8 @@ TEST(Elementwise, RefusesWrongDtypes) {
   EXPECT_ERROR(exp(g, z), "[exp] x has dtype c64; expected a real float");
   EXPECT_ERROR(neg(g, b), "[neg] x has dtype bool; expected a number");
   EXPECT_ERROR(add(g, x, i), "[add] a is f32 but b is i64");
-  EXPECT_ERROR(div(g, i, i), "[div] a has dtype i64; expected a real or complex float");
+  EXPECT_ERROR(div(g, b, b), "[div] a has dtype bool; expected a number");
+  EXPECT_ERROR(bitwise_and(g, x, x), "[bitwise_and] a has dtype f32; expected an integer");
   EXPECT_ERROR(less(g, z, z), "[less] a has dtype c64; expected a real number");
   EXPECT_ERROR(less(g, b, b), "[less] a has dtype bool; expected a real number");
   EXPECT_ERROR(select(g, x, x, x), "[select] condition has dtype f32; expected bool");
