@@ -120,7 +120,8 @@ struct PoolOptions {
 };
 /// x [n, c, ...] -> [n, c, ...]: kind "max", "sum" or "average" of every window, which averages may count padding in.
 Value pool(Graph& g, Value x, const std::string& kind, const PoolOptions& options, bool count_include_pad = false);
-/// Where the greatest element of every window is: i64 indices in x flattened. `column_major`: with the last axis slowest.
+/// Where the greatest element of every window is: i64 indices in x flattened. `column_major`: with the last axis
+/// slowest.
 Value pool_argmax(Graph& g, Value x, const PoolOptions& options, bool column_major = false);
 /// Elements of x [n, c, ...] between which `points` [n, ..., axes] lie, in units of elements, first axis first:
 /// [n, c, ...]. mode "nearest", "linear" or "cubic"; padding "zeros", "border", "reflection" (about the outer elements'

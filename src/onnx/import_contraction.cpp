@@ -42,7 +42,8 @@ std::vector<Value> gemm(OnnxNode& n) {
   if (n.has_input(2) && beta != 0) {
     const Shape shape = g.type(y).shape;
     y = ops::add(g, y, scaled(g, n.input(2), beta));
-    if (g.type(y).shape != shape) n.fail(fmt::format("C is {}, for a result {}", to_string(n.type(2)), to_string(shape)));
+    if (g.type(y).shape != shape)
+      n.fail(fmt::format("C is {}, for a result {}", to_string(n.type(2)), to_string(shape)));
   }
   return {y};
 }

@@ -115,7 +115,8 @@ class Einsum {
     }
     for (size_t k = 0; k < result_.size(); ++k) {
       const auto again = std::find(result_.begin() + static_cast<int64_t>(k) + 1, result_.end(), result_[k]);
-      if (extents_.count(result_[k]) == 0 || again != result_.end()) n_.fail("the result's labels are not its operands'");
+      if (extents_.count(result_[k]) == 0 || again != result_.end())
+        n_.fail("the result's labels are not its operands'");
     }
   }
 
@@ -187,7 +188,8 @@ class Einsum {
     if (!axes.empty()) o = {ops::sum(g_, o.value, axes), rest};
   }
 
-  /// The product of two, summed over what nothing else has: a matrix product, or where nothing is summed one of elements.
+  /// The product of two, summed over what nothing else has: a matrix product, or where nothing is summed one of
+  /// elements.
   Operand product(const Operand& a, const Operand& b) {
     Labels batch, rows, columns, summed;
     for (int label : a.labels) {

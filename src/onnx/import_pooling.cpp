@@ -17,8 +17,8 @@ ops::PoolOptions options_of(const OnnxNode& n, const Window& w) {
 
 Window pool_window(OnnxNode& n) { return window_of(n, spatial_extents(n, 0), n.required_integers("kernel_shape")); }
 
-/// max_pool2d where it does the same (it is the one with kernels for every layout): the padding at the end made what the
-/// number of windows needs.
+/// max_pool2d where it does the same (it is the one with kernels for every layout): the padding at the end made what
+/// the number of windows needs.
 Value max_pool(OnnxNode& n, const Window& w) {
   Graph& g = n.graph();
   const ops::PoolOptions options = options_of(n, w);
@@ -33,8 +33,8 @@ Value max_pool(OnnxNode& n, const Window& w) {
     if (options.ceil_mode && room % w.strides[i] != 0 && windows * w.strides[i] < spatial[i] + w.pads[i]) ++windows;
     int64_t& after = flat.pads[rank + i];
     after = std::max<int64_t>(0, (windows - 1) * w.strides[i] + w.kernel[i] - spatial[i] - w.pads[i]);
-    plain = (w.dilations[i] == 1 || w.kernel[i] == 1) && w.pads[i] < w.kernel[i] && after < w.kernel[i] &&
-            room >= 0 && (spatial[i] + w.pads[i] + after - w.kernel[i]) / w.strides[i] + 1 == windows;
+    plain = (w.dilations[i] == 1 || w.kernel[i] == 1) && w.pads[i] < w.kernel[i] && after < w.kernel[i] && room >= 0 &&
+            (spatial[i] + w.pads[i] + after - w.kernel[i]) / w.strides[i] + 1 == windows;
   }
   if (!plain) return ops::pool(g, n.input(0), "max", options);
   if (rank == 2) return ops::max_pool2d(g, n.input(0), flat);
@@ -74,8 +74,8 @@ std::vector<Value> average_pool(OnnxNode& n) {
 /// The exponent, which was a float in the first operator set.
 double norm_of(const OnnxNode& n) {
   const OnnxAttribute* p = n.attribute("p");
-  const double norm = p != nullptr && std::holds_alternative<double>(*p) ? n.real("p", 2)
-                                                                         : static_cast<double>(n.integer("p", 2));
+  const double norm =
+      p != nullptr && std::holds_alternative<double>(*p) ? n.real("p", 2) : static_cast<double>(n.integer("p", 2));
   if (!(norm > 0)) n.fail(fmt::format("p is {}", norm));
   return norm;
 }

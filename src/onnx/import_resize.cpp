@@ -13,7 +13,7 @@ namespace {
 struct Axis {
   int64_t axis = 0, in = 0, out = 0;
   double scale = 1;
-  double length = 0;  ///< of the result before it was rounded to `out`
+  double length = 0;          ///< of the result before it was rounded to `out`
   double start = 0, end = 1;  ///< of the region that tf_crop_and_resize takes
 };
 
@@ -103,40 +103,21 @@ Table table_of(const OnnxNode& n, const Style& s, const Axis& a) {
   return t;
 }
 
-/// x with every element along some axes repeated; `times` an axis.
-Value repeated(Graph& g, Value x, const std::vector<int64_t>& times) {
-  const Extents e = g.type(x).shape.extents();
-  Extents apart, spread, joined;
-  for (size_t i = 0; i < e.size(); ++i) {
-    apart.push_back(e[i]);
-    spread.push_back(e[i]);
-    joined.push_back(e[i] * times[i]);
-    if (times[i] == 1) continue;
-    apart.push_back(1);
-    spread.push_back(times[i]);
-  }
-  return with_extents(g, ops::broadcast_to(g, with_extents(g, x, apart), spread), joined);
-}
-
+/// Elements that are copied: whole rows by their indices; along the last axis, where a row is one element, f32 goes the
+/// way of interpolation, with weights of 1.
 Value nearest(OnnxNode& n, const Style& s, const std::vector<Axis>& axes) {
   Graph& g = n.graph();
   Value x = n.input(0);
-  std::vector<int64_t> times(static_cast<size_t>(n.rank(0)), 1);
   for (const Axis& a : axes) {
     std::vector<int64_t> indices;
-    const int64_t factor = a.out / a.in;
-    bool repeats = a.out == factor * a.in;
-    for (int64_t j = 0; j < a.out; ++j) {
-      indices.push_back(nearest_of(n, s, a, source_of(n, s, a, j)));
-      repeats = repeats && indices.back() == j / factor;
-    }
-    if (repeats)
-      times[static_cast<size_t>(a.axis)] = factor;
+    for (int64_t j = 0; j < a.out; ++j) indices.push_back(nearest_of(n, s, a, source_of(n, s, a, j)));
+    if (n.dtype(0) == DType::f32 && a.axis == n.rank(0) - 1)
+      x = ops::resample(g, x, g.constant(Tensor::from(indices, {a.out, 1})),
+                        g.constant(Tensor::full(DType::f32, {a.out, 1}, 1)), a.axis);
     else
       x = ops::gather(g, x, g.constant(Tensor::from(indices, {a.out})), a.axis);
   }
-  const bool any = std::any_of(times.begin(), times.end(), [](int64_t t) { return t != 1; });
-  return any ? repeated(g, x, times) : x;
+  return x;
 }
 
 Value interpolated(OnnxNode& n, const Style& s, const std::vector<Axis>& axes) {
@@ -161,7 +142,8 @@ std::vector<Value> resize_axes(OnnxNode& n, const Style& s, std::vector<Axis> ax
   Graph& g = n.graph();
   const bool crops = s.coordinates == "tf_crop_and_resize";
   for (const Axis& a : axes) {
-    if (a.out < 0 || a.out > kLargestWindow || a.in > kLargestWindow) n.fail(fmt::format("extent {} to {}", a.in, a.out));
+    if (a.out < 0 || a.out > kLargestWindow || a.in > kLargestWindow)
+      n.fail(fmt::format("extent {} to {}", a.in, a.out));
     if (a.in == 0 && a.out > 0) n.fail("an empty axis cannot be resized");
     // Below what one element of the result needs, tables would be as long as a hostile file likes.
     if (a.out > 0 && !(a.scale > 0 && a.scale * static_cast<double>(a.in) > 0.49))
@@ -170,10 +152,11 @@ std::vector<Value> resize_axes(OnnxNode& n, const Style& s, std::vector<Axis> ax
   if (s.mode != "nearest" && s.mode != "linear" && s.mode != "cubic") n.fail(fmt::format("mode is '{}'", s.mode));
   Extents result = n.extents(0);
   for (const Axis& a : axes) result[static_cast<size_t>(a.axis)] = a.out;
-  if (element_count(result) == 0)
-    return {ops::broadcast_to(g, ops::scalar(g, n.dtype(0), 0), result)};
+  if (element_count(result) == 0) return {ops::broadcast_to(g, ops::scalar(g, n.dtype(0), 0), result)};
   const std::vector<Axis> all = axes;
-  if (!crops) axes.erase(std::remove_if(axes.begin(), axes.end(), [](const Axis& a) { return a.in == a.out && a.scale == 1; }), axes.end());
+  if (!crops)
+    axes.erase(std::remove_if(axes.begin(), axes.end(), [](const Axis& a) { return a.in == a.out && a.scale == 1; }),
+               axes.end());
   // What shrinks first, what grows from the last axis on, so that most of the work is on whole rows.
   std::sort(axes.begin(), axes.end(), [](const Axis& a, const Axis& b) {
     const bool grows_a = a.out >= a.in, grows_b = b.out >= b.in;

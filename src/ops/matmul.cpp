@@ -70,24 +70,23 @@ void reference(ReferenceContext& c) {
         const auto at = [](const Vector& x, int64_t matrix, int64_t rows, int64_t columns, int64_t i, int64_t j) {
           return x[static_cast<size_t>((matrix * rows + i) * columns + j)];
         };
-        for_each_element<2>(batch, {matrices(c.inputs[0]), matrices(c.inputs[1])},
-                            [&](int64_t p, const std::array<int64_t, 2>& from) {
-                              for (int64_t i = 0; i < m; ++i)
-                                for (int64_t j = 0; j < n; ++j) {
-                                  T sum{};
-                                  for (int64_t l = 0; l < k; ++l) {
-                                    const T left = ta ? at(a, from[0], k, m, l, i) : at(a, from[0], m, k, i, l);
-                                    const T right = tb ? at(b, from[1], n, k, j, l) : at(b, from[1], k, n, l, j);
-                                    if constexpr (std::is_same_v<T, int64_t>)  // unsigned, so that it wraps
-                                      sum = static_cast<int64_t>(static_cast<uint64_t>(sum) +
-                                                                 static_cast<uint64_t>(left) *
-                                                                     static_cast<uint64_t>(right));
-                                    else
-                                      sum += left * right;
-                                  }
-                                  y[static_cast<size_t>((p * m + i) * n + j)] = sum;
-                                }
-                            });
+        for_each_element<2>(
+            batch, {matrices(c.inputs[0]), matrices(c.inputs[1])}, [&](int64_t p, const std::array<int64_t, 2>& from) {
+              for (int64_t i = 0; i < m; ++i)
+                for (int64_t j = 0; j < n; ++j) {
+                  T sum{};
+                  for (int64_t l = 0; l < k; ++l) {
+                    const T left = ta ? at(a, from[0], k, m, l, i) : at(a, from[0], m, k, i, l);
+                    const T right = tb ? at(b, from[1], n, k, j, l) : at(b, from[1], k, n, l, j);
+                    if constexpr (std::is_same_v<T, int64_t>)  // unsigned, so that it wraps
+                      sum = static_cast<int64_t>(static_cast<uint64_t>(sum) +
+                                                 static_cast<uint64_t>(left) * static_cast<uint64_t>(right));
+                    else
+                      sum += left * right;
+                  }
+                  y[static_cast<size_t>((p * m + i) * n + j)] = sum;
+                }
+            });
       },
       c.inputs[0].values);
 }

@@ -25,8 +25,13 @@ Regions regions_of(const NodeView& node) {
   GREGALE_CHECK(node.input(1).shape[1] == Dim(5), shape, "[max_roi_pool] regions are {}; expected [r, 5]",
                 to_string(node.input(1)));
   const auto& size = check_entries(node, "size", 2, 1);
-  return {constant_extent(node, x, 0), constant_extent(node, x, 1), constant_extent(node, x, 2),
-          constant_extent(node, x, 3), constant_extent(node, node.input(1).shape, 0), size[0], size[1],
+  return {constant_extent(node, x, 0),
+          constant_extent(node, x, 1),
+          constant_extent(node, x, 2),
+          constant_extent(node, x, 3),
+          constant_extent(node, node.input(1).shape, 0),
+          size[0],
+          size[1],
           node.real("spatial_scale")};
 }
 
@@ -66,8 +71,7 @@ void pool_region(const Regions& a, const T* x, const T* region, T* y) {
 
 template <class T>
 void pool_all(const Regions& a, const T* x, const T* regions, T* y, int64_t begin, int64_t end) {
-  for (int64_t roi = begin; roi < end; ++roi)
-    pool_region(a, x, regions + roi * 5, y + roi * a.c * a.out_h * a.out_w);
+  for (int64_t roi = begin; roi < end; ++roi) pool_region(a, x, regions + roi * 5, y + roi * a.c * a.out_h * a.out_w);
 }
 
 }  // namespace
@@ -79,8 +83,9 @@ const OpDef& max_roi_pool_op() {
     d.doc =
         "Regions of images as images of one size: each region, its corners rounded to elements, is split into bins, of "
         "which the greatest element is taken; 0 where a bin has none. Girshick, \"Fast R-CNN\", ICCV 2015.";
-    d.inputs = {{"x", "[n, c, h, w], real floats"},
-                {"regions", "[r, 5]: image, left, top, right, bottom, in units of 1/spatial_scale elements; of x's dtype"}};
+    d.inputs = {
+        {"x", "[n, c, h, w], real floats"},
+        {"regions", "[r, 5]: image, left, top, right, bottom, in units of 1/spatial_scale elements; of x's dtype"}};
     d.outputs = {{"y", "[r, c, height, width]"}};
     d.attributes = {{"size", AttributeKind::integers, "height and width of the result", {}},
                     {"spatial_scale", AttributeKind::real, "what coordinates are multiplied by", 1.0}};
@@ -116,9 +121,9 @@ const OpDef& max_roi_pool_op() {
            .check_gradient = false}};
     };
     d.onnx = {{"MaxRoiPool", 1, [](OnnxNode& n) {
-                 return std::vector{n.graph().add1(max_roi_pool_op(), {n.input(0), n.input(1)},
-                                                   {{"size", n.required_integers("pooled_shape")},
-                                                    {"spatial_scale", n.real("spatial_scale", 1)}})};
+                 return std::vector{n.graph().add1(
+                     max_roi_pool_op(), {n.input(0), n.input(1)},
+                     {{"size", n.required_integers("pooled_shape")}, {"spatial_scale", n.real("spatial_scale", 1)}})};
                }}};
     return d;
   }();

@@ -19,12 +19,13 @@
 namespace gregale::ops {
 
 std::vector<AttributeDef> pool_attributes() {
-  return {{"kernel", AttributeKind::integers, "extents of a window, one an axis behind batch and channels", {}},
-          {"strides", AttributeKind::integers, "from window to window, one an axis", {}},
-          {"pads", AttributeKind::integers, "around the image: before every axis, then after every axis", {}},
-          {"dilations", AttributeKind::integers, "distance between the elements of a window, one an axis", {}},
-          {"ceil_mode", AttributeKind::boolean,
-           "where the stride leaves elements over, one more window, if it begins before the padding at the end", false}};
+  return {
+      {"kernel", AttributeKind::integers, "extents of a window, one an axis behind batch and channels", {}},
+      {"strides", AttributeKind::integers, "from window to window, one an axis", {}},
+      {"pads", AttributeKind::integers, "around the image: before every axis, then after every axis", {}},
+      {"dilations", AttributeKind::integers, "distance between the elements of a window, one an axis", {}},
+      {"ceil_mode", AttributeKind::boolean,
+       "where the stride leaves elements over, one more window, if it begins before the padding at the end", false}};
 }
 
 Attributes to_attributes(const PoolOptions& o) {
@@ -56,8 +57,9 @@ std::vector<PoolAxis> pool_axes(const NodeView& node) {
                .before = pads[i],
                .after = pads[rank + i]};
     const int64_t reach = a.dilation * (a.taps - 1) + 1, room = a.in + a.before + a.after - reach;
-    GREGALE_CHECK(a.in >= 1 && room >= 0, shape, "[{}] the kernel's reach {} exceeds axis {} of {}, padded by {} and {}",
-                  who, reach, i + 2, to_string(node.input(0)), a.before, a.after);
+    GREGALE_CHECK(a.in >= 1 && room >= 0, shape,
+                  "[{}] the kernel's reach {} exceeds axis {} of {}, padded by {} and {}", who, reach, i + 2,
+                  to_string(node.input(0)), a.before, a.after);
     a.out = room / a.stride + 1;
     if (node.boolean("ceil_mode") && room % a.stride != 0 && a.out * a.stride < a.in + a.before) ++a.out;
     axes.push_back(a);
@@ -292,7 +294,8 @@ Result<Kernel> make(const NodeView& node, const Target&) {
   if (node.input(0).rank() > 5) return refuse(node, "more than 3 axes behind batch and channels");
   const DType dtype = node.input(0).dtype;
   const Kind kind = kind_of(node);
-  if (dtype == DType::f32) return kind == Kind::max ? kernel_of<Greatest<float>, float>(node) : kernel_of<Sum, float>(node);
+  if (dtype == DType::f32)
+    return kind == Kind::max ? kernel_of<Greatest<float>, float>(node) : kernel_of<Sum, float>(node);
   if (dtype == DType::u8) return kernel_of<Greatest<uint8_t>, uint8_t>(node);
   if (dtype == DType::i8) return kernel_of<Greatest<int8_t>, int8_t>(node);
   return refuse(node, fmt::format("f32, u8 or i8 needed, not {}", name_of(dtype)));
@@ -302,11 +305,16 @@ Result<Kernel> make(const NodeView& node, const Target&) {
 
 int64_t least_of(DType dtype) {
   switch (dtype) {
-    case DType::i8: return INT8_MIN;
-    case DType::i16: return INT16_MIN;
-    case DType::i32: return INT32_MIN;
-    case DType::i64: return INT64_MIN;
-    default: return 0;
+    case DType::i8:
+      return INT8_MIN;
+    case DType::i16:
+      return INT16_MIN;
+    case DType::i32:
+      return INT32_MIN;
+    case DType::i64:
+      return INT64_MIN;
+    default:
+      return 0;
   }
 }
 
@@ -356,7 +364,8 @@ const OpDef& pool_op() {
                  {.kernel = {2, 2, 2}, .strides = {1, 1, 2}, .dilations = {2, 1, 3}}),
           sample(sample_uniform({1, 1, 2, 3, 2, 3}, 8), "average", {.kernel = {2, 2, 1, 2}}),
           sample(sample_integers({1, 2, 5, 5}, 9), "max", {.kernel = {2, 2}, .pads = {1, 1, 0, 0}}),
-          sample(sample_integers({1, 2, 5, 5}, 9, 0, 100).cast(DType::u8), "max", {.kernel = {3, 2}, .strides = {2, 1}})};
+          sample(sample_integers({1, 2, 5, 5}, 9, 0, 100).cast(DType::u8), "max",
+                 {.kernel = {3, 2}, .strides = {2, 1}})};
     };
     d.bits_exact_integers = true;
     return d;

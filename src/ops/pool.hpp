@@ -55,8 +55,7 @@ void for_each_tap(const std::vector<PoolAxis>& axes, Body&& body) {
     }
     while (any) {
       int64_t from = 0;
-      for (size_t i = 0; i < rank; ++i)
-        from = from * axes[i].in + axes[i].begin(at[i]) + tap[i] * axes[i].dilation;
+      for (size_t i = 0; i < rank; ++i) from = from * axes[i].in + axes[i].begin(at[i]) + tap[i] * axes[i].dilation;
       body(o, from);
       size_t i = rank;
       while (i-- > 0) {

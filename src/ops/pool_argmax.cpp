@@ -15,8 +15,8 @@ namespace {
 
 std::vector<Type> infer(const NodeView& node) {
   const DType dtype = node.input(0).dtype;
-  GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype, "[pool_argmax] x has dtype {}; expected a real number",
-                name_of(dtype));
+  GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype,
+                "[pool_argmax] x has dtype {}; expected a real number", name_of(dtype));
   return {Type(DType::i64, pooled_shape(node))};
 }
 

@@ -43,8 +43,9 @@ void reference(ReferenceContext& c) {
     for (int64_t j = 0; j < count; ++j)
       for (int64_t i = 0; i < s.inner; ++i, ++to)
         for (int64_t t = j * taps; t < (j + 1) * taps; ++t)
-          c.outputs[0].real()[to] += weights[static_cast<size_t>(t)] *
-                                     x[static_cast<size_t>((o * s.extent + indices[static_cast<size_t>(t)]) * s.inner + i)];
+          c.outputs[0].real()[to] +=
+              weights[static_cast<size_t>(t)] *
+              x[static_cast<size_t>((o * s.extent + indices[static_cast<size_t>(t)]) * s.inner + i)];
 }
 
 /// Tap by tap: both adjoints are those of weights[:, t] gather(x, indices[:, t]).
@@ -52,9 +53,7 @@ void gradient(GradientContext& c) {
   Graph& g = c.graph();
   const Shape x = c.type(c.input(0)).shape, table = c.type(c.input(1)).shape;
   const int64_t axis = axis_of(c.view()), count = table[0].value(), taps = table[1].value();
-  const auto column = [&](Value list, int64_t t) {
-    return reshape(g, slice_axis(g, list, 1, t, t + 1), Shape{count});
-  };
+  const auto column = [&](Value list, int64_t t) { return reshape(g, slice_axis(g, list, 1, t, t + 1), Shape{count}); };
   Extents along(static_cast<size_t>(x.rank() - axis), 1);
   along[0] = count;
   std::vector<int64_t> others;
@@ -86,6 +85,10 @@ void rows(const AxisSplit& s, int64_t taps, const float* x, const int64_t* indic
       const float *a = image + from[0] * s.inner, *b = image + from[1] * s.inner;
       for (int64_t i = 0; i < s.inner; ++i) to[i] = w[0] * a[i] + w[1] * b[i];
       t = 2;
+    } else if (taps == 1) {
+      const float* a = image + from[0] * s.inner;
+      for (int64_t i = 0; i < s.inner; ++i) to[i] = w[0] * a[i];
+      t = 1;
     } else {
       std::fill_n(to, s.inner, 0.0F);
     }
@@ -102,8 +105,8 @@ void lanes(int64_t extent, int64_t count, Taps taps, const float* x, const int64
            float* y, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row)
     for (int64_t j = 0; j < count; ++j) {
-      float sum = 0;
-      for (int64_t t = 0; t < taps; ++t) sum += weights[j * taps + t] * x[row * extent + indices[j * taps + t]];
+      float sum = taps > 0 ? weights[j * taps] * x[row * extent + indices[j * taps]] : 0;
+      for (int64_t t = 1; t < taps; ++t) sum += weights[j * taps + t] * x[row * extent + indices[j * taps + t]];
       y[row * count + j] = sum;
     }
 }
@@ -126,6 +129,8 @@ Result<Kernel> make(const NodeView& node, const Target&) {
                  [&](int64_t begin, int64_t end, int) {
                    if (!last)
                      rows(s, taps, x, indices, weights, y, begin, end, count);
+                   else if (taps == 1)
+                     lanes(s.extent, count, std::integral_constant<int64_t, 1>{}, x, indices, weights, y, begin, end);
                    else if (taps == 2)
                      lanes(s.extent, count, std::integral_constant<int64_t, 2>{}, x, indices, weights, y, begin, end);
                    else if (taps == 4)
@@ -156,12 +161,14 @@ const OpDef& resample_op() {
     d.reference = reference;
     d.gradient = gradient;
     d.lowerings = {{"f32", make}};
-    d.cost = [](const NodeView& node) { return default_cost(node, 2 * static_cast<double>(node.input(1).shape[1].value())); };
+    d.cost = [](const NodeView& node) {
+      return default_cost(node, 2 * static_cast<double>(node.input(1).shape[1].value()));
+    };
     d.samples = [] {
       const auto sample = [](Extents x, std::vector<int64_t> indices, Extents table, int64_t axis, uint32_t stream) {
-        return Sample{{sample_uniform(std::move(x), stream), Tensor::from(indices, table),
-                       sample_uniform(table, stream + 1)},
-                      {{"axis", axis}}};
+        return Sample{
+            {sample_uniform(std::move(x), stream), Tensor::from(indices, table), sample_uniform(table, stream + 1)},
+            {{"axis", axis}}};
       };
       return std::vector<Sample>{sample({5}, {0, 1, 4, 4, 2, 1}, {3, 2}, 0, 1),
                                  sample({2, 3, 4}, {2, 0, 1, 1, 0, 2, 2, 1}, {4, 2}, 1, 3),

@@ -85,7 +85,8 @@ void align(const Alignment& a, const T* x, const T* rois, const int64_t* images,
   GREGALE_CHECK(image >= 0 && image < a.n, invalid_argument, "[roi_align] a region is of image {}, of {}", image, a.n);
   const T* box = rois + roi * 4;
   const double offset = a.half_pixel ? 0.5 : 0;
-  const double left = static_cast<double>(box[0]) * a.scale - offset, top = static_cast<double>(box[1]) * a.scale - offset;
+  const double left = static_cast<double>(box[0]) * a.scale - offset,
+               top = static_cast<double>(box[1]) * a.scale - offset;
   double width = static_cast<double>(box[2]) * a.scale - offset - left,
          height = static_cast<double>(box[3]) * a.scale - offset - top;
   if (!a.half_pixel) {
@@ -146,8 +147,10 @@ Result<Kernel> make(const NodeView& node, const Target&) {
 
 std::vector<Value> import(OnnxNode& n) {
   // Before operator set 16 there was no shift by half an element.
-  const std::string mode = n.string("coordinate_transformation_mode", n.opset() >= 16 ? "half_pixel" : "output_half_pixel");
-  if (mode != "half_pixel" && mode != "output_half_pixel") n.fail(fmt::format("coordinate_transformation_mode '{}'", mode));
+  const std::string mode =
+      n.string("coordinate_transformation_mode", n.opset() >= 16 ? "half_pixel" : "output_half_pixel");
+  if (mode != "half_pixel" && mode != "output_half_pixel")
+    n.fail(fmt::format("coordinate_transformation_mode '{}'", mode));
   const Value images = cast(n.graph(), n.input(2), DType::i64);
   return {n.graph().add1(roi_align_op(), {n.input(0), n.input(1), images},
                          {{"size", std::vector<int64_t>{n.integer("output_height", 1), n.integer("output_width", 1)}},
@@ -165,7 +168,8 @@ const OpDef& roi_align_op() {
     d.name = "roi_align";
     d.doc =
         "Regions of images as images of one size: each region is split into bins, each bin sampled at a grid of points "
-        "by bilinear interpolation, and the samples averaged; mode max takes the greatest of the samples' four weighted "
+        "by bilinear interpolation, and the samples averaged; mode max takes the greatest of the samples' four "
+        "weighted "
         "neighbours, as ONNX RoiAlign says. He et al., \"Mask R-CNN\", ICCV 2017.";
     d.inputs = {{"x", "[n, c, h, w], real floats"},
                 {"regions", "[r, 4]: left, top, right, bottom, in units of 1/spatial_scale elements"},
@@ -189,14 +193,15 @@ const OpDef& roi_align_op() {
     d.lowerings = {{"f32", make}};
     d.samples = [] {
       const auto sample = [](int64_t ratio, const char* mode, bool half_pixel) {
-        return Sample{.inputs = {sample_uniform({2, 3, 6, 7}, 1),
-                                 Tensor::from(std::vector<double>{0.5, 1, 5.25, 4, 2, -1, 3, 9, 3, 3, 3.5, 3.25}, {3, 4}),
-                                 Tensor::from(std::vector<int64_t>{1, 0, 1}, {3})},
-                      .attributes = {{"size", std::vector<int64_t>{3, 2}},
-                                     {"sampling_ratio", ratio},
-                                     {"mode", std::string(mode)},
-                                     {"half_pixel", half_pixel}},
-                      .check_gradient = false};
+        return Sample{
+            .inputs = {sample_uniform({2, 3, 6, 7}, 1),
+                       Tensor::from(std::vector<double>{0.5, 1, 5.25, 4, 2, -1, 3, 9, 3, 3, 3.5, 3.25}, {3, 4}),
+                       Tensor::from(std::vector<int64_t>{1, 0, 1}, {3})},
+            .attributes = {{"size", std::vector<int64_t>{3, 2}},
+                           {"sampling_ratio", ratio},
+                           {"mode", std::string(mode)},
+                           {"half_pixel", half_pixel}},
+            .check_gradient = false};
       };
       return std::vector<Sample>{sample(2, "avg", true), sample(0, "avg", false), sample(2, "max", true)};
     };

@@ -22,7 +22,7 @@ enum class Padding { zeros, border, reflection, center_reflection };
 struct Sampling {
   Mode mode = Mode::linear;
   Padding padding = Padding::zeros;
-  Extents spatial;     ///< of the image
+  Extents spatial;  ///< of the image
   int64_t images = 0, channels = 0, plane = 0, points = 0;
   size_t axes() const { return spatial.size(); }
   size_t taps() const { return mode == Mode::nearest ? 1 : mode == Mode::linear ? 2 : 4; }
@@ -40,7 +40,8 @@ Kind named(const NodeView& node, const char* attribute, const std::array<std::pa
 
 Sampling sampling_of(const NodeView& node) {
   Sampling s;
-  s.mode = named<Mode, 3>(node, "mode", {{{"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}}});
+  s.mode =
+      named<Mode, 3>(node, "mode", {{{"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}}});
   s.padding = named<Padding, 4>(node, "padding",
                                 {{{"zeros", Padding::zeros},
                                   {"border", Padding::border},
@@ -201,9 +202,9 @@ const OpDef& sample_points_op() {
     d.inputs = {{"x", "[n, c, ...], one to three axes"},
                 {"points", "[n, ..., axes], real floats: coordinates along the axes in their order"}};
     d.outputs = {{"y", "[n, c, ...], the axes of the points"}};
-    d.attributes = {{"mode", AttributeKind::string, "nearest, linear or cubic", std::string("linear")},
-                    {"padding", AttributeKind::string, "zeros, border, reflection or center_reflection",
-                     std::string("zeros")}};
+    d.attributes = {
+        {"mode", AttributeKind::string, "nearest, linear or cubic", std::string("linear")},
+        {"padding", AttributeKind::string, "zeros, border, reflection or center_reflection", std::string("zeros")}};
     d.infer = infer;
     d.reference = reference;
     d.no_gradient = "points are data of inference; what scatters cotangents back to them is not written";
@@ -214,9 +215,10 @@ const OpDef& sample_points_op() {
     };
     d.samples = [] {
       const auto sample = [](Extents x, Extents points, const char* mode, const char* padding, uint32_t stream) {
-        return Sample{.inputs = {sample_uniform(std::move(x), stream), sample_uniform(std::move(points), stream + 1, -4, 7)},
-                      .attributes = {{"mode", std::string(mode)}, {"padding", std::string(padding)}},
-                      .check_gradient = false};
+        return Sample{
+            .inputs = {sample_uniform(std::move(x), stream), sample_uniform(std::move(points), stream + 1, -4, 7)},
+            .attributes = {{"mode", std::string(mode)}, {"padding", std::string(padding)}},
+            .check_gradient = false};
       };
       return std::vector<Sample>{sample({2, 3, 4, 5}, {2, 6, 2}, "linear", "zeros", 1),
                                  sample({1, 2, 4, 3}, {1, 3, 3, 2}, "cubic", "border", 3),
