@@ -104,33 +104,6 @@ Value adjoint(OnnxNode& n, Value d_y, Value weights, const Window& w, const Exte
   return ops::transpose(g, last, {0, 4, 1, 2, 3});
 }
 
-/// Windows that touch without overlap: one product, then every pixel's block of pixels put where it belongs.
-Value blocks_of_pixels(OnnxNode& n, const Window& w, int64_t groups) {
-  Graph& g = n.graph();
-  const Extents x = n.extents(0), weights = n.extents(1);
-  const size_t rank = w.rank();
-  const int64_t pixels = element_count({x.begin() + 2, x.end()}), taps = element_count(w.kernel);
-  Extents left{groups, weights[0] / groups, weights[1] * taps}, right{x[0], groups, x[1] / groups, pixels};
-  if (groups == 1) {
-    left.erase(left.begin());
-    right.erase(right.begin() + 1);
-  }
-  Value y = ops::matmul(g, with_extents(g, n.input(1), left), with_extents(g, n.input(0), right), true);
-  // [n, m, taps..., pixels...] to [n, m, pixel, tap, pixel, tap ...].
-  const int64_t channels = weights[1] * groups;
-  Extents split{x[0], channels}, joined{x[0], channels};
-  std::vector<int64_t> order{0, 1};
-  split.insert(split.end(), w.kernel.begin(), w.kernel.end());
-  split.insert(split.end(), x.begin() + 2, x.end());
-  for (size_t i = 0; i < rank; ++i) {
-    order.push_back(static_cast<int64_t>(2 + rank + i));
-    order.push_back(static_cast<int64_t>(2 + i));
-    joined.push_back(x[2 + i] * w.kernel[i]);
-  }
-  y = ops::transpose(g, with_extents(g, y, split), order);
-  return with_extents(g, y, joined);
-}
-
 std::vector<Value> conv_transpose(OnnxNode& n) {
   Graph& g = n.graph();
   const Extents spatial = spatial_extents(n, 0), x = n.extents(0), weights = n.extents(1);
@@ -148,7 +121,7 @@ std::vector<Value> conv_transpose(OnnxNode& n) {
   const bool upper = mode == "SAME_UPPER", same = upper || mode == "SAME_LOWER";
   // The result in the coordinates of the scatter without any padding, [begin, begin + extent), which covers [0, full).
   Extents inside, low, high;
-  bool touching = true, is_padded = false;
+  bool is_padded = false;
   for (size_t i = 0; i < rank; ++i) {
     if (spatial[i] < 1 || spatial[i] > kLargestWindow) n.fail(fmt::format("the image is {}", to_string(n.type(0))));
     const int64_t full = w.strides[i] * (spatial[i] - 1) + w.reach(i), wanted = full + output_padding[i];
@@ -167,10 +140,8 @@ std::vector<Value> conv_transpose(OnnxNode& n) {
     is_padded = is_padded || low.back() > 0 || high.back() > 0;
     w.pads[i] = from;
     w.pads[rank + i] = full - to;
-    touching = touching && w.dilations[i] == 1 && w.strides[i] == w.kernel[i] && from == 0 && to == full;
   }
-  Value y =
-      touching && rank <= 3 ? blocks_of_pixels(n, w, groups) : adjoint(n, n.input(0), n.input(1), w, inside, groups);
+  Value y = adjoint(n, n.input(0), n.input(1), w, inside, groups);
   if (is_padded) {
     low.insert(low.begin(), 2, 0);
     high.insert(high.begin(), 2, 0);

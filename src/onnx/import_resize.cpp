@@ -103,40 +103,21 @@ Table table_of(const OnnxNode& n, const Style& s, const Axis& a) {
   return t;
 }
 
-/// x with every element along some axes repeated; `times` an axis.
-Value repeated(Graph& g, Value x, const std::vector<int64_t>& times) {
-  const Extents e = g.type(x).shape.extents();
-  Extents apart, spread, joined;
-  for (size_t i = 0; i < e.size(); ++i) {
-    apart.push_back(e[i]);
-    spread.push_back(e[i]);
-    joined.push_back(e[i] * times[i]);
-    if (times[i] == 1) continue;
-    apart.push_back(1);
-    spread.push_back(times[i]);
-  }
-  return with_extents(g, ops::broadcast_to(g, with_extents(g, x, apart), spread), joined);
-}
-
+/// Elements that are copied: whole rows by their indices; along the last axis, where a row is one element, f32 goes the
+/// way of interpolation, with weights of 1.
 Value nearest(OnnxNode& n, const Style& s, const std::vector<Axis>& axes) {
   Graph& g = n.graph();
   Value x = n.input(0);
-  std::vector<int64_t> times(static_cast<size_t>(n.rank(0)), 1);
   for (const Axis& a : axes) {
     std::vector<int64_t> indices;
-    const int64_t factor = a.out / a.in;
-    bool repeats = a.out == factor * a.in;
-    for (int64_t j = 0; j < a.out; ++j) {
-      indices.push_back(nearest_of(n, s, a, source_of(n, s, a, j)));
-      repeats = repeats && indices.back() == j / factor;
-    }
-    if (repeats)
-      times[static_cast<size_t>(a.axis)] = factor;
+    for (int64_t j = 0; j < a.out; ++j) indices.push_back(nearest_of(n, s, a, source_of(n, s, a, j)));
+    if (n.dtype(0) == DType::f32 && a.axis == n.rank(0) - 1)
+      x = ops::resample(g, x, g.constant(Tensor::from(indices, {a.out, 1})),
+                        g.constant(Tensor::full(DType::f32, {a.out, 1}, 1)), a.axis);
     else
       x = ops::gather(g, x, g.constant(Tensor::from(indices, {a.out})), a.axis);
   }
-  const bool any = std::any_of(times.begin(), times.end(), [](int64_t t) { return t != 1; });
-  return any ? repeated(g, x, times) : x;
+  return x;
 }
 
 Value interpolated(OnnxNode& n, const Style& s, const std::vector<Axis>& axes) {

@@ -86,6 +86,10 @@ void rows(const AxisSplit& s, int64_t taps, const float* x, const int64_t* indic
       const float *a = image + from[0] * s.inner, *b = image + from[1] * s.inner;
       for (int64_t i = 0; i < s.inner; ++i) to[i] = w[0] * a[i] + w[1] * b[i];
       t = 2;
+    } else if (taps == 1) {
+      const float* a = image + from[0] * s.inner;
+      for (int64_t i = 0; i < s.inner; ++i) to[i] = w[0] * a[i];
+      t = 1;
     } else {
       std::fill_n(to, s.inner, 0.0F);
     }
@@ -102,8 +106,8 @@ void lanes(int64_t extent, int64_t count, Taps taps, const float* x, const int64
            float* y, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row)
     for (int64_t j = 0; j < count; ++j) {
-      float sum = 0;
-      for (int64_t t = 0; t < taps; ++t) sum += weights[j * taps + t] * x[row * extent + indices[j * taps + t]];
+      float sum = taps > 0 ? weights[j * taps] * x[row * extent + indices[j * taps]] : 0;
+      for (int64_t t = 1; t < taps; ++t) sum += weights[j * taps + t] * x[row * extent + indices[j * taps + t]];
       y[row * count + j] = sum;
     }
 }
@@ -126,6 +130,8 @@ Result<Kernel> make(const NodeView& node, const Target&) {
                  [&](int64_t begin, int64_t end, int) {
                    if (!last)
                      rows(s, taps, x, indices, weights, y, begin, end, count);
+                   else if (taps == 1)
+                     lanes(s.extent, count, std::integral_constant<int64_t, 1>{}, x, indices, weights, y, begin, end);
                    else if (taps == 2)
                      lanes(s.extent, count, std::integral_constant<int64_t, 2>{}, x, indices, weights, y, begin, end);
                    else if (taps == 4)
