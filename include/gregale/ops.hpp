@@ -190,7 +190,7 @@ struct RecurrentOptions {
   std::string direction = "forward";     // reverse, bidirectional
   std::vector<std::string> activations;  // tanh, sigmoid, relu, affine, ...; of one direction or of each
   std::vector<double> alpha, beta;       // one an activation; empty: ONNX's
-  double clip = 0;                       // arguments of activations stay in [-clip, clip]; 0: anywhere
+  double clip = 0;                       // sums of gates stay in [-clip, clip]; 0: anywhere
   bool input_forget = false;             // lstm
   bool reset_after = false;              // gru
 };

@@ -237,10 +237,142 @@ std::vector<Value> rotary_embedding(OnnxNode& n) {
   return {heads_first ? y : ops::reshape(g, y, e)};
 }
 
+// --- com.microsoft: what optimised transformers are made of ---
+
+/// What their masks of integers add: `filter` where a key must not be seen. One row a sequence, of which keys are seen
+/// or how many; or one for each query.
+Value fused_mask(OnnxNode& n, int64_t i, int64_t batch, int64_t keys, DType dtype, double filter) {
+  Graph& g = n.graph();
+  const Extents e = n.extents(i);
+  if (!is_integer(n.dtype(i)) && n.dtype(i) != DType::boolean)
+    n.fail(fmt::format("the mask is {}", to_string(n.type(i))));
+  const Value mask = cast_to(g, n.input(i), DType::i64);
+  Value seen;
+  if (e == Extents{batch}) {
+    std::vector<int64_t> numbers(static_cast<size_t>(keys));
+    for (int64_t j = 0; j < keys; ++j) numbers[static_cast<size_t>(j)] = j;
+    seen = ops::less(g, g.constant(Tensor::from(numbers, {keys})), ops::reshape(g, mask, Extents{batch, 1, 1, 1}));
+  } else if ((e.size() == 2 || e.size() == 3) && e[0] == batch && e.back() == keys) {
+    const Extents spread{batch, 1, e.size() == 3 ? e[1] : 1, keys};
+    seen = ops::not_equal(g, ops::reshape(g, mask, spread), ops::scalar(g, DType::i64, 0));
+  } else {
+    n.unsupported(fmt::format("masks of the form {}", to_string(n.type(i))));
+  }
+  return ops::select(g, seen, ops::scalar(g, dtype, 0), ops::scalar(g, dtype, filter));
+}
+
+/// softmax(q k^T scale + bias) v of [batch, heads, length, size], as [batch, length, heads * size].
+Value fused_attention(OnnxNode& n, Value q, Value k, Value v, Value bias, bool causal) {
+  Graph& g = n.graph();
+  const Extents eq = g.type(q).shape.extents(), ev = g.type(v).shape.extents();
+  const DType dtype = g.type(q).dtype;
+  double scale = n.real("scale", 0);
+  if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, eq[3])));
+  Value scores = ops::mul(g, ops::matmul(g, q, k, false, true), scale);
+  const Type type = g.type(scores);
+  if (causal) {
+    std::vector<double> hidden;
+    for (int64_t i = 0; i < eq[2]; ++i)
+      for (int64_t j = 0; j < ev[2]; ++j) hidden.push_back(j - i > ev[2] - eq[2] ? -kInfinity : 0);
+    const Value more = g.constant(Tensor::from(hidden, {eq[2], ev[2]}).cast(dtype));
+    bias = bias.valid() ? ops::add(g, bias, more) : more;
+  }
+  if (bias.valid()) scores = ops::add(g, scores, bias);
+  if (g.type(scores) != type) n.fail("the mask does not broadcast to the scores");
+  const Value y = ops::matmul(g, ops::softmax(g, scores, -1), v);
+  return ops::reshape(g, ops::transpose(g, y, {0, 2, 1, 3}), Extents{eq[0], eq[2], eq[1] * ev[3]});
+}
+
+/// Columns [from, from + width) of x [batch, length, columns] as [batch, heads, length, size].
+Value heads_of(Graph& g, Value x, int64_t from, int64_t width, int64_t heads) {
+  const Extents e = g.type(x).shape.extents();
+  if (from != 0 || width != e[2]) x = ops::slice_axis(g, x, 2, from, from + width);
+  return ops::transpose(g, ops::reshape(g, x, Extents{e[0], e[1], heads, width / heads}), {0, 2, 1, 3});
+}
+
+std::vector<Value> microsoft_attention(OnnxNode& n) {
+  Graph& g = n.graph();
+  if (n.rank(0) != 3 || n.rank(1) != 2) n.fail("the input needs 3 axes, the weights 2");
+  if (n.integer("do_rotary", 0) != 0 || n.integer("past_present_share_buffer", 0) != 0)
+    n.unsupported("do_rotary and past_present_share_buffer");
+  const Extents e = n.extents(0), w = n.extents(1);
+  const int64_t heads = n.required_integer("num_heads");
+  const std::vector<int64_t> sizes = n.integers("qkv_hidden_sizes", {w[1] / 3, w[1] / 3, w[1] / 3});
+  if (sizes.size() != 3 || heads < 1 || w[0] != e[2])
+    n.fail(fmt::format("{} heads, weights {}", heads, to_string(n.type(1))));
+  int64_t rest = w[1];
+  for (int64_t size : sizes) {
+    if (size < 0 || size > rest || size % heads != 0) n.fail(fmt::format("{} columns for {} heads", size, heads));
+    rest -= size;
+  }
+  if (rest != 0) n.fail(fmt::format("weights {} are more than queries, keys and values need", to_string(n.type(1))));
+  Value qkv = ops::matmul(g, n.input(0), n.input(1));
+  if (n.has_input(2)) qkv = ops::add(g, qkv, ops::reshape(g, n.input(2), Extents{w[1]}));
+  const Value q = heads_of(g, qkv, 0, sizes[0], heads);
+  Value k = heads_of(g, qkv, sizes[0], sizes[1], heads), v = heads_of(g, qkv, sizes[0] + sizes[1], sizes[2], heads);
+  if (n.has_input(4)) {
+    const Extents p = n.extents(4);
+    if (p.size() != 5 || p[0] != 2) n.fail(fmt::format("past is {}", to_string(n.type(4))));
+    const auto part = [&](int64_t i) {
+      return ops::reshape(g, ops::slice_axis(g, n.input(4), 0, i, i + 1), Extents{p[1], p[2], p[3], p[4]});
+    };
+    k = ops::concat(g, {part(0), k}, 2);
+    v = ops::concat(g, {part(1), v}, 2);
+  }
+  const Extents ek = g.type(k).shape.extents();
+  Value bias;
+  if (n.has_input(3)) bias = fused_mask(n, 3, e[0], ek[2], n.dtype(0), n.real("mask_filter_value", -10000));
+  if (n.has_input(5)) bias = bias.valid() ? ops::add(g, bias, n.input(5)) : n.input(5);
+  std::vector<Value> results{fused_attention(n, q, k, v, bias, n.integer("unidirectional", 0) != 0)};
+  if (n.has_output(1)) {
+    Extents one = ek;
+    one.insert(one.begin(), 1);
+    results.push_back(ops::concat(g, {ops::reshape(g, k, one), ops::reshape(g, v, one)}, 0));
+  }
+  return results;
+}
+
+std::vector<Value> microsoft_multi_head_attention(OnnxNode& n) {
+  Graph& g = n.graph();
+  const int64_t heads = n.required_integer("num_heads");
+  if (!n.has_input(1) || !n.has_input(2)) n.unsupported("queries, keys and values in one input");
+  for (int64_t i = 0; i < 3; ++i)
+    if (n.rank(i) != 3 || heads < 1 || n.extents(i)[2] % heads != 0) {
+      // Keys and values of a cross attention may come as heads.
+      if (i == 0 || n.rank(i) != 4) n.fail(fmt::format("input {} is {} for {} heads", i, to_string(n.type(i)), heads));
+    }
+  Value parts[3];
+  int64_t from = 0;
+  for (int64_t i = 0; i < 3; ++i) {
+    Value x = n.input(i);
+    if (n.rank(i) == 4) {
+      parts[i] = x;
+      continue;
+    }
+    const int64_t width = n.extents(i)[2];
+    if (n.has_input(3)) x = ops::add(g, x, ops::slice_axis(g, n.input(3), 0, from, from + width));
+    from += width;
+    parts[i] = heads_of(g, x, 0, width, heads);
+  }
+  auto& [q, k, v] = parts;
+  if (n.has_input(6)) k = ops::concat(g, {n.input(6), k}, 2);
+  if (n.has_input(7)) v = ops::concat(g, {n.input(7), v}, 2);
+  Value bias;
+  if (n.has_input(4))
+    bias =
+        fused_mask(n, 4, n.extents(0)[0], g.type(k).shape[2].value(), n.dtype(0), n.real("mask_filter_value", -10000));
+  if (n.has_input(5)) bias = bias.valid() ? ops::add(g, bias, n.input(5)) : n.input(5);
+  return {fused_attention(n, q, k, v, bias, n.integer("unidirectional", 0) != 0), k, v};
+}
+
 }  // namespace
 
 std::vector<OnnxMapping> attention_mappings() {
-  return {{"Attention", 23, attention}, {"RotaryEmbedding", 23, rotary_embedding}};
+  const int64_t last = std::numeric_limits<int64_t>::max();
+  return {{"Attention", 23, attention},
+          {"RotaryEmbedding", 23, rotary_embedding},
+          {"Attention", 1, microsoft_attention, last, "com.microsoft"},
+          {"MultiHeadAttention", 1, microsoft_multi_head_attention, last, "com.microsoft"}};
 }
 
 }  // namespace gregale::onnx

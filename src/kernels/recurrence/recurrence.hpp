@@ -22,7 +22,7 @@ struct Recurrence {
   int64_t steps = 0, batch = 0, directions = 1, hidden = 0;
   bool reverse[2] = {false, true};
   ActivationCall activations[2][3];  ///< of each direction: f, g, h of the format's definitions
-  float clip = 0;                    ///< arguments of activations stay within [-clip, clip]; 0: anywhere
+  float clip = 0;                    ///< sums of gates stay within [-clip, clip]; 0: anywhere
   bool input_forget = false;         ///< lstm: the forget gate is 1 - the input gate
 };
 
