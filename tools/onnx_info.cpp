@@ -45,7 +45,7 @@ OnnxDescription describe_onnx(const std::string& path) {
   OnnxDescription d;
   std::set<std::string> known;
   for (const onnx::Coverage& c : onnx::coverage())
-    if (!c.domain.empty() || c.since <= model.opset())
+    if (!c.how.ends_with("of strings") && (!c.domain.empty() || c.since <= model.opset()))
       known.insert(c.domain.empty() ? c.name : c.domain + "." + c.name);
   auto operators = model.operators();
   std::stable_sort(operators.begin(), operators.end(),
