@@ -3,8 +3,64 @@
 #include "tools/bench.hpp"
 
 #include <algorithm>
+#include <chrono>
+
+#include "kernels/machine/machine.hpp"
+#include "tools/ledger.hpp"
 
 namespace gregale::tools {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double peak_of(const CompileOptions& options, ThreadTeam& team) {
+  const Target& target = options.target;
+  const bool low = options.precision == Precision::bf16 && (target.features.avx512_bf16 || target.features.amx_bf16);
+  const auto machine = kernels::load_machine(kernels::machine_cache_path(), target, team.size());
+  if (machine && low && machine->bf16) return machine->bf16->all_threads;
+  if (machine && !low) return machine->fp32.all_threads;
+  return kernels::measure_compute_peak(target, team, low ? kernels::ComputeUnit::bf16 : kernels::ComputeUnit::fp32);
+}
+
+std::vector<double> repeat(const Common& common, const std::string& name, std::optional<int64_t> runs_wanted,
+                           ExecutionContext& context, const std::function<void()>& run) {
+  constexpr double kTotal = 3, kWarm = 0.3;  // seconds
+  constexpr int64_t kLeast = 3, kUsual = 7, kMost = 100000;
+  const auto once = [&] {
+    const double begin = seconds_now();
+    run();
+    return seconds_now() - begin;
+  };
+  double estimate = once();  // pages and threads are new
+  for (double warm = estimate; warm < kWarm && !runs_wanted; warm += estimate) estimate = std::max(once(), 1e-7);
+  // Runs much shorter than that share one second.
+  const auto fitting = static_cast<int64_t>(kTotal / std::max(estimate, 1e-7));
+  const int64_t usual = fitting <= kUsual ? std::max(kLeast, fitting) : std::clamp(fitting / 3, kUsual, kMost);
+  const int64_t runs = runs_wanted.value_or(usual);
+  std::vector<double> seconds;
+  Progress progress("run", runs, common.quiet);
+  const TraceSpan span(context.trace(), "bench", name);
+  for (int64_t r = 1; r <= runs; ++r) {
+    seconds.push_back(once());
+    progress.update(r);
+  }
+  progress.done();
+  return seconds;
+}
+
+nlohmann::json ledger_of(const std::vector<const Executable*>& programs, const Target& target, int threads) {
+  GroupBytes total;
+  GroupLedger ledger(target, threads);
+  for (const Executable* program : programs)
+    for (const Executable::Group& group : program->groups()) {
+      const GroupBytes bytes = ledger.of(group);
+      total.predicted += bytes.predicted;
+      total.counted += bytes.counted;
+      total.least += bytes.least;
+    }
+  return {{"predicted_bytes", total.predicted}, {"counted_bytes", total.counted}, {"lower_bound_bytes", total.least}};
+}
 
 double median_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "tools/command.hpp"
@@ -14,5 +15,15 @@ Runner add_bench_model(CLI::App& bench);
 
 /// Of at least one value.
 double median_of(std::vector<double> values);
+/// Of a clock that only goes forward.
+double seconds_now();
+/// What each of several runs took: until about three seconds are over, seven times at most and three at least, unless
+/// told how often. Short runs are so many that their median means something.
+std::vector<double> repeat(const Common& common, const std::string& name, std::optional<int64_t> runs,
+                           ExecutionContext& context, const std::function<void()>& run);
+/// The peak, in Gflop/s, of the unit that multiplies: what `gregale machine` measured, else measured now.
+double peak_of(const CompileOptions& options, ThreadTeam& team);
+/// Bytes past L2 of programs that run one after the other.
+nlohmann::json ledger_of(const std::vector<const Executable*>& programs, const Target& target, int threads);
 
 }  // namespace gregale::tools

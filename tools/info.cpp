@@ -11,7 +11,7 @@
 #include "data/netcdf_file.hpp"
 #include "data/safetensors.hpp"
 #include "report/terminal_map.hpp"
-#include "tools/command.hpp"
+#include "tools/onnx.hpp"
 #include "train/emulator_state.hpp"
 
 namespace gregale::tools {
@@ -157,11 +157,22 @@ int run(const Common& common, const std::string& path) {
   const std::string head(start, static_cast<size_t>(file.gcount()));
   const bool netcdf = head.rfind("CDF", 0) == 0 || head.rfind("\x89HDF", 0) == 0;
   const bool safetensors = head.size() > 9 && head[8] == '{';
-  GREGALE_CHECK(netcdf || safetensors, unsupported, "{} is neither NetCDF nor safetensors", path);
+  const bool onnx = !netcdf && !safetensors && is_onnx_file(path);
+  GREGALE_CHECK(netcdf || safetensors || onnx, unsupported, "{} is neither NetCDF nor safetensors, nor named .onnx",
+                path);
   auto context = common.make_context();
-  const Description d = netcdf ? describe_netcdf(path) : describe_safetensors(path);
+  Description d;
+  if (onnx) {
+    OnnxDescription model = describe_onnx(path);
+    d.document = std::move(model.document);
+    for (const auto& [name, value] : model.lines) d.line(name, value);
+  } else {
+    d = netcdf ? describe_netcdf(path) : describe_safetensors(path);
+  }
   common.finish(*context);
-  std::fputs(common.json ? (d.document.dump(2) + "\n").c_str() : d.text.c_str(), stdout);
+  std::fputs(
+      common.json ? (d.document.dump(2, ' ', false, json::error_handler_t::replace) + "\n").c_str() : d.text.c_str(),
+      stdout);
   return 0;
 }
 
@@ -170,7 +181,7 @@ int run(const Common& common, const std::string& path) {
 Runner add_info(CLI::App& app) {
   auto common = std::make_shared<Common>();
   auto path = std::make_shared<std::string>();
-  CLI::App* c = add_command(app, "info", "Say what a file is: model, checkpoint, forecast, NetCDF, safetensors",
+  CLI::App* c = add_command(app, "info", "Say what a file is: model, checkpoint, forecast, ONNX, NetCDF, safetensors",
                             "gregale info winds-out/model.safetensors", *common);
   c->add_option("file", *path, "The file")->required()->type_name("FILE");
   return [common, path] { return run(*common, *path); };

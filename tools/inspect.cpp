@@ -208,9 +208,11 @@ Runner add_inspect(CLI::App& app) {
   CLI::App* inspect =
       add_command(app, "inspect", "Show a compiled model: groups of operators, tile programs, bytes and time",
                   "gregale inspect bert-base-layer --batch 8 --length 128 --programs", o->common);
-  inspect->add_option("model", o->network.name, "fourcastnet, bert-base-layer, resnet50, surrogate3d or mlp")
+  inspect
+      ->add_option("model", o->network.name,
+                   "fourcastnet, bert-base-layer, resnet50, surrogate3d, mlp, or an ONNX file")
       ->required()
-      ->type_name("NAME");
+      ->type_name("NAME|F.onnx");
   add_network_options(*inspect, o->network);
   inspect->add_flag("--programs", o->programs, "Print every group's tile program");
   inspect->add_flag("--graph", o->graph, "Print the graph as it is run");

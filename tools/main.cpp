@@ -36,7 +36,11 @@ int main(int argc, char** argv) {
       "  gregale init fields.nc -o run.yaml     look at the data, propose a configuration\n"
       "  gregale train run.yaml                 train; watch run-out/report.html\n"
       "  gregale forecast run-out --init fields.nc --time 1990-12 --steps 6 -o forecast.nc\n"
-      "  gregale score run-out --truth fields.nc --report score.html");
+      "  gregale score run-out --truth fields.nc --report score.html\n"
+      "A network of an ONNX file:\n"
+      "  gregale info resnet50.onnx             its inputs and operators\n"
+      "  gregale run resnet50.onnx --input x=image.npy -o out\n"
+      "  gregale bench model resnet50.onnx --input-shape x=1x3x224x224");
   const std::pair<const char*, tools::Runner> commands[] = {
       {"init", tools::add_init(app)},
       {"train", tools::add_train(app)},
@@ -46,6 +50,7 @@ int main(int argc, char** argv) {
       {"machine", tools::add_machine(app)},
       {"bench", tools::add_bench(app)},
       {"inspect", tools::add_inspect(app)},
+      {"run", tools::add_run(app)},
 #ifdef GREGALE_HAS_ONNX
       {"conformance", tools::add_conformance(app)},
       {"export", tools::add_export(app)},

@@ -11,6 +11,7 @@
 #include "gregale/nn.hpp"
 #include "gregale/random.hpp"
 #include "gregale/train.hpp"
+#include "tools/onnx.hpp"
 #include "train/config_values.hpp"
 #include "train/trainer.hpp"
 
@@ -71,7 +72,9 @@ const Network& check(const NetworkOptions& o) {
     known += (known.empty() ? "" : ", ") + std::string(n.name);
     if (o.name == n.name) network = &n;
   }
-  GREGALE_CHECK(network != nullptr, usage, "model '{}' is none of {}", o.name, known);
+  GREGALE_CHECK(network != nullptr, usage, "model '{}' is none of {}, and no .onnx file", o.name, known);
+  GREGALE_CHECK(o.onnx.files.empty() && o.onnx.shapes.empty(), usage, "{}: {} draws its own input",
+                o.onnx.files.empty() ? "--input-shape" : "--input", o.name);
   GREGALE_CHECK(o.precision == "fp32" || o.precision == "bf16", usage, "--precision: expected fp32 or bf16, got '{}'",
                 o.precision);
   parse_tune(o.tune);
@@ -112,9 +115,15 @@ Tensor draw(ThreadTeam& team, const Type& type, uint64_t seed, uint32_t stream) 
 
 }  // namespace
 
-void check_network(const NetworkOptions& o) { check(o); }
+bool is_onnx_file(const std::string& name) { return name.ends_with(".onnx"); }
+
+void check_network(const NetworkOptions& o) {
+  if (is_onnx_file(o.name)) return check_onnx_options(o);
+  check(o);
+}
 
 Workload make_workload(const NetworkOptions& o, ThreadTeam& team, uint64_t seed) {
+  if (is_onnx_file(o.name)) return make_onnx_workload(o, team, seed);
   const Network& network = check(o);
   const bool trains = o.mode == "train";
   Graph graph(o.name);
@@ -195,6 +204,18 @@ void add_network_options(CLI::App& command, NetworkOptions& o) {
   command.add_option("--length", o.length, "bert-base-layer: positions of a sequence (default: 128)")->type_name("N");
   command.add_option("--width", o.width, "mlp: of input, hidden layers and output (default: 64)")->type_name("N");
   command.add_option("--depth", o.depth, "mlp: hidden layers (default: 4)")->type_name("N");
+  add_onnx_input_options(command, o.onnx);
+}
+
+void add_onnx_input_options(CLI::App& command, OnnxInputOptions& o) {
+  command.add_option("--input", o.files, "Of an ONNX model: an input's values; once for each input")
+      ->type_name("NAME=F.npy")
+      ->allow_extra_args(false);
+  command
+      .add_option("--input-shape", o.shapes,
+                  "Of an ONNX model: an input of random values with these extents; nothing after the = for a scalar")
+      ->type_name("NAME=1x3x224x224")
+      ->allow_extra_args(false);
 }
 
 }  // namespace gregale::tools

@@ -4,12 +4,19 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "gregale/exec.hpp"
 #include "tools/command.hpp"
 
-/// The built-in networks of `bench model` and `inspect`, with random weights drawn from a seed.
+/// The networks of `bench model` and `inspect`: built-in ones, with random weights drawn from a seed, and ONNX files.
 namespace gregale::tools {
+
+/// What is said of an ONNX model's inputs: NAME=FILE.npy, and NAME=1x3x224x224 for random values.
+struct OnnxInputOptions {
+  std::vector<std::string> files, shapes;
+};
+void add_onnx_input_options(CLI::App& command, OnnxInputOptions& options);
 
 struct NetworkOptions {
   std::string name, precision = "fp32", mode = "infer", tune = "off";
@@ -17,6 +24,7 @@ struct NetworkOptions {
   std::optional<std::string> memory;     ///< of the whole process, a size such as 1.5GB
   std::optional<int64_t> batch, length, width, depth;
   bool no_fusion = false;
+  OnnxInputOptions onnx;
 };
 
 void add_network_options(CLI::App& command, NetworkOptions& options);

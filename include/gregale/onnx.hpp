@@ -86,7 +86,8 @@ class Model {
   const std::map<std::string, std::string>& metadata() const;
   int64_t opset() const;       ///< of the default domain
   int64_t parameters() const;  ///< elements of all tensors in the file
-  /// How often each operator stands in the file, bodies of control flow included: ("Conv", 53), ...
+  /// How often each operator stands in the file, bodies of control flow included, and functions of the file where they
+  /// are called: ("Conv", 53), ...
   std::vector<std::pair<std::string, int64_t>> operators() const;
 
   /// Runs once; tensors in the order of inputs(). Throws ErrorCode::unsupported where an output is not a tensor,

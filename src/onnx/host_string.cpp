@@ -123,7 +123,10 @@ Tensor to_numbers(const HostNode& node, const Strings& from, DType dtype) {
     for (size_t i = 0; i < from.values.size(); ++i) {
       const std::string& v = from.values[i];
       const char *begin = v.data() + (v.rfind('+', 0) == 0 ? 1 : 0), *end = v.data() + v.size();
-      const auto whole = [&](auto to) { return std::from_chars(begin, end, *to).ptr == end && begin != end; };
+      const auto whole = [&](auto to) {
+        const auto [at, error] = std::from_chars(begin, end, *to);
+        return at == end && error == std::errc();
+      };
       const bool read = dtype == DType::i64 ? whole(&result.as<int64_t>()[i]) : whole(&result.as<uint64_t>()[i]);
       if (!read) node.fail(fmt::format("'{}' is no integer", v.substr(0, 60)));
     }

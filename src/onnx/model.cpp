@@ -38,9 +38,12 @@ namespace {
 
 void count_operators(const Block& block, std::map<std::string, int64_t>& counts) {
   for (const BlockNode& node : block.nodes) {
+    if (node.function != nullptr) {  // the file says what it stands for
+      count_operators(*node.function, counts);
+      continue;
+    }
     ++counts[node.domain.empty() ? node.op_type : node.domain + "." + node.op_type];
     for (const auto& [name, body] : node.bodies) count_operators(*body, counts);
-    if (node.function != nullptr) count_operators(*node.function, counts);
   }
 }
 

@@ -3,12 +3,10 @@
 // Prints docs/operators.md, or with --check PAGE tells whether PAGE is what it would print.
 #include <fmt/format.h>
 
-#include <cstdio>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "gregale/ops.hpp"
+#include "page.hpp"
 
 namespace gregale {
 namespace {
@@ -105,25 +103,9 @@ std::string operators_page() {
   return page;
 }
 
-int check(const char* path) {
-  std::ifstream file(path);
-  std::stringstream committed;
-  committed << file.rdbuf();
-  if (file && committed.str() == operators_page()) return 0;
-  std::fprintf(stderr, "%s is not what the registry gives. Make it again:\n  operators_page > docs/operators.md\n",
-               path);
-  return 1;
-}
-
 }  // namespace
 }  // namespace gregale
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "--check") return gregale::check(argv[2]);
-  if (argc != 1) {
-    std::fprintf(stderr, "usage: operators_page [--check PAGE]\n");
-    return 2;
-  }
-  std::fputs(gregale::operators_page().c_str(), stdout);
-  return 0;
+  return gregale::page_main(argc, argv, "operators_page", "operators.md", gregale::operators_page);
 }
