@@ -135,12 +135,14 @@ std::vector<SuiteTest> find_suite_tests(const std::string& folder) {
 
 namespace {
 
-/// Values of inputs that the graph's extents depend on: of integers, booleans and what is no tensor.
-std::map<std::string, Datum> shaping_values(const Model& model, const std::vector<Datum>& inputs) {
+/// Values of inputs that the graph's extents may depend on: of integers, booleans and what is no tensor; with `scales`
+/// of short lists of floats, too.
+std::map<std::string, Datum> shaping_values(const Model& model, const std::vector<Datum>& inputs, bool scales) {
   std::map<std::string, Datum> values;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* t = inputs[i].tensor();
-    if (t == nullptr || (!is_real_float(t->dtype()) && t->size() <= 64)) values[model.inputs()[i].name] = inputs[i];
+    if (t == nullptr || (!is_real_float(t->dtype()) && t->size() <= 64) || (scales && t->rank() <= 1 && t->size() <= 8))
+      values[model.inputs()[i].name] = inputs[i];
   }
   return values;
 }
@@ -168,7 +170,12 @@ OneGraph one_graph(const Model& model, const std::vector<Datum>& inputs) {
   } catch (const Error& e) {
     if (e.code() != ErrorCode::unsupported) throw;
   }
-  return attempt(shaping_values(model, inputs));
+  try {
+    return attempt(shaping_values(model, inputs, false));
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::unsupported) throw;
+  }
+  return attempt(shaping_values(model, inputs, true));
 }
 
 }  // namespace

@@ -38,8 +38,8 @@ int check(const std::string& suite, const std::string& list, bool write) {
   using Status = onnx::SuiteResult::Status;
   std::map<std::string, std::string> expected = read_list(list), failed;
   ExecutionContext context(make_thread_team());
-  CompileOptions options;
-  options.target.cores = context.team().size();
+  onnx::SuiteOptions options;
+  options.compile.target.cores = context.team().size();
   int64_t passed = 0, skipped = 0, wrong = 0;
   const auto complain = [&](const std::string& what) {
     ++wrong;

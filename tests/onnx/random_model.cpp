@@ -464,7 +464,7 @@ std::vector<Entry> make_entries() {
             x.extents);
   });
   add("OneHot", [](Maker& m) {
-    const Item x = m.pick(DType::i64, 0, 3, true);
+    const Item x = m.pick(DType::i64, 1, 3, true);
     Extents extents = x.extents;
     extents.push_back(5);
     m.apply("OneHot", {x, m.constant(Tensor::scalar<int64_t>(5)), m.constant(Tensor::from<float>({-1, 2}, {2}))},
