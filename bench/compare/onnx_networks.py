@@ -150,7 +150,7 @@ def draw(random, spec):
         values = numpy.where(glyphs(random, shape, spec['size']), spec['low'], spec['high'])
     else:
         raise ValueError(f'networks.json: no values are made by {make}')
-    return numpy.ascontiguousarray(values, dtype=spec['dtype'])
+    return numpy.asarray(values, dtype=spec['dtype'], order='C')
 
 
 def file_of(output):
