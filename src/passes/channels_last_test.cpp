@@ -26,6 +26,8 @@ const Conv2d kShapes[] = {
     {1, 4, 3, 300, 6, 3, 3, 1, 1, 1, 1, 1, 1},           // wide rows, cut in columns
     {1, 8, 40, 40, 16, 3, 3, 1, 1, 1, 1, 1, 1},          //
     {2, 1, 3, 3, 2, 2, 2, 1, 1, 5, 5, 4, 4},             // pixels that see no image
+    {2, 6, 40, 1, 9, 5, 1, 2, 1, 2, 0, 1, 0, 2, 1},      // one column
+    {1, 1, 1, 40000, 4, 1, 9, 1, 3, 0, 4, 0, 4},         // a signal
 };
 
 ops::Conv2dOptions options_of(const Conv2d& s) {

@@ -349,7 +349,7 @@ class Verifier {
     check(c.operands.size() == 2, "a window has a source and a destination");
     const Operand& from = c.operands[0];
     check(from.offset >= 0 && !from.by_step && !c.operands[1].by_step, "a window's operand begins outside");
-    constexpr int64_t kMost = int64_t{1} << 15;
+    constexpr int64_t kMost = int64_t{1} << 20;
     for (const int64_t extent : {w.h, w.w, w.channels, w.stride_h, w.stride_w, w.reach_h, w.reach_w, w.band_rows,
                                  w.band_columns, w.depth, w.blocks, w.d, w.stride_d})
       check(extent >= 1 && extent <= kMost, "an extent of a window is not positive or absurd");
@@ -357,7 +357,8 @@ class Verifier {
           "the padding of a window is negative or absurd");
     check(std::abs(w.shift_d) <= kMost, "a window sees slices absurdly far away");
     constexpr int64_t kMostPixels = int64_t{1} << 30;  // of a volume, and between slices that are seen
-    check(std::max(w.d, w.stride_d) * w.h * w.w <= kMostPixels, "the volume of a window is absurd");
+    check(std::max(w.d, w.stride_d) * w.h * w.w <= kMostPixels && w.stride_h * w.w <= kMostPixels,
+          "the volume of a window is absurd");
     check(w.depth * w.blocks >= w.channels && (w.blocks - 1) * w.depth < w.channels,
           "the blocks of a window hold its channels");
     check(from.leading >= w.channels && from.leading < (int64_t{1} << 32), "pixels of a window overlap");

@@ -376,7 +376,7 @@ TEST(TileProgram, RefusesWindowsThatDoNotFit) {
       {replaced(kConvolution, "reach_h=3", "reech_h=3"), "no setting of a window"},
       {replaced(kConvolution, "blocks=1 (", "blocks=1 slices=1 d=2 stride_d=1 shift_d=0 ("), "larger than its buffer"},
       {replaced(kConvolution, "blocks=1 (", "blocks=1 slices=1 d=1 stride_d=0 shift_d=0 ("), "not positive"},
-      {replaced(kConvolution, "blocks=1 (", "blocks=1 slices=1 d=1 stride_d=1 shift_d=-99999 ("), "absurdly far"},
+      {replaced(kConvolution, "blocks=1 (", "blocks=1 slices=1 d=1 stride_d=1 shift_d=-9999999 ("), "absurdly far"},
       {replaced(kVolume, "b*12", "b*13"), "does not move with its pixels"},
       {replaced(kVolume, "d=3", "d=4"), "larger than its buffer"},
   };
