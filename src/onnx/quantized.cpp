@@ -64,12 +64,12 @@ void check_zeros(OnnxNode& n, int64_t i, int64_t count) {
 
 bool is_known(OnnxNode& n, int64_t i) { return !n.has_input(i) || n.is_constant(i); }
 
-/// Weights as f32, made here and not in every run: the compiler folds no constants that are as large.
-Value constant_of(OnnxNode& n, const std::vector<double>& values, const Extents& extents) {
+/// Weights as floats, made here and not in every run: the compiler folds no constants that are as large.
+Value constant_of(OnnxNode& n, const std::vector<double>& values, const Extents& extents, DType dtype) {
   Tensor t(DType::f32, extents);
   const auto to = t.as<float>();
   for (size_t i = 0; i < values.size(); ++i) to[i] = static_cast<float>(values[i]);
-  return n.graph().constant(std::move(t));
+  return n.graph().constant(dtype == DType::f32 ? std::move(t) : t.cast(dtype));
 }
 
 void check_bytes(OnnxNode& n, int64_t i) {
@@ -179,11 +179,13 @@ Parts integer_matmul(OnnxNode& n, const IntegerOperands& at) {
     check_zeros(n, at.b_zero, columns);
     const std::vector<double> all = centred(n, at.b, at.b_zero, [&](int64_t e) { return e % columns; });
     ends = cuts_of_known(all, outer, k, columns);
-    b = constant_of(n, all, b_extents);
+    b = constant_of(n, all, b_extents, DType::bf16);
   } else {
-    b = reals_of(n, n.input(at.b), at.b_zero, [](Value zero) { return zero; });
+    b = ops::cast(g, reals_of(n, n.input(at.b), at.b_zero, [](Value zero) { return zero; }), DType::bf16);
     ends = cuts_of_unknown(k, 1);
   }
+  // Differences of bytes have eight digits: bf16 holds them, and units of bf16 sum their products in f32.
+  a = ops::cast(g, a, DType::bf16);
   if (row) a = ops::reshape(g, a, Shape{1, k});
   if (column) b = ops::reshape(g, b, Shape{k, 1});
   Parts parts;
@@ -192,7 +194,7 @@ Parts integer_matmul(OnnxNode& n, const IntegerOperands& at) {
   for (const int64_t end : ends) {
     const bool whole = ends.size() == 1;
     Value part = ops::matmul(g, whole ? a : ops::slice_axis(g, a, rank_a - 1, begin, end),
-                             whole ? b : ops::slice_axis(g, b, rank_b - 2, begin, end));
+                             whole ? b : ops::slice_axis(g, b, rank_b - 2, begin, end), false, false, true);
     if (row || column) {
       Extents extents = g.type(part).shape.extents();
       if (column) extents.pop_back();
@@ -279,7 +281,7 @@ Parts integer_convolution(OnnxNode& n, const IntegerOperands& at) {
   if (is_known(n, at.b) && is_known(n, at.b_zero) && each > 0) {
     check_zeros(n, at.b_zero, ws[0]);
     const std::vector<double> all = centred(n, at.b, at.b_zero, [&](int64_t e) { return e / each; });
-    w = constant_of(n, all, ws);
+    w = constant_of(n, all, ws, DType::f32);
     // One number for each channel: the sum of its window.
     std::vector<double> channels(static_cast<size_t>(ws[0] * ws[1]), 0);
     for (size_t i = 0; i < all.size(); ++i) channels[i / static_cast<size_t>(window)] += std::abs(all[i]);
