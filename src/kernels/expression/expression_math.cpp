@@ -78,6 +78,12 @@ void Generator::exp_(const Group& d, const Arg& x) {
   op(&VectorAssembler::fnma231, r, n, c(0.693359375f));  // 9 bits: exact products
   op(&VectorAssembler::fnma231, r, n, c(-2.12194440e-4f));
   polynomial(d, r, {1.395060215e-03f, 8.368953131e-03f, 4.166620597e-02f, 1.666651815e-01f, 0.5f, 1.0f, 1.0f});
+  // What would round to zero is made zero before it is scaled: on some CPUs a scaling that underflows takes a hundred
+  // cycles and more, and the scores that attention masks out all do.
+  const Group mask = take(true);
+  compare_each(mask, n, c(-150.5f), kLess);
+  merge_each(d, mask, c(0.0f));
+  give(mask, true);
   if (wide()) {
     each([&](int u) { vscalefps(v(d[u]), v(d[u]), v(n[u])); });
   } else {
