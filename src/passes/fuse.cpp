@@ -280,6 +280,38 @@ class Fuser {
     return own ? p : -1;
   }
 
+  /// Elementwise operators behind v that one value alone leaves, `last`: the one reader, or as many as it takes for
+  /// several to meet again, as x and sigmoid(x) do in their product. Empty where they do not.
+  Group closed_readers(Value v, const Shape& shape, Value& last) const {
+    constexpr size_t kMost = 24;
+    Group all;
+    std::vector<Value> open{v};
+    while (all.size() <= kMost) {
+      for (const Value w : open) {
+        if (is_output_[static_cast<size_t>(w.id)]) return {};
+        for (const int32_t u : users(w)) {
+          if (!is_expression(u) || has_whole_rows(u) || group_of_[static_cast<size_t>(u)] >= 0 ||
+              g_.type(node(u).outputs[0]).shape != shape)
+            return {};
+          all.insert(u);
+        }
+      }
+      open.clear();
+      for (const int32_t n : all) {
+        const Value w = node(n).outputs[0];
+        bool leaves = is_output_[static_cast<size_t>(w.id)] || users(w).empty();
+        for (const int32_t u : users(w)) leaves = leaves || all.count(u) == 0;
+        if (leaves) open.push_back(w);
+      }
+      if (open.size() == 1) {
+        last = open[0];
+        return all;
+      }
+      if (open.empty()) return {};
+    }
+    return {};
+  }
+
   /// A product, or a Fourier transform, takes the elementwise operators behind it as its epilogue, as long as nobody
   /// else wants the values between.
   void grow_products() {
@@ -294,21 +326,20 @@ class Fuser {
       Value v = node(n).outputs[0];
       const Shape shape = g_.type(v).shape;
       for (;;) {
-        if (is_output_[static_cast<size_t>(v.id)] || users(v).size() != 1) break;
-        const int32_t u = users(v)[0];
-        if (!is_expression(u) || has_whole_rows(u) || group_of_[static_cast<size_t>(u)] >= 0) break;
-        if (g_.type(node(u).outputs[0]).shape != shape) break;
+        Value next;
+        const Group readers = closed_readers(v, shape, next);
+        if (readers.empty()) break;
         Group larger = group;
-        larger.insert(u);
+        larger.insert(readers.begin(), readers.end());
         const Group plain = larger;
-        take_makers(u, larger);
+        for (const int32_t u : readers) take_makers(u, larger);
         const auto possible = [&](const Group& g) { return is_acyclic(g) && bytes_of(g).has_value(); };
         if (!possible(larger)) {
           if (larger == plain || !possible(plain)) break;
           larger = plain;
         }
         group = std::move(larger);
-        v = node(u).outputs[0];
+        v = next;
       }
       make_group(std::move(group));
     }
