@@ -10,7 +10,6 @@
 
 #include "gregale/op.hpp"
 #include "ir/core_ops.hpp"
-#include "tile/node_kinds.hpp"
 #include "tile/program_executor.hpp"
 #include "tools/command.hpp"
 #include "tools/graph_trace.hpp"
@@ -60,7 +59,7 @@ GraphNode::Kind kind_of(const Node& node) {
     return kind;
   }
   if (op.name == kWriteOp) return GraphNode::Kind::state;
-  if (tile::is_contraction(op) || op.name.starts_with("conv")) return GraphNode::Kind::product;
+  if (op.name == "matmul" || op.name.starts_with("conv")) return GraphNode::Kind::product;
   if (op.result_as_view || op.operand_as_view) return GraphNode::Kind::move;
   return op.express ? GraphNode::Kind::elementwise : GraphNode::Kind::other;
 }

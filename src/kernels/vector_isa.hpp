@@ -39,14 +39,33 @@ GREGALE_INLINE F load(const float* p) {
   return v;
 }
 GREGALE_INLINE void store(float* p, F v) { __builtin_memcpy(p, &v, sizeof v); }
+#if defined(__AVX512F__)
+GREGALE_INLINE __mmask16 some_lanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
+#elif defined(__AVX2__)
+GREGALE_INLINE __m256i some_lanes(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
 /// The first `count` lanes, zeros beyond.
 GREGALE_INLINE F load_some(const float* p, int64_t count) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(some_lanes(count), p);
+#elif defined(__AVX2__)
+  return _mm256_maskload_ps(p, some_lanes(count));
+#else
   F v{};
   __builtin_memcpy(&v, p, static_cast<unsigned long>(count) * 4);
   return v;
+#endif
 }
 GREGALE_INLINE void store_some(float* p, F v, int64_t count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, some_lanes(count), v);
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(p, some_lanes(count), v);
+#else
   __builtin_memcpy(p, &v, static_cast<unsigned long>(count) * 4);
+#endif
 }
 GREGALE_INLINE F set1(float x) {
 #if defined(__AVX512F__)

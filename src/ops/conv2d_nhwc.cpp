@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "gregale/error.hpp"
+#include "kernels/depthwise/depthwise.hpp"
 #include "ops/common.hpp"
 #include "ops/convolution.hpp"
 #include "ops/onnx_convolution.hpp"
@@ -40,6 +41,33 @@ std::vector<Value> expand(ExpandContext& c) {
   return {transpose(g, y, kToChannelsLast)};
 }
 
+/// Every channel by itself.
+Result<Kernel> lower_depthwise(const NodeView& node, const Target& target) {
+  if (auto error = refuse_convolution(node)) return *error;
+  const auto p = problem_of(node);
+  if (p.groups == 1 || p.groups != p.c || p.groups != p.k) return refuse(node, "not one channel a group");
+  const kernels::Depthwise d{.n = p.n,
+                             .h = p.h,
+                             .w = p.w,
+                             .c = p.c,
+                             .r = p.r,
+                             .s = p.s,
+                             .stride_h = p.stride_h,
+                             .stride_w = p.stride_w,
+                             .pad_top = p.pad_top,
+                             .pad_left = p.pad_left,
+                             .dilation_h = p.dilation_h,
+                             .dilation_w = p.dilation_w,
+                             .out_h = p.out_h(),
+                             .out_w = p.out_w()};
+  Kernel k;
+  k.run = [d, isa = target.isa](const Launch& l) {
+    kernels::depthwise_f32(isa, l.team, d, static_cast<const float*>(l.inputs[0]),
+                           static_cast<const float*>(l.inputs[1]), static_cast<float*>(l.outputs[0]));
+  };
+  return k;
+}
+
 Result<Kernel> lower(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   Graph body("conv2d_nhwc");
@@ -67,7 +95,7 @@ const OpDef& conv2d_nhwc_op() {
     d.infer = infer;
     d.reference = reference;
     d.expand = expand;
-    d.lowerings = {{"tile program", lower}};
+    d.lowerings = {{"depthwise", lower_depthwise}, {"tile program", lower}};
     d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents weights, const Conv2dOptions& options) {
@@ -78,6 +106,10 @@ const OpDef& conv2d_nhwc_op() {
           sample({2, 4, 5, 2}, {3, 2, 2, 3}, {.pads = {1, 0, 1, 1}}),
           sample({1, 5, 4, 8}, {2, 3, 4, 2}, {.strides = {2, 1}, .pads = {0, 1, 1, 2}, .groups = 2}),
           sample({2, 6, 5, 2}, {2, 2, 2, 2}, {.strides = {2, 3}, .dilations = {2, 1}}),
+          sample({2, 4, 5, 3}, {2, 3, 1, 3}, {.pads = {1, 2, 0, 1}, .groups = 3}),
+          sample({1, 5, 23, 21}, {3, 3, 1, 21}, {.strides = {2, 1}, .pads = {1, 1, 1, 1}, .groups = 21}),
+          sample({1, 6, 9, 70}, {3, 2, 1, 70},
+                 {.strides = {1, 2}, .pads = {0, 2, 3, 1}, .dilations = {2, 3}, .groups = 70}),
           sample({1, 2, 2, 3}, {1, 1, 3, 2}, {}),
           sample({2, 3, 5, 3}, {1, 1, 3, 2}, {.strides = {2, 2}})};
     };

@@ -29,6 +29,10 @@ constexpr int64_t kAxisOfLast[] = {0, 3, 1, 2};  ///< where an axis of [n, c, h,
 /// A convolution with channels first takes about as much longer as moving a byte takes for so many of its flops:
 /// measured shares of peak are 0.55 and 0.9, and a core does some 8 flops while it moves a byte.
 constexpr double kFlopsPerByte = 11;
+/// One of every channel by itself has nothing to contract: with channels first it runs at some 2 % of peak.
+constexpr double kDepthwiseFlopsPerByte = 0.25;
+
+constexpr int64_t kLeastChannels = 4;  ///< below it nothing is contracted within a group
 
 class ChannelsLast {
  public:
@@ -115,11 +119,18 @@ class ChannelsLast {
     return s.elements() == image[1].value() && s[s.rank() - 3] == image[1];
   }
 
+  /// A convolution of every channel by itself, of enough channels to fill a vector: a kernel of its own.
+  bool is_depthwise(const Node& n) const {
+    if (n.op->name != "conv2d") return false;
+    const int64_t groups = std::get<int64_t>(n.attributes.at("groups"));
+    const Shape& weights = type(n.inputs[1]).shape;
+    return groups >= kLeastChannels && weights.is_constant() && weights[0] == Dim(groups) && weights[1] == Dim(1);
+  }
   bool turns(const Node& n, Value image, const Shape& weights) const {
-    constexpr int64_t kLeastChannels = 4;  // below it nothing is contracted within a group
     const int64_t groups = std::get<int64_t>(n.attributes.at("groups"));
     const int64_t outputs = weights.is_constant() ? weights[0].value() / groups : 0;
     const bool few = groups > 1 && (weights[1].value() < kLeastChannels || outputs < kLeastChannels);
+    if (is_depthwise(n)) return is_image(image) && type(image).dtype == DType::f32;
     return is_image(image) && type(image).dtype == DType::f32 && !few;
   }
 
@@ -214,7 +225,9 @@ class ChannelsLast {
     for (size_t n = 0; n < kinds_.size(); ++n) {
       if (!is_convolution(n)) continue;
       const Node& node = g_.nodes()[n];
-      cut.add_edge(MinimumCut::kSource, vertex[n], node.op->cost(view_of(g_, node)).flops / kFlopsPerByte);
+      cut.add_edge(
+          MinimumCut::kSource, vertex[n],
+          node.op->cost(view_of(g_, node)).flops / (is_depthwise(node) ? kDepthwiseFlopsPerByte : kFlopsPerByte));
       // Transposing weights that are no constants does not count: a sample's share of it falls as the batch grows, and
       // its bits would depend on that.
     }

@@ -63,7 +63,7 @@ class Fuser {
  private:
   const Node& node(int32_t n) const { return g_.nodes()[static_cast<size_t>(n)]; }
   const std::vector<int32_t>& users(Value v) const { return users_[static_cast<size_t>(v.id)]; }
-  bool is_product(int32_t n) const { return tile::is_contraction(*node(n).op); }
+  bool is_product(int32_t n) const { return tile::is_contraction(view_of(g_, node(n))); }
   bool is_transform(int32_t n) const { return tile::row_transform(view_of(g_, node(n))).has_value(); }
   /// A kept value as one reader sees it: part of that reader, not of what made the value.
   bool is_widening(int32_t n) const {

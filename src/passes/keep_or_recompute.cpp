@@ -102,7 +102,7 @@ class Keeper {
     const double flops = flops_of(nd);
     double bytes = bytes_of(nd.outputs[0]);
     for (const Value v : nd.inputs) bytes += bytes_of(v);
-    if (tile::is_contraction(*nd.op)) {
+    if (tile::is_contraction(view_of(g_, nd))) {
       constexpr double kShareOfPeak = 0.7;
       // Products of two batches, scores of attention, join groups in which what they give stays in the cache, and which
       // read their operands anyway.

@@ -8,6 +8,7 @@
 #include "gregale/op.hpp"
 #include "gregale/ops.hpp"
 #include "ir/core_ops.hpp"
+#include "ir/inference.hpp"
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
 #include "tile/node_kinds.hpp"
@@ -32,7 +33,7 @@ class Policy {
   static bool is_sum(const OpDef& op) { return op.name == "sum" || op.name == "sum_to" || op.name == "sum_to_like"; }
   /// Becomes part of an expression, which widens its operands for nothing.
   static bool is_expression(const OpDef& op) { return op.express || op.name == "layer_norm_gradient"; }
-  static bool is_product(const Node& n) { return tile::is_contraction(*n.op); }
+  bool is_product(const Node& n) const { return tile::is_contraction(view_of(g_, n)); }
   bool in_f32(Value v) const { return g_.type(v).dtype == DType::f32; }
   bool multiplies_f32(const Node& n) const { return is_product(n) && in_f32(n.inputs[0]); }
 

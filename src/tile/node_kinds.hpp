@@ -10,8 +10,9 @@
 /// What fusion asks of operators.
 namespace gregale::tile {
 
-/// Matrix products and convolutions: groups grow around them, and the bf16 policy rounds their operands.
-bool is_contraction(const OpDef& op);
+/// Matrix products and convolutions: groups grow around them, and the bf16 policy rounds their operands. Convolutions
+/// of one channel a group contract nothing.
+bool is_contraction(const NodeView& node);
 
 /// What a node computes over a tile whose rows are lanes of the last axis, operand i as input i; nothing where it
 /// cannot be said so (OpDef::express).
