@@ -104,6 +104,18 @@ Value adjoint(OnnxNode& n, Value d_y, Value weights, const Window& w, const Exte
   return ops::transpose(g, last, {0, 4, 1, 2, 3});
 }
 
+/// A transposed convolution whose windows touch: each pixel becomes a block of pixels. Where blocks are small, all their
+/// pixels are channels of one product, that then lie where they belong; otherwise the adjoint moves less.
+Value blocks_of_pixels(OnnxNode& n, const Window& w) {
+  Graph& g = n.graph();
+  const Extents x = n.extents(0), weights = n.extents(1);
+  const int64_t r = w.kernel[0], s = w.kernel[1], k = weights[1];
+  Value taps = ops::transpose(g, with_extents(g, n.input(1), {weights[0], k * r * s}), {1, 0});
+  taps = with_extents(g, taps, {k * r * s, weights[0], 1, 1});
+  const Value y = with_extents(g, ops::conv2d(g, n.input(0), taps), {x[0], k, r, s, x[2], x[3]});
+  return with_extents(g, ops::transpose(g, y, {0, 1, 4, 2, 5, 3}), {x[0], k, x[2] * r, x[3] * s});
+}
+
 std::vector<Value> conv_transpose(OnnxNode& n) {
   Graph& g = n.graph();
   const Extents spatial = spatial_extents(n, 0), x = n.extents(0), weights = n.extents(1);
@@ -141,7 +153,10 @@ std::vector<Value> conv_transpose(OnnxNode& n) {
     w.pads[i] = from;
     w.pads[rank + i] = full - to;
   }
-  Value y = adjoint(n, n.input(0), n.input(1), w, inside, groups);
+  const bool touching = rank == 2 && groups == 1 && w.strides == w.kernel && weights[1] * element_count(w.kernel) <= 16 &&
+                        std::all_of(w.pads.begin(), w.pads.end(), [](int64_t p) { return p == 0; }) &&
+                        std::all_of(w.dilations.begin(), w.dilations.end(), [](int64_t d) { return d == 1; });
+  Value y = touching ? blocks_of_pixels(n, w) : adjoint(n, n.input(0), n.input(1), w, inside, groups);
   if (is_padded) {
     low.insert(low.begin(), 2, 0);
     high.insert(high.begin(), 2, 0);
