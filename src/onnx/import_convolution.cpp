@@ -104,8 +104,8 @@ Value adjoint(OnnxNode& n, Value d_y, Value weights, const Window& w, const Exte
   return ops::transpose(g, last, {0, 4, 1, 2, 3});
 }
 
-/// A transposed convolution whose windows touch: each pixel becomes a block of pixels. Where blocks are small, all their
-/// pixels are channels of one product, that then lie where they belong; otherwise the adjoint moves less.
+/// A transposed convolution whose windows touch: each pixel becomes a block of pixels. Where blocks are small, all
+/// their pixels are channels of one product, that then lie where they belong; otherwise the adjoint moves less.
 Value blocks_of_pixels(OnnxNode& n, const Window& w) {
   Graph& g = n.graph();
   const Extents x = n.extents(0), weights = n.extents(1);
@@ -153,7 +153,8 @@ std::vector<Value> conv_transpose(OnnxNode& n) {
     w.pads[i] = from;
     w.pads[rank + i] = full - to;
   }
-  const bool touching = rank == 2 && groups == 1 && w.strides == w.kernel && weights[1] * element_count(w.kernel) <= 16 &&
+  const bool touching = rank == 2 && groups == 1 && w.strides == w.kernel &&
+                        weights[1] * element_count(w.kernel) <= 16 &&
                         std::all_of(w.pads.begin(), w.pads.end(), [](int64_t p) { return p == 0; }) &&
                         std::all_of(w.dilations.begin(), w.dilations.end(), [](int64_t d) { return d == 1; });
   Value y = touching ? blocks_of_pixels(n, w) : adjoint(n, n.input(0), n.input(1), w, inside, groups);

@@ -80,6 +80,7 @@ class ContractionEmitter {
   void step(int64_t at, bool half_step);
   void advance_k(int64_t count);
   void load_b(int vector, int64_t at, int half);
+  void fetch_b(int64_t at);
   void multiply_rows(int64_t at, int half, bool half_step);
   void broadcast_a(int row, int64_t at, int half, bool half_step);
   /// A lane's worth of a lies together in memory.

@@ -322,6 +322,7 @@ void ContractionEmitter::step(int64_t at, bool half_step) {
   }
   for (int half = 0; half < halves; ++half) {
     for (int j = 0; j < vectors_; ++j) load_b(j, at, half);
+    fetch_b(at);
     multiply_rows(at, half, half_step);
   }
 }
@@ -341,6 +342,14 @@ void ContractionEmitter::multiply_rows(int64_t at, int half, bool half_step) {
       for (int row = i; row < last; ++row) multiply_add(sum(row, j), b_reg(j), vec(spare(row), j));
     }
   }
+}
+
+/// Brings what b's rows hold some steps later to the cache. Weights that are read once a run come from memory, and the
+/// prefetcher stops at the end of each page.
+void ContractionEmitter::fetch_b(int64_t at) {
+  constexpr int64_t kAhead = 64;
+  if (!unit_.evex || panels_ || desc_.trans_b || ldb_.at_call()) return;
+  for (int j = 0; j < vectors_; ++j) as_.prefetcht0(as_.ptr[b_at(j, at + kAhead)]);
 }
 
 void ContractionEmitter::load_b(int vector, int64_t at, int half) {
