@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/log.hpp"
 #include "gregale/op.hpp"
@@ -64,6 +65,7 @@ class ChannelsLast {
     pooling,
     elementwise,
     concat,
+    resampling,
     reduction,
     broadcast
   };
@@ -82,6 +84,7 @@ class ChannelsLast {
         return i == 0;
       case Kind::elementwise:
         return type(v).shape == type(node.outputs[0]).shape;
+      case Kind::resampling:
       case Kind::reduction:
         return i == 0;
       case Kind::broadcast:
@@ -104,11 +107,15 @@ class ChannelsLast {
     const int32_t p = g_.producer(v);
     return p >= 0 && g_.nodes()[static_cast<size_t>(p)].op->name == kConstantOp;
   }
-  /// An operand that is no image but broadcasts over one: a scalar, or an element a channel.
+  /// [n, c, 1, 1]
+  static bool is_pixel(const Shape& s, const Shape& image) {
+    return s.rank() == 4 && s[0] == image[0] && s[1] == image[1] && s[2] == Dim(1) && s[3] == Dim(1);
+  }
+  /// An operand that is no image but broadcasts over one: a scalar, or an element a channel, perhaps of every image.
   bool is_small(Value v, const Shape& image) const {
     const Shape& s = type(v).shape;
     if (!s.is_constant()) return false;
-    if (s.elements() == 1) return true;
+    if (s.elements() == 1 || is_pixel(s, image)) return true;
     if (s.rank() < 3 || s.elements() != image[1].value()) return false;
     return s[s.rank() - 3] == image[1];
   }
@@ -143,8 +150,7 @@ class ChannelsLast {
       std::vector<int64_t> axes = std::get<std::vector<int64_t>>(n.attributes.at("axes"));
       for (int64_t& a : axes) a = a < 0 ? a + 4 : a;
       std::sort(axes.begin(), axes.end());
-      return axes == std::vector<int64_t>{2, 3} && !std::get<bool>(n.attributes.at("keep_dims")) ? Kind::reduction
-                                                                                                 : Kind::fixed;
+      return axes == std::vector<int64_t>{2, 3} ? Kind::reduction : Kind::fixed;
     }
     // Of a bias: an element a channel, and its adjoint.
     if (name == "sum_to" || name == "sum_to_like") {
@@ -171,6 +177,11 @@ class ChannelsLast {
     if (name == "concat")
       return std::all_of(n.inputs.begin(), n.inputs.end(), [&](Value v) { return is_image(v); }) ? Kind::concat
                                                                                                  : Kind::fixed;
+    // Along rows or columns, elements or sums of them.
+    if (name == "resample" || (name == "gather" && type(n.inputs[1]).rank() == 1)) {
+      const int64_t axis = std::get<int64_t>(n.attributes.at("axis"));
+      return is_image(n.inputs[0]) && (axis < 0 ? axis + 4 : axis) >= 2 ? Kind::resampling : Kind::fixed;
+    }
     return is_elementwise(n) ? Kind::elementwise : Kind::fixed;
   }
 
@@ -313,11 +324,20 @@ class ChannelsLast {
         for (size_t i = 0; i < inputs.size(); ++i) operands.push_back(last(i));
         return out.add1(*node.op, operands, attributes);
       }
+      case Kind::resampling: {
+        const int64_t axis = std::get<int64_t>(attributes.at("axis"));
+        attributes["axis"] = kAxisOfLast[axis < 0 ? axis + 4 : axis];
+        std::vector<Value> operands = inputs;
+        operands[0] = last(0);
+        return out.add1(*node.op, operands, attributes);
+      }
       case Kind::reduction: {
         const Shape& shape = type(node.outputs[0]).shape;
         if (attributes.count("axes") == 0) return ops::reshape(out, ops::sum(out, last(0), {0, 1, 2}), shape);
         attributes["axes"] = std::vector<int64_t>{1, 2};
-        return out.add1(*node.op, {last(0)}, attributes);
+        const bool keeps = std::get<bool>(std::exchange(attributes["keep_dims"], false));
+        const Value y = out.add1(*node.op, {last(0)}, attributes);
+        return keeps ? ops::reshape(out, y, shape) : y;  // a pixel has the same layout either way
       }
       case Kind::broadcast: {
         const Shape &s = type(node.inputs[0]).shape, &y = type(node.outputs[0]).shape;
@@ -333,6 +353,8 @@ class ChannelsLast {
             operands.push_back(last(i));
           } else if (s.elements() == 1) {
             operands.push_back(inputs[i]);
+          } else if (is_pixel(s, shape)) {
+            operands.push_back(ops::reshape(out, inputs[i], Shape{s[0], 1, 1, s[1]}));
           } else {
             operands.push_back(ops::reshape(out, inputs[i], Shape{shape[1]}));
           }

@@ -276,6 +276,73 @@ TEST(ChannelsLast, AWholeNetworkTurnsOnce) {
   check(c, 8e-3, Precision::bf16);
 }
 
+// As kShapes, with as many groups as channels.
+const Conv2d kDepthwise[] = {
+    {1, 48, 64, 50, 48, 5, 5, 1, 1, 2, 2, 2, 2, 1, 1, 48},       // rows are shared among threads
+    {2, 37, 12, 11, 37, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 37},       // a tail of channels
+    {1, 72, 9, 7, 72, 5, 5, 1, 2, 2, 2, 2, 2, 1, 1, 72},         // rows of few pixels
+    {3, 24, 6, 2, 24, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 24},         // of two
+    {1, 8, 13, 30, 8, 3, 2, 1, 1, 4, 0, 1, 5, 2, 3, 8},          // uneven padding, dilation
+    {2, 5, 1, 1, 5, 3, 3, 1, 1, 4, 4, 4, 4, 1, 1, 5},            // pixels that see no image
+    {1, 1500, 2, 60, 1500, 5, 5, 1, 1, 2, 2, 2, 2, 1, 1, 1500},  // so are channels
+};
+
+TEST(ChannelsLast, DepthwiseConvolutionsAgreeWithTheInterpreter) {
+  for (const Conv2d& shape : kDepthwise) {
+    check(convolution(shape, true));
+    check(convolution(shape, false, false));
+    check(convolution(shape, true), 4e-3, Precision::bf16);
+  }
+}
+
+/// The bf16 policy is for products: these keep f32, and the kernel that they have.
+TEST(ChannelsLast, DepthwiseConvolutionsHaveAKernel) {
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    CompileOptions options;
+    options.precision = precision;
+    const std::string text = compile(convolution(kDepthwise[1], true).graph, options).describe();
+    EXPECT_NE(text.find("depthwise"), std::string::npos) << text;
+  }
+}
+
+/// Separable convolutions, a gate of each channel made of its mean, and two resolutions: all but the input in one
+/// layout.
+TEST(ChannelsLast, ASeparableNetworkTurnsOnce) {
+  for (const int64_t n : {int64_t{1}, int64_t{3}}) {
+    Case c("separable");
+    Graph& g = c.graph;
+    const auto convolve = [&](Value x, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups) {
+      const Value w =
+          c.weights({out, in / groups, kernel, kernel}, 1 / std::sqrt(static_cast<double>(in / groups * kernel)));
+      const int64_t pad = kernel / 2;
+      const Value y =
+          ops::conv2d(g, x, w, {.strides = {stride, stride}, .pads = {pad, pad, pad, pad}, .groups = groups});
+      return ops::add(g, y, c.weights({out, 1, 1}, 0.2));
+    };
+    Value x = ops::relu(g, convolve(c.input({n, 3, 32, 32}), 3, 24, 3, 2, 1));
+    Value y = ops::relu(g, convolve(x, 24, 24, 3, 2, 24));
+    const Value gate = ops::sigmoid(g, convolve(ops::mean(g, y, {2, 3}, true), 24, 24, 1, 1, 1));
+    y = convolve(ops::mul(g, y, gate), 24, 24, 1, 1, 1);
+    y = ops::gather(
+        g, y, g.constant(Tensor::from(std::vector<int64_t>{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7}, {16})), 2);
+    std::vector<int64_t> indices;
+    std::vector<float> shares;
+    for (int64_t j = 0; j < 16; ++j) {
+      indices.insert(indices.end(), {j / 2, std::min<int64_t>(j / 2 + 1, 7)});
+      shares.insert(shares.end(), {0.75F, 0.25F});
+    }
+    y = ops::resample(g, y, g.constant(Tensor::from(indices, {16, 2})), g.constant(Tensor::from(shares, {16, 2})), -1);
+    y = convolve(ops::relu(g, ops::add(g, x, y)), 24, 24, 5, 1, 24);
+    g.set_outputs({c.linear(ops::mean(g, y, {2, 3}), 24, 10)});
+    const Graph turned = drop_dead_nodes(fold_constants(drop_dead_nodes(channels_last(g))));
+    EXPECT_EQ(count(turned, "transpose"), 1) << "only the input: " << print(turned);
+    EXPECT_EQ(count(turned, "conv2d"), 0);
+    EXPECT_EQ(count(turned, "conv2d_nhwc"), 3);
+    expect_near(interpret(turned, c.inputs)[0], interpret(g, c.inputs)[0], 1e-6);
+    check(c);
+  }
+}
+
 /// Forward and backward: the weights' gradients as well as the activations' stay in one layout.
 TEST(ChannelsLast, AStepOfTrainingTurnsOnce) {
   for (const bool bias : {false, true}) {

@@ -11,7 +11,7 @@ namespace gregale::kernels {
 namespace {
 
 /// Multiply-adds that are worth a task.
-constexpr int64_t kTaskWork = 1 << 17;
+constexpr int64_t kTaskWork = 1 << 19;
 /// Tasks a thread, so that one that is late is waited for little.
 constexpr int64_t kTasksPerThread = 4;
 

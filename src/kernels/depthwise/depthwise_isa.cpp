@@ -9,39 +9,50 @@ namespace {
 /// As many sums at once, of two vectors a pixel, as hide the latency of the multiply-add and fit in registers.
 constexpr int kPixels = kLanes == 16 ? 8 : 4;
 
+template <bool Some>
+GREGALE_INLINE F get(const float* p, int64_t count) {
+  return Some ? load_some(p, count) : load(p);
+}
+
 /// Of some neighbouring results, `Vectors` vectors of channels; the last of them is short where there is a tail. At a
 /// border, pixels are asked one by one whether a tap sees the image.
 template <int Pixels, int Vectors, bool Tail, bool Border>
 GREGALE_INLINE void block(const DepthwiseRow& d, int64_t column, int64_t channel) {
-  const int64_t tail = d.channels - channel - (Vectors - 1) * kLanes;
+  const int64_t channels = d.channels, stride = d.stride, extent = d.pixels, taps = d.taps, dilation = d.dilation;
+  const int64_t last = (Vectors - 1) * kLanes, tail = channels - channel - last;
   F sums[Pixels][Vectors];
-  for (auto& pixel : sums)
-    for (F& sum : pixel) sum = F{};
-  const float* weights = d.weights + channel;
-  for (int64_t r = 0; r < d.rows; ++r) {
-    int64_t first = column * d.stride - d.padding;  // pixel that the tap sees of the first result
-    for (int64_t s = 0; s < d.taps; ++s, first += d.dilation, weights += d.channels) {
+#pragma GCC unroll 16
+  for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 16
+    for (int v = 0; v < Vectors; ++v) sums[p][v] = F{};
+  const float *weights = d.weights + channel, *x = d.x + channel;
+  for (int64_t r = 0; r < d.rows; ++r, x += d.row_step) {
+    int64_t first = column * stride - d.padding;  // pixel that the tap sees of the first result
+    for (int64_t s = 0; s < taps; ++s, first += dilation, weights += channels) {
       F w[Vectors];
-      for (int v = 0; v < Vectors; ++v)
-        w[v] = Tail && v == Vectors - 1 ? load_some(weights + v * kLanes, tail) : load(weights + v * kLanes);
+#pragma GCC unroll 16
+      for (int v = 0; v + 1 < Vectors; ++v) w[v] = load(weights + v * kLanes);
+      w[Vectors - 1] = get<Tail>(weights + last, tail);
+#pragma GCC unroll 16
       for (int p = 0; p < Pixels; ++p) {
-        const int64_t pixel = first + p * d.stride;
-        if (Border && (pixel < 0 || pixel >= d.pixels)) continue;
-        const float* x = d.x + r * d.row_step + pixel * d.channels + channel;
-        for (int v = 0; v < Vectors; ++v) {
-          const F e = Tail && v == Vectors - 1 ? load_some(x + v * kLanes, tail) : load(x + v * kLanes);
-          sums[p][v] = fma(e, w[v], sums[p][v]);
-        }
+        const int64_t pixel = first + p * stride;
+        if (Border && (pixel < 0 || pixel >= extent)) continue;
+        const float* at = x + pixel * channels;
+#pragma GCC unroll 16
+        for (int v = 0; v + 1 < Vectors; ++v) sums[p][v] = fma(load(at + v * kLanes), w[v], sums[p][v]);
+        sums[p][Vectors - 1] = fma(get<Tail>(at + last, tail), w[Vectors - 1], sums[p][Vectors - 1]);
       }
     }
   }
-  for (int p = 0; p < Pixels; ++p) {
-    float* y = d.y + (column + p) * d.channels + channel;
-    for (int v = 0; v < Vectors; ++v)
-      if (Tail && v == Vectors - 1)
-        store_some(y + v * kLanes, sums[p][v], tail);
-      else
-        store(y + v * kLanes, sums[p][v]);
+  float* y = d.y + column * channels + channel;
+#pragma GCC unroll 16
+  for (int p = 0; p < Pixels; ++p, y += channels) {
+#pragma GCC unroll 16
+    for (int v = 0; v + 1 < Vectors; ++v) store(y + v * kLanes, sums[p][v]);
+    if (Tail)
+      store_some(y + last, sums[p][Vectors - 1], tail);
+    else
+      store(y + last, sums[p][Vectors - 1]);
   }
 }
 
