@@ -47,7 +47,10 @@ bool has_amx() {
 
 CpuFeatures features_of(Isa isa) {
   CpuFeatures f;
-  if (isa >= Isa::avx2) f.f16c = __builtin_cpu_supports("f16c") != 0;
+  if (isa >= Isa::avx2) {
+    unsigned a = 0, b = 0, c = 0, d = 0;  // clang 14's __builtin_cpu_supports does not know it
+    f.f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1) != 0;
+  }
   if (isa >= Isa::avx512) {
     f.avx512_bf16 = __builtin_cpu_supports("avx512bf16") != 0;
     f.avx512_vnni = __builtin_cpu_supports("avx512vnni") != 0;

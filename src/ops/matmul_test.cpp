@@ -22,8 +22,9 @@ TEST(Matmul, InfersShapes) {
   const Value other = g.add_input("o", Type(DType::f32, {2, 4, 5}));
   const Value third = g.add_input("t", Type(DType::f32, {3, 3, 4}));
   EXPECT_ERROR(matmul(g, third, other), "[matmul]");
-  const Value i = g.add_input("i", Type(DType::i64, {4, 4}));
-  EXPECT_ERROR(matmul(g, i, i), "[matmul] a has dtype i64; expected a real or complex float");
+  const Value i = g.add_input("i", Type(DType::i64, {4, 4})), m = g.add_input("m", Type(DType::boolean, {4, 4}));
+  EXPECT_EQ(g.type(matmul(g, i, i)), Type(DType::i64, {4, 4}));
+  EXPECT_ERROR(matmul(g, m, m), "[matmul] a has dtype bool");
 }
 
 TEST(Matmul, GradientsKeepSymbols) {
