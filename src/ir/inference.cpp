@@ -35,7 +35,8 @@ const T& get(const Attribute& a, const OpDef& op, std::string_view name) {
 
 void complete_attributes(const OpDef& op, Attributes& attributes) {
   for (auto& [name, value] : attributes) {
-    auto def = std::find_if(op.attributes.begin(), op.attributes.end(), [&, &name = name](const auto& d) { return d.name == name; });
+    auto def = std::find_if(op.attributes.begin(), op.attributes.end(),
+                            [&, &name = name](const auto& d) { return d.name == name; });
     GREGALE_CHECK(def != op.attributes.end(), invalid_argument, "[{}] unknown attribute '{}'", op.name, name);
     if (def->kind == AttributeKind::real && std::holds_alternative<int64_t>(value))
       value = static_cast<double>(std::get<int64_t>(value));

@@ -125,7 +125,8 @@ class Scanner {
     if ((budget_ -= bytes) < 0) refuse(at, "its messages would take far more memory than the file has bytes");
   }
   [[noreturn]] void refuse(size_t at, const char* why) const {
-    throw_error(ErrorCode::corrupt_data, fmt::format("[onnx] byte {} of {}: {}", at, file_.size(), why));
+    throw_error(ErrorCode::corrupt_data,
+                fmt::format("[onnx] no ONNX model, or a truncated one: byte {} of {}: {}", at, file_.size(), why));
   }
 
   std::string_view file_;

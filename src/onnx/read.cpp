@@ -101,6 +101,7 @@ class Reader {
 
  private:
   void define(Scope& scope, const std::string& name, const char* what) {
+    GREGALE_CHECK(!name.empty(), corrupt_data, "[onnx] graph '{}' has an {} without a name", scope.block->name, what);
     GREGALE_CHECK(scope.slots.find(name) == scope.slots.end(), corrupt_data,
                   "[onnx] {} '{}' in graph '{}' is there twice", what, name, scope.block->name);
     scope.add(name);
@@ -118,7 +119,6 @@ class Reader {
     for (const auto& t : graph.initializer()) add_value(t.name(), read_tensor(t, folder_));
     for (const auto& t : graph.sparse_initializer()) add_value(t.values().name(), read_sparse_tensor(t, folder_));
     for (const auto& info : graph.input()) {
-      GREGALE_CHECK(!info.name().empty(), corrupt_data, "[onnx] graph '{}' has an input without a name", block.name);
       define(scope, info.name(), "input");
       if (values.count(info.name()) > 0) continue;  // files before IR version 4 list their weights among the inputs
       block.inputs.push_back(scope.slots.at(info.name()));
