@@ -40,6 +40,19 @@ Value from_one_row(Graph& g, Value x) {
   return with_extents(g, x, e);
 }
 
+}  // namespace
+
+Value convolution(OnnxNode& n, Value x, Value weights, const Window& w, int64_t groups) {
+  Graph& g = n.graph();
+  if (w.rank() == 1)
+    return from_one_row(g, convolution(n, as_one_row(g, x), as_one_row(g, weights), of_one_row(w), groups));
+  if (w.rank() == 2) return ops::conv2d(g, x, weights, {w.strides, w.pads, w.dilations, groups});
+  if (w.rank() == 3) return ops::conv3d(g, x, weights, {w.strides, w.pads, w.dilations, groups});
+  n.unsupported(fmt::format("convolution over {} axes", w.rank()));
+}
+
+namespace {
+
 Value activated(OnnxNode& n, Value y) {
   Graph& g = n.graph();
   const std::string kind = n.string("activation", "");
@@ -66,25 +79,11 @@ Value activated(OnnxNode& n, Value y) {
 std::vector<Value> conv(OnnxNode& n) {
   Graph& g = n.graph();
   const Extents spatial = spatial_extents(n, 0);
-  Window w = window_of(n, spatial, kernel_of(n, spatial.size()));
-  const int64_t groups = n.integer("group", 1);
-  Value x = n.input(0), weights = n.input(1), y;
-  const bool line = w.rank() == 1;
-  if (line) {
-    w = of_one_row(w);
-    x = as_one_row(g, x);
-    weights = as_one_row(g, weights);
-  }
-  if (w.rank() == 2)
-    y = ops::conv2d(g, x, weights, {w.strides, w.pads, w.dilations, groups});
-  else if (w.rank() == 3)
-    y = ops::conv3d(g, x, weights, {w.strides, w.pads, w.dilations, groups});
-  else
-    n.unsupported(fmt::format("convolution over {} axes", w.rank()));
+  const Window w = window_of(n, spatial, kernel_of(n, spatial.size()));
+  Value y = convolution(n, n.input(0), n.input(1), w, n.integer("group", 1));
   if (n.has_input(2)) y = add_to_channels(g, y, n.input(2));
-  if (n.has_input(3)) y = ops::add(g, y, line ? as_one_row(g, n.input(3)) : n.input(3));  // FusedConv
-  y = activated(n, y);
-  return {line ? from_one_row(g, y) : y};
+  if (n.has_input(3)) y = ops::add(g, y, n.input(3));  // FusedConv
+  return {activated(n, y)};
 }
 
 /// The adjoint of a convolution: what d_y [n, k, ...] means for an image of `size`, weights [k, c/groups, ...]. The

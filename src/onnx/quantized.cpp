@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "onnx/window.hpp"
 #include "ops/common.hpp"
 
 namespace gregale::onnx {
@@ -207,62 +208,6 @@ Parts integer_matmul(OnnxNode& n, const IntegerOperands& at) {
   return parts;
 }
 
-namespace {
-
-/// Strides, dilations and pads of a convolution, checked.
-struct Window {
-  std::vector<int64_t> strides, dilations, pads;
-};
-
-Window convolution_window(OnnxNode& n, const Extents& x, const Extents& w) {
-  const size_t rank = x.size() - 2;
-  Window o;
-  const auto list = [&](const char* name, size_t count, int64_t otherwise, int64_t least) {
-    std::vector<int64_t> all = n.integers(name, std::vector<int64_t>(count, otherwise));
-    if (all.size() != count) n.fail(fmt::format("attribute '{}' has {} numbers, not {}", name, all.size(), count));
-    for (int64_t v : all)
-      if (v < least || v > kLargest) n.fail(fmt::format("attribute '{}' holds {}", name, v));
-    return all;
-  };
-  o.strides = list("strides", rank, 1, 1);
-  o.dilations = list("dilations", rank, 1, 1);
-  o.pads = list("pads", 2 * rank, 0, 0);
-  const std::vector<int64_t> kernel = n.integers("kernel_shape", {w.begin() + 2, w.end()});
-  if (kernel != std::vector<int64_t>(w.begin() + 2, w.end())) n.fail("kernel_shape is not that of the weights");
-  const std::string pad = n.string("auto_pad", "NOTSET");
-  if (pad == "NOTSET") return o;
-  if (pad != "VALID" && pad != "SAME_UPPER" && pad != "SAME_LOWER") n.fail(fmt::format("auto_pad is '{}'", pad));
-  o.pads.assign(2 * rank, 0);
-  for (size_t i = 0; i < rank && pad != "VALID"; ++i) {
-    const int64_t results = (x[i + 2] + o.strides[i] - 1) / o.strides[i];
-    const int64_t reach = (results - 1) * o.strides[i] + o.dilations[i] * (kernel[i] - 1) + 1;
-    const int64_t all = std::max<int64_t>(0, reach - x[i + 2]);
-    const int64_t before = pad == "SAME_UPPER" ? all / 2 : all - all / 2;
-    o.pads[i] = before;
-    o.pads[i + rank] = all - before;
-  }
-  return o;
-}
-
-Value convolve(OnnxNode& n, Value x, Value w, const Window& o, int64_t groups) {
-  Graph& g = n.graph();
-  const size_t rank = o.strides.size();
-  if (rank == 2) return ops::conv2d(g, x, w, {o.strides, o.pads, o.dilations, groups});
-  if (rank == 3) return ops::conv3d(g, x, w, {o.strides, o.pads, o.dilations, groups});
-  const auto with_height = [&](Value v) {
-    Extents extents = g.type(v).shape.extents();
-    extents.insert(extents.begin() + 2, 1);
-    return ops::reshape(g, v, Shape(std::move(extents)));
-  };
-  const Value y = ops::conv2d(g, with_height(x), with_height(w),
-                              {{1, o.strides[0]}, {0, o.pads[0], 0, o.pads[1]}, {1, o.dilations[0]}, groups});
-  Extents extents = g.type(y).shape.extents();
-  extents.erase(extents.begin() + 2);
-  return ops::reshape(g, y, Shape(std::move(extents)));
-}
-
-}  // namespace
-
 Parts integer_convolution(OnnxNode& n, const IntegerOperands& at) {
   Graph& g = n.graph();
   check_bytes(n, at.a);
@@ -270,7 +215,9 @@ Parts integer_convolution(OnnxNode& n, const IntegerOperands& at) {
   const Extents xs = n.extents(at.a), ws = n.extents(at.b);
   if (xs.size() < 3 || xs.size() != ws.size()) n.fail(fmt::format("ranks {} and {}", xs.size(), ws.size()));
   if (xs.size() > 5) n.unsupported(fmt::format("convolution of {} axes", xs.size() - 2));
-  const Window o = convolution_window(n, xs, ws);
+  const std::vector<int64_t> kernel(ws.begin() + 2, ws.end());
+  if (n.integers("kernel_shape", kernel) != kernel) n.fail("kernel_shape is not that of the weights");
+  const Window o = window_of(n, {xs.begin() + 2, xs.end()}, kernel);
   const int64_t groups = n.integer("group", 1);
   if (groups < 1 || groups > xs[1] || xs[1] % groups != 0 || xs[1] / groups != ws[1])
     n.fail(fmt::format("{} groups of {} channels for weights of {}", groups, xs[1], ws[1]));
@@ -296,7 +243,7 @@ Parts integer_convolution(OnnxNode& n, const IntegerOperands& at) {
     });
     ends = cuts_of_unknown(ws[1], std::max<int64_t>(1, window));
   }
-  if (ends.size() == 1) return {convolve(n, x, w, o, groups)};
+  if (ends.size() == 1) return {convolution(n, x, w, o, groups)};
   Parts parts;
   int64_t begin = 0;
   for (const int64_t end : ends) {
@@ -311,7 +258,7 @@ Parts integer_convolution(OnnxNode& n, const IntegerOperands& at) {
       part = ops::slice_axis(g, ops::reshape(g, x, Shape(apart)), 2, begin, end);
       part = ops::reshape(g, part, Shape(joined));
     }
-    parts.push_back(convolve(n, part, ops::slice_axis(g, w, 1, begin, end), o, groups));
+    parts.push_back(convolution(n, part, ops::slice_axis(g, w, 1, begin, end), o, groups));
     begin = end;
   }
   return parts;

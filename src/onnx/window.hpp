@@ -31,6 +31,8 @@ Window window_of(const OnnxNode& n, const Extents& spatial, std::vector<int64_t>
 /// The same with pads left at what the attribute says, whatever auto_pad is.
 Window window_without_auto_pad(const OnnxNode& n, size_t rank, std::vector<int64_t> kernel);
 
+/// x [n, c, spatial...] by weights [k, c / groups, kernel...] over one to three axes.
+Value convolution(OnnxNode& n, Value x, Value weights, const Window& w, int64_t groups);
 /// x with a list of one number a channel, [c], added along its axis 1.
 Value add_to_channels(Graph& g, Value x, Value bias);
 /// x with other extents of as many elements.
