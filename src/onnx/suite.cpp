@@ -218,6 +218,11 @@ SuiteResult run_suite_test(const SuiteTest& test, ExecutionContext& context, con
           return {Status::failed, "interpreted: " + why};
       }
       if (options.exported) {
+        if (!options.keep.empty()) {
+          std::string name = test.name;
+          std::replace(name.begin(), name.end(), '/', '.');
+          std::ofstream(fs::path(options.keep) / (name + ".onnx"), std::ios::binary) << file;
+        }
         const Model again = Model::parse(file, {.compile = options.compile});
         const std::vector<Tensor> got = again.run(context, one->inputs);
         if (std::string why = check({got.begin(), got.end()}); !why.empty())

@@ -29,6 +29,7 @@ struct SuiteOptions {
   /// The model is written by export_model first, and what was written is run; skipped where it is no single graph, or
   /// holds what operator set 17 cannot say.
   bool exported = false;
+  std::string keep;  ///< a folder for what was written, NAME.onnx each; empty: it is not kept
   /// The interpreter runs the model's graph too, and must agree; skipped where it is no single graph.
   bool interpreted = false;
 };

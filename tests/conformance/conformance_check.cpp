@@ -1,7 +1,8 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 // Runs ONNX's backend tests and holds them to a list of those that are expected to fail: "NAME: REASON", one a line.
-// With --write, the list is made again; reasons that it has stay.
+// With --write, the list is made again; reasons that it has stay. With --exported FOLDER, what each model becomes when
+// it is written again is run, and kept in the folder for onnx_checker.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -34,12 +35,14 @@ std::map<std::string, std::string> read_list(const std::string& path) {
   return expected;
 }
 
-int check(const std::string& suite, const std::string& list, bool write) {
+int check(const std::string& suite, const std::string& list, bool write, const std::string& exported) {
   using Status = onnx::SuiteResult::Status;
   std::map<std::string, std::string> expected = read_list(list), failed;
   ExecutionContext context(make_thread_team());
   onnx::SuiteOptions options;
   options.compile.target.cores = context.team().size();
+  options.exported = !exported.empty();
+  options.keep = exported;
   int64_t passed = 0, skipped = 0, wrong = 0;
   const auto complain = [&](const std::string& what) {
     ++wrong;
@@ -53,7 +56,7 @@ int check(const std::string& suite, const std::string& list, bool write) {
       if (at == expected.end() && !write) complain(fmt::format("failed {}: {}", test.name, result.reason));
     } else {
       ++(result.status == Status::passed ? passed : skipped);
-      if (at != expected.end() && !write)
+      if (at != expected.end() && !write && exported.empty())
         complain(fmt::format("{} {}, which is on the list of those that fail",
                              result.status == Status::passed ? "passed" : "skipped", test.name));
     }
@@ -78,12 +81,13 @@ int check(const std::string& suite, const std::string& list, bool write) {
 
 int main(int argc, char** argv) {
   const bool write = argc == 4 && std::string(argv[3]) == "--write";
-  if (argc != 3 && !write) {
-    std::fprintf(stderr, "usage: conformance_check SUITE LIST [--write]\n");
+  const bool exported = argc == 5 && std::string(argv[3]) == "--exported";
+  if (argc != 3 && !write && !exported) {
+    std::fprintf(stderr, "usage: conformance_check SUITE LIST [--write | --exported FOLDER]\n");
     return 2;
   }
   try {
-    return gregale::check(argv[1], argv[2], write);
+    return gregale::check(argv[1], argv[2], write, exported ? argv[4] : "");
   } catch (const gregale::Error& e) {
     std::fprintf(stderr, "conformance_check: %s\n", e.what());
     return 1;

@@ -24,6 +24,7 @@ set(package_of_udunits2 core libudunits2-dev)
 set(package_of_udunits2.h core libudunits2-dev)
 set(package_of_GTest dev libgtest-dev libgmock-dev)
 set(package_of_ccache dev ccache)
+set(package_of_onnx dev libonnx-dev)
 set(package_of_node dev libonnx-testdata)  # a folder of its
 set(package_of_clang-format dev clang-format)
 set(package_of_chromium dev chromium)
