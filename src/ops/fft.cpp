@@ -93,17 +93,19 @@ const OpDef& fft_op() {
                     parts_attribute()};
     d.to_onnx = [](OnnxWriter& w) {
       const NodeView& node = w.view();
-      if (node.boolean("parts")) w.unsupported("in parts, as only compiled programs have it");
+      const bool halves = node.boolean("parts");
       Extents extents = node.input(0).shape.extents();
-      std::string z = w.input(0);
+      std::string z = halves ? onnx_pair_of_halves(w, w.input(0)) : w.input(0);
+      if (halves) extents.back() /= 2;
       int64_t n = 1;
       for (int64_t a : node.integers("axes")) {
         a = normalize_axis(a, node.input(0).rank(), "fft");
         n *= extents[static_cast<size_t>(a)];
         z = onnx_dft(w, z, extents, true, a, extents[static_cast<size_t>(a)], node.boolean("inverse"));
       }
-      w.set_output(0, onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), node.boolean("inverse"), n,
-                                  w.fft_as_matmul()));
+      z = onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), node.boolean("inverse"), n,
+                      w.fft_as_matmul());
+      w.set_output(0, halves ? onnx_halves(w, z) : z);
     };
     d.infer = infer;
     d.reference = reference;

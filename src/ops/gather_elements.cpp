@@ -76,7 +76,10 @@ const OpDef& gather_elements_op() {
     d.inputs = {{"x", "any shape, any dtype"}, {"indices", kIndicesDoc}};
     d.outputs = {{"y", "x's dtype, shape of the indices"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}};
-    d.to_onnx = [](OnnxWriter& w) { w.same("GatherElements", {{"axis", w.view().integer("axis")}}); };
+    d.to_onnx = [](OnnxWriter& w) {
+      if (is_complex(w.view().input(0).dtype)) w.unsupported("of complex numbers");
+      w.same("GatherElements", {{"axis", w.view().integer("axis")}});
+    };
     d.infer = infer;
     d.reference = reference;
     d.gradient = [](GradientContext& c) {

@@ -130,10 +130,11 @@ const OpDef& irfft_op() {
                     parts_attribute()};
     d.to_onnx = [](OnnxWriter& w) {
       const NodeView& node = w.view();
-      if (node.boolean("parts")) w.unsupported("in parts, as only compiled programs have it");
-      const Extents extents = node.input(0).shape.extents();
+      const bool halves = node.boolean("parts");
+      Extents extents = node.input(0).shape.extents();
       const std::vector<int64_t>& axes = node.integers("axes");
-      std::string z = w.input(0);
+      std::string z = halves ? onnx_pair_of_halves(w, w.input(0)) : w.input(0);
+      if (halves) extents.back() /= 2;
       int64_t n = node.integer("size"), scaled = 1;
       for (size_t i = 0; i + 1 < axes.size(); ++i) {
         const int64_t a = normalize_axis(axes[i], node.input(0).rank(), "irfft");

@@ -56,6 +56,16 @@ std::string onnx_pair(OnnxWriter& w, const std::string& re, const std::string& i
   return w.add1("Concat", {w.add1("Unsqueeze", {re, last}), w.add1("Unsqueeze", {im, last})}, {{"axis", int64_t{-1}}});
 }
 
+std::string onnx_pair_of_halves(OnnxWriter& w, const std::string& halves) {
+  const OnnxWriter::Names parts = w.add("Split", {halves}, {{"axis", int64_t{-1}}}, 2);
+  return onnx_pair(w, parts[0], parts[1]);
+}
+
+std::string onnx_halves(OnnxWriter& w, const std::string& pair) {
+  const auto [re, im] = onnx_parts(w, pair);
+  return w.add1("Concat", {re, im}, {{"axis", int64_t{-1}}});
+}
+
 namespace {
 
 /// x with `axis` last, or back; `extra` axes follow that stay.

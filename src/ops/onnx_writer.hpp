@@ -55,6 +55,10 @@ std::function<void(OnnxWriter&)> one_node(std::string op_type);
 std::pair<std::string, std::string> onnx_parts(OnnxWriter& w, const std::string& pair);
 std::string onnx_pair(OnnxWriter& w, const std::string& re, const std::string& im);
 
+/// The same for complex numbers in parts (gregale/fourier.hpp): their last axis has all real parts, then all imaginary.
+std::string onnx_pair_of_halves(OnnxWriter& w, const std::string& halves);
+std::string onnx_halves(OnnxWriter& w, const std::string& pair);
+
 /// The discrete Fourier transform along one axis of a real or complex value of these extents (without the parts' axis),
 /// as a complex value with `modes` of the axis's n frequencies; not scaled.
 std::string onnx_dft(OnnxWriter& w, const std::string& x, const Extents& extents, bool is_complex, int64_t axis,

@@ -328,7 +328,12 @@ void write_onnx(OnnxWriter& w, RecurrentCell cell) {
   if (!node.string("activations").empty()) {
     std::vector<std::string> names;
     std::istringstream words(node.string("activations"));
-    for (std::string name; words >> name;) names.push_back(name);
+    for (std::string name; words >> name;) {  // leaky_relu is LeakyRelu there
+      std::string camel;
+      for (size_t i = 0; i < name.size(); ++i)
+        if (name[i] != '_') camel += i == 0 || name[i - 1] == '_' ? static_cast<char>(std::toupper(name[i])) : name[i];
+      names.push_back(camel);
+    }
     const size_t once = names.size();
     const size_t needed = static_cast<size_t>(directions) * (cell == RecurrentCell::rnn    ? 1
                                                              : cell == RecurrentCell::lstm ? 3

@@ -116,7 +116,7 @@ const OpDef& rfft_op() {
                     parts_attribute()};
     d.to_onnx = [](OnnxWriter& w) {
       const NodeView& node = w.view();
-      if (node.boolean("parts")) w.unsupported("in parts, as only compiled programs have it");
+      const bool halves = node.boolean("parts");
       Extents extents = node.input(0).shape.extents();
       const std::vector<int64_t>& axes = node.integers("axes");
       std::string z = w.input(0);
@@ -130,7 +130,8 @@ const OpDef& rfft_op() {
         z = onnx_dft(w, z, extents, !first, a, modes, false);
         extent = modes;
       }
-      w.set_output(0, onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), false, n, true));
+      z = onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), false, n, true);
+      w.set_output(0, halves ? onnx_halves(w, z) : z);
     };
     d.infer = infer;
     d.reference = reference;

@@ -94,8 +94,9 @@ const OpDef& scatter_add_op() {
       const int64_t axis = axis_of(w.view());
       Extents updates = w.extents(0), indices(updates.size(), 1);
       updates[static_cast<size_t>(axis)] = indices[static_cast<size_t>(axis)] = w.view().input(1).shape.elements();
-      const std::string at =
-          w.add1("Expand", {w.add1("Reshape", {w.input(1), w.integers(indices)}), w.integers(updates)});
+      const std::string at = w.add1(
+          "Expand",
+          {w.add1("Reshape", {w.input(1), w.integers(indices)}, {{"allowzero", int64_t{1}}}), w.integers(updates)});
       const std::string by = w.add1("Reshape", {w.input(2), w.integers(updates)}, {{"allowzero", int64_t{1}}});
       w.set_output(
           0, w.add1("ScatterElements", {w.input(0), at, by}, {{"axis", axis}, {"reduction", std::string("add")}}));

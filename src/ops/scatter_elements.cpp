@@ -107,6 +107,7 @@ const OpDef& scatter_elements_op() {
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"axis", AttributeKind::integer, "the axis indexed", {}}, reduction_attribute()};
     d.to_onnx = [](OnnxWriter& w) {
+      if (is_complex(w.view().input(0).dtype)) w.unsupported("of complex numbers");
       w.same("ScatterElements", {{"axis", w.view().integer("axis")}, {"reduction", onnx_scatter_reduction(w)}});
     };
     d.infer = infer;
