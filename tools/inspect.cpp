@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
@@ -72,7 +73,7 @@ std::string ceiling_text(const Ceilings& c) {
 void write_page(const InspectOptions& o, const CompileOptions& options, const Workload& work, const Executable& program,
                 const std::vector<GroupFigures>& figures, const Ceilings& ceilings) {
   report::GraphPage page = make_graph_page(work.graph, options, program, figures);
-  page.title = o.network.name;
+  page.title = std::filesystem::path(o.network.name).filename().string();
   page.subtitle = fmt::format(
       "{} in {}, compiled for {} with {} thread{}", o.network.mode == "train" ? "Training" : "Inference",
       o.network.precision, to_string(options.target.isa), options.target.cores, options.target.cores == 1 ? "" : "s");
