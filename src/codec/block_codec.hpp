@@ -1,0 +1,97 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "codec/bytes.hpp"
+#include "gregale/codec.hpp"
+
+/// The interface one codec implements. The stream around it (stream.cpp) cuts arrays into blocks, takes out what is no
+/// ordinary number, runs the decoder on every block, and stores values that miss their bound; so a codec only has to be
+/// good, never right.
+namespace gregale {
+
+namespace codec {
+
+using BlockExtents = std::array<int64_t, 4>;  ///< slowest first, leading ones where the rank is lower
+inline int64_t count_of(const BlockExtents& e) { return e[0] * e[1] * e[2] * e[3]; }
+
+/// What a block's values owe: per value `bound`, but for `rms` and `unbiased` the root mean square.
+struct BlockContract {
+  ErrorContract::Kind kind = ErrorContract::Kind::abs_max;  ///< abs_max, rms or unbiased
+  double bound = 0;
+  RandomKey key;
+};
+
+/// T is float or double. `valid` is null where all values are; what stands at other places is finite and means nothing.
+template <class T>
+struct BlockInput {
+  const T* values = nullptr;
+  const uint8_t* valid = nullptr;
+  BlockExtents extents{};
+  BlockContract contract;
+};
+
+template <class T>
+struct BlockOutput {
+  T* values = nullptr;  ///< every one is to be written
+  const uint8_t* valid = nullptr;
+  BlockExtents extents{};
+};
+
+}  // namespace codec
+
+class BlockCodec {
+ public:
+  virtual ~BlockCodec() = default;
+  virtual std::string_view name() const = 0;
+  /// In streams, for ever. 0 to 15 belong to the stream itself.
+  virtual uint8_t id() const = 0;
+  /// False where it cannot serve this contract or these values; `out` may then hold anything.
+  virtual bool encode(const codec::BlockInput<float>& in, codec::Bytes& out) const = 0;
+  virtual bool encode(const codec::BlockInput<double>& in, codec::Bytes& out) const = 0;
+  /// Reads bytes of unknown origin: throws ErrorCode::corrupt_data for what cannot be, and stays within its block.
+  virtual void decode(codec::ByteSpan in, const codec::BlockOutput<float>& out) const = 0;
+  virtual void decode(codec::ByteSpan in, const codec::BlockOutput<double>& out) const = 0;
+};
+
+namespace codec {
+
+/// The standard codecs, one a file.
+std::shared_ptr<const BlockCodec> quantize_codec();
+std::shared_ptr<const BlockCodec> split_frequency_codec();
+std::shared_ptr<const BlockCodec> predictive_codec();
+#ifdef GREGALE_ZFP
+std::shared_ptr<const BlockCodec> zfp_codec();
+#endif
+
+/// Any bytes exactly: bytes of equal significance together (`width` a value), then zstd.
+Bytes encode_exact(ByteSpan values, int64_t width);
+/// Fills `values`; throws ErrorCode::corrupt_data.
+void decode_exact(ByteSpan in, std::span<std::byte> values, int64_t width);
+
+/// Puts the nearest earlier valid value of its row (or the next one) at every place that has none, for codecs that know
+/// of no such places.
+template <class T>
+std::vector<T> fill_invalid(const BlockInput<T>& in) {
+  std::vector<T> filled(in.values, in.values + count_of(in.extents));
+  if (in.valid == nullptr) return filled;
+  T last{};
+  bool any = false;
+  for (size_t i = 0; i < filled.size() && !any; ++i) {
+    any = in.valid[i] != 0;
+    if (any) last = filled[i];
+  }
+  for (size_t i = 0; i < filled.size(); ++i) {
+    if (in.valid[i] != 0)
+      last = filled[i];
+    else
+      filled[i] = last;
+  }
+  return filled;
+}
+
+}  // namespace codec
+}  // namespace gregale

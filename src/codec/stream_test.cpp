@@ -1,0 +1,77 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/expect_error_for_tests.hpp"
+#include "gregale/codec.hpp"
+
+namespace gregale {
+namespace {
+
+/// A smooth field with a coast, gaps and oddities.
+Tensor field(Extents extents, double missing) {
+  Tensor t(DType::f32, std::move(extents));
+  auto v = t.as<float>();
+  for (size_t i = 0; i < v.size(); ++i) {
+    const double x = static_cast<double>(i);
+    v[i] = static_cast<float>(20 * std::sin(x / 17) + 5 * std::cos(x / 131) + 0.1 * std::sin(x * x));
+    if (i / 29 % 7 == 3) v[i] = static_cast<float>(missing);
+  }
+  return t;
+}
+
+void expect_same_bits(const Tensor& a, const Tensor& b) { EXPECT_TRUE(a.identical(b)); }
+
+TEST(Stream, GivesEveryBitBackWhereThatIsAsked) {
+  for (const Extents& e :
+       {Extents{}, Extents{1}, Extents{0}, Extents{3, 0, 2}, Extents{7, 11}, Extents{2, 3, 2, 5, 3, 2}}) {
+    const Tensor src = field(e, -999);
+    const Encoded encoded = encode(src, ErrorContract::lossless());
+    expect_same_bits(decode(encoded.bytes), src);
+    EXPECT_EQ(encoded.certificate.max_error, 0);
+    EXPECT_EQ(describe(encoded.bytes).extents, e);
+  }
+  Tensor integers(DType::i16, {1000});
+  for (size_t i = 0; i < 1000; ++i) integers.as<int16_t>()[i] = static_cast<int16_t>(i * i);
+  expect_same_bits(decode(encode(integers, ErrorContract::lossless()).bytes), integers);
+}
+
+TEST(Stream, StaysWithinItsBoundAndSaysSo) {
+  const Tensor src = field({40, 50, 60}, -999);
+  for (const double bound : {1.0, 1e-2, 1e-4, 1e-6}) {
+    ErrorContract contract = ErrorContract::relative(bound);
+    contract.missing = {-999};
+    const Encoded encoded = encode(src, contract);
+    const Tensor decoded = decode(encoded.bytes);
+    double greatest = 0;
+    for (int64_t i = 0; i < src.size(); ++i) {
+      const float a = src.as<float>()[static_cast<size_t>(i)], b = decoded.as<float>()[static_cast<size_t>(i)];
+      if (a == -999)
+        EXPECT_EQ(b, -999);
+      else
+        greatest = std::max(greatest, std::abs(static_cast<double>(a) - static_cast<double>(b)));
+    }
+    EXPECT_EQ(greatest, encoded.certificate.max_error);
+    EXPECT_LE(greatest, encoded.certificate.bound);
+    EXPECT_NEAR(encoded.certificate.bound, bound * 50, 10 * bound);
+  }
+}
+
+TEST(Stream, NamesTheBlockAndTheByteOfWhatIsCorrupt) {
+  const Encoded encoded = encode(field({64, 50, 60}, -999), ErrorContract::relative(1e-3));
+  const StreamInfo info = describe(encoded.bytes);
+  ASSERT_GE(info.blocks.size(), 2U);
+  std::vector<std::byte> bad = encoded.bytes;
+  bad[static_cast<size_t>(info.blocks[1].offset) + 3] ^= std::byte{4};
+  expect_error(ErrorCode::corrupt_data, "[decode] block 1 at byte " + std::to_string(info.blocks[1].offset),
+               [&] { decode(bad); });
+  for (size_t cut = 0; cut < encoded.bytes.size(); cut += 1 + cut / 7)
+    expect_error(ErrorCode::corrupt_data, "byte ", [&] { decode(std::span(encoded.bytes).first(cut)); });
+}
+
+}  // namespace
+}  // namespace gregale
