@@ -207,6 +207,7 @@ double Certificate::psnr() const { return 20 * std::log10(range / rms); }
 
 const std::vector<std::shared_ptr<const BlockCodec>>& standard_codecs() {
   static const std::vector<std::shared_ptr<const BlockCodec>> codecs{
+      codec::predictive_codec(Target::detect().isa),
 #ifdef GREGALE_ZFP
       codec::zfp_codec(),
 #endif

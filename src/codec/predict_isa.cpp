@@ -1,0 +1,103 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "codec/predict_isa.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+namespace gregale::codec::GREGALE_ISA_NAMESPACE {
+namespace {
+
+template <class Int>
+void predict(const Int* const* taps, const Int* weights, int tap_count, int64_t count, Int least, Int greatest,
+             Int* dst) {
+  using Unsigned = std::make_unsigned_t<Int>;
+  for (int64_t begin = 0; begin < count; begin += kRowTile) {
+    Unsigned sum[kRowTile];
+    for (Unsigned& s : sum) s = Unsigned{1} << (kWeightBits - 1);
+    for (int t = 0; t < tap_count; ++t) {
+      const Int* src = taps[t] + begin;
+      const auto weight = static_cast<Unsigned>(weights[t]);
+      for (int64_t i = 0; i < kRowTile; ++i) sum[i] += weight * static_cast<Unsigned>(src[i]);
+    }
+    for (int64_t i = 0; i < kRowTile; ++i)
+      dst[begin + i] = std::clamp<Int>(static_cast<Int>(sum[i]) >> kWeightBits, least, greatest);
+  }
+}
+
+constexpr uint16_t kLimits[kActivities - 1] = {0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 90};
+
+void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int64_t count, uint32_t scale,
+          uint8_t base, uint8_t* dst) {
+  const auto factor = static_cast<uint16_t>(scale);
+  for (int64_t begin = 0; begin < count; begin += kRowTile) {
+    uint16_t sum[kRowTile] = {}, above[kRowTile] = {};
+    for (int t = 0; t < tap_count; ++t) {
+      const uint16_t weight = weights[t];
+      if (weight == 0) continue;
+      const uint8_t* src = taps[t] + begin;
+      for (int64_t i = 0; i < kRowTile; ++i) sum[i] = static_cast<uint16_t>(sum[i] + weight * src[i]);
+    }
+    for (uint16_t& s : sum) s = static_cast<uint16_t>(static_cast<uint32_t>(s) * factor >> 8);
+    for (const uint16_t limit : kLimits)
+      for (int64_t i = 0; i < kRowTile; ++i) above[i] = static_cast<uint16_t>(above[i] + (sum[i] > limit ? 1 : 0));
+    for (int64_t i = 0; i < kRowTile; ++i) dst[begin + i] = static_cast<uint8_t>(base + above[i]);
+  }
+}
+
+template <int64_t kStep>
+void quantize_steps(const float* values, int64_t step, int64_t count, double offset, double scale,
+                    const int32_t* predicted, double inverse, int32_t* residual) {
+  constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
+  const int64_t by = kStep > 0 ? kStep : step;
+  for (int64_t i = 0; i < count; ++i) {
+    const double y = (static_cast<double>(values[i * by]) - offset) * scale;
+    const double r = (y - predicted[i]) * inverse;
+    residual[i] = static_cast<int32_t>((r + kRound) - kRound);
+  }
+}
+
+void quantize_f32(const float* values, int64_t step, int64_t count, double offset, double scale,
+                  const int32_t* predicted, double inverse, int32_t* residual) {
+  if (step == 1) return quantize_steps<1>(values, step, count, offset, scale, predicted, inverse, residual);
+  if (step == 2) return quantize_steps<2>(values, step, count, offset, scale, predicted, inverse, residual);
+  quantize_steps<0>(values, step, count, offset, scale, predicted, inverse, residual);
+}
+
+void apply(const int32_t* predicted, const int32_t* residual, int32_t quantum, int64_t count, int32_t* dst,
+           uint8_t* sizes) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto r = static_cast<uint32_t>(residual[i]);
+    dst[i] = static_cast<int32_t>(static_cast<uint32_t>(predicted[i]) + r * static_cast<uint32_t>(quantum));
+    sizes[i] = static_cast<uint8_t>(std::min<uint32_t>(residual[i] < 0 ? 0U - r : r, kGreatestSize));
+  }
+}
+
+template <class T>
+void interleave(const T* even, const T* odd, int64_t count, T* dst) {
+  const int64_t pairs = count / 2;
+  for (int64_t i = 0; i < pairs; ++i) {
+    dst[2 * i] = even[i];
+    dst[2 * i + 1] = odd[i];
+  }
+  if (count % 2 != 0) dst[count - 1] = even[pairs];
+}
+
+void restore_f32(const int32_t* even, const int32_t* odd, int64_t count, double offset, double unit, float* dst) {
+  const auto value = [&](int32_t k) { return static_cast<float>(offset + static_cast<double>(k) * unit); };
+  const int64_t pairs = count / 2;
+  for (int64_t i = 0; i < pairs; ++i) {
+    dst[2 * i] = value(even[i]);
+    dst[2 * i + 1] = value(odd[i]);
+  }
+  if (count % 2 != 0) dst[count - 1] = value(even[pairs]);
+}
+
+}  // namespace
+
+extern const PredictTable table;
+const PredictTable table{predict<int32_t>,    predict<int64_t>,    keys,       quantize_f32, apply,
+                         interleave<int32_t>, interleave<uint8_t>, restore_f32};
+
+}  // namespace gregale::codec::GREGALE_ISA_NAMESPACE

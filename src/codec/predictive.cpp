@@ -1,0 +1,60 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include "codec/multilevel.hpp"
+
+namespace gregale::codec {
+namespace {
+
+class PredictiveCodec final : public BlockCodec {
+ public:
+  explicit PredictiveCodec(Isa isa) : isa_(isa) {}
+  std::string_view name() const override { return "predictive"; }
+  uint8_t id() const override { return 18; }
+  bool encode(const BlockInput<float>& in, Bytes& out) const override { return encode_any(in, out); }
+  bool encode(const BlockInput<double>& in, Bytes& out) const override { return encode_any(in, out); }
+  void decode(ByteSpan in, const BlockOutput<float>& out) const override { decode_any(in, out); }
+  void decode(ByteSpan in, const BlockOutput<double>& out) const override { decode_any(in, out); }
+
+ private:
+  template <class T>
+  bool encode_any(const BlockInput<T>& in, Bytes& out) const {
+    if (in.contract.kind != ErrorContract::Kind::abs_max) return false;
+    const auto count = static_cast<size_t>(count_of(in.extents));
+    const auto [least, greatest] = std::minmax_element(in.values, in.values + count);
+    Grid grid;
+    if (!make_grid<T>(static_cast<double>(*least), static_cast<double>(*greatest), in.contract.bound, grid))
+      return false;
+    const MultilevelPlan plan = plan_multilevel(in, grid);
+    ByteWriter writer(out);
+    writer.number(grid.offset);
+    writer.number(grid.unit);
+    writer.number(static_cast<uint8_t>(grid.fraction_bits));
+    writer.varint(static_cast<uint64_t>(grid.greatest));
+    encode_multilevel(in, grid, plan, isa_, writer);
+    return true;
+  }
+
+  template <class T>
+  void decode_any(ByteSpan in, const BlockOutput<T>& out) const {
+    ByteReader reader(in);
+    Grid grid;
+    grid.offset = reader.number<double>();
+    grid.unit = reader.number<double>();
+    if (!std::isfinite(grid.offset) || !std::isfinite(grid.unit)) reader.fail("a grid that cannot be");
+    grid.fraction_bits = reader.number<uint8_t>();
+    if (grid.fraction_bits > 8) reader.fail("a grid that cannot be");
+    grid.greatest = static_cast<int64_t>(reader.varint_to(uint64_t{1} << 50, "a grid that cannot be"));
+    grid.least = -grid.greatest;
+    decode_multilevel(reader, out, grid, isa_);
+  }
+
+  Isa isa_;
+};
+
+}  // namespace
+
+std::shared_ptr<const BlockCodec> predictive_codec(Isa isa) { return std::make_shared<PredictiveCodec>(isa); }
+
+}  // namespace gregale::codec

@@ -1,0 +1,43 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+// predictive_bench FIELD.f32 MASK BOUND CODEC E0 E1 ...: one field of raw values, for work on the codec.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <ctime>
+#include <fstream>
+
+#include "gregale/codec.hpp"
+
+using namespace gregale;
+
+int main(int argc, char** argv) {
+  Extents extents;
+  for (int i = 5; i < argc; ++i) extents.push_back(std::atoll(argv[i]));
+  Tensor src(DType::f32, extents);
+  std::ifstream(argv[1], std::ios::binary).read(static_cast<char*>(src.data()), src.bytes());
+  std::vector<char> mask(static_cast<size_t>(src.size()));
+  std::ifstream(argv[2], std::ios::binary).read(mask.data(), src.size());
+  for (size_t i = 0; i < mask.size(); ++i)
+    if (mask[i] == 0) src.as<float>()[i] = -1e34F;
+  ErrorContract contract = ErrorContract::relative(std::atof(argv[3]));
+  contract.missing = {-1e34};
+  EncodeOptions options;
+  options.codec = argv[4];
+  const auto now = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };  // of this process alone
+  double best_encode = 1e9, best_decode = 1e9;
+  Encoded e;
+  for (int r = 0; r < 7; ++r) {
+    const double a = now();
+    e = encode(src, contract, options);
+    const double b = now();
+    decode(e.bytes);
+    best_encode = std::min(best_encode, b - a);
+    best_decode = std::min(best_decode, now() - b);
+  }
+  const Certificate& c = e.certificate;
+  fmt::print("{:.4f} {:.2f} {:.3f} {:.1f} {:.1f} {}\n",
+             8.0 * static_cast<double>(c.bytes_out) / static_cast<double>(c.valid), c.psnr(), c.max_error / c.bound,
+             static_cast<double>(src.bytes()) * 1e-6 / best_encode,
+             static_cast<double>(src.bytes()) * 1e-6 / best_decode, c.bytes_out);
+}
