@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "codec/class_map.hpp"
+#include "codec/element.hpp"
+#include "codec/values_isa.hpp"
 
 // A block that is coded with loss has three parts: what is special (values that mean "no data", NaN, infinities, zeros
 // that must stay) as a list of bit patterns and a map; values whose decompressed form misses the bound, exactly; and
@@ -21,60 +24,50 @@ int64_t now_ns() {
       .count();
 }
 
-/// Element types as stored (T), in their bits, and as codecs work on them.
-template <class T>
-struct Element;
-template <>
-struct Element<double> {
-  using Bits = uint64_t;
-  using Work = double;
-  static double work(double x) { return x; }
-  static double rounded(double x) { return x; }
-  static double slack(double) { return 0; }
-};
-template <>
-struct Element<float> {
-  using Bits = uint32_t;
-  using Work = float;
-  static float work(float x) { return x; }
-  static float rounded(float x) { return x; }
-  static double slack(double) { return 0; }
-};
-template <>
-struct Element<f16> {
-  using Bits = uint16_t;
-  using Work = float;
-  static float work(f16 x) { return to_f32(x); }
-  static f16 rounded(float x) { return to_f16(x); }
-  static double slack(double greatest) { return std::max(greatest * 0x1p-11, 0x1p-25); }  // rounding at the end
-};
-template <>
-struct Element<bf16> {
-  using Bits = uint16_t;
-  using Work = float;
-  static float work(bf16 x) { return to_f32(x); }
-  static bf16 rounded(float x) { return to_bf16(x); }
-  static double slack(double greatest) { return greatest * 0x1p-8; }
-};
-
-template <class T>
-typename Element<T>::Bits bits_of(T value) {
-  typename Element<T>::Bits bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
 /// What is no ordinary number in a block.
 template <class T>
 class Specials {
  public:
   using Bits = typename Element<T>::Bits;
+  using Work = typename Element<T>::Work;
 
-  Specials(std::span<const T> values, const ErrorContract& contract) : contract_(contract) {
-    for (const double m : contract.missing) missing_.push_back(static_cast<double>(Element<T>::work(rounded(m))));
-    ordinary_.reserve(values.size());
-    for (const T value : values) add(value);
-    if (any_) std::fill_n(ordinary_.begin(), first_, ordinary_[first_]);
+  Specials(std::span<const T> values, const ErrorContract& contract, Isa isa) : rows_(value_rows<Work>(isa)) {
+    const auto count = static_cast<int64_t>(values.size());
+    if constexpr (Element<T>::kSame) {
+      work_ = values.data();
+    } else {
+      converted_.resize(values.size());
+      std::transform(values.begin(), values.end(), converted_.begin(), [](T x) { return Element<T>::work(x); });
+      work_ = converted_.data();
+    }
+    const std::vector<Work> missing = as_elements<T>(contract.missing);
+    scan_ = rows_.scan(work_, count, missing.data(), static_cast<int64_t>(missing.size()));
+    const bool zeros = contract.keep_zeros && scan_.zeros > 0;
+    if (scan_.ordinary == count && !zeros) return;
+    counted_.resize(values.size());
+    rows_.flag(work_, count, missing.data(), static_cast<int64_t>(missing.size()), counted_.data());
+    if (Element<T>::kSame) converted_.assign(work_, work_ + count);
+    work_ = converted_.data();
+    bool any_special = false;
+    classes_.resize(values.size());
+    size_t first = values.size();
+    Work last = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const Work x = converted_[i];
+      const bool special = counted_[i] == 0 || (zeros && x == 0);
+      if (!special) {
+        if (first == values.size()) first = i;
+        last = x;
+        continue;
+      }
+      converted_[i] = last;
+      // What is neither finite nor missing may come back as anything where nobody asks for it.
+      if (counted_[i] == 0 && !contract.keep_nonfinite && !std::isfinite(x) && !is_missing(x, contract)) continue;
+      classes_[i] = class_of(Element<T>::bits(values[i]));
+      any_special = true;
+    }
+    if (first < values.size()) std::fill_n(converted_.begin(), first, converted_[first]);
+    if (!any_special) classes_.clear();
   }
 
   bool too_many() const { return too_many_; }
@@ -82,63 +75,36 @@ class Specials {
   /// Per place: 0, or one more than the index of its pattern. Empty where all are ordinary.
   const std::vector<uint8_t>& classes() const { return classes_; }
   /// The values as codecs see them, the last ordinary one where there is none.
-  const std::vector<typename Element<T>::Work>& ordinary() const { return ordinary_; }
-  /// Places that are no part of any comparison; empty where all are.
-  const std::vector<uint8_t>& counted() const { return counted_; }
+  const Work* ordinary() const { return work_; }
+  const ValueScan& scan() const { return scan_; }
+  /// Which places are part of comparisons; null where all are.
+  const uint8_t* counted() const { return counted_.empty() ? nullptr : counted_.data(); }
 
  private:
-  using Work = typename Element<T>::Work;
-  static T rounded(double m) {
-    if constexpr (std::is_same_v<T, double>)
-      return m;
-    else
-      return Element<T>::rounded(static_cast<float>(m));
+  static bool is_missing(Work x, const ErrorContract& contract) {
+    return std::isnan(x) && std::any_of(contract.missing.begin(), contract.missing.end(),
+                                        [](double m) { return std::isnan(m); });
   }
 
-  void add(T value) {
-    const Work x = Element<T>::work(value);
-    const bool finite = std::isfinite(x);
-    bool special = !finite && contract_.keep_nonfinite;
-    special |= contract_.keep_zeros && x == 0;
-    bool ordinary = finite;
-    for (const double m : missing_) {
-      if (static_cast<double>(x) != m && !(std::isnan(m) && std::isnan(x))) continue;
-      special = true;
-      ordinary = false;
+  uint8_t class_of(Bits bits) {
+    if (last_class_ > 0 && patterns_[last_class_ - 1U] == bits) return last_class_;
+    const auto at = static_cast<size_t>(std::find(patterns_.begin(), patterns_.end(), bits) - patterns_.begin());
+    if (at == kMostPatterns) {
+      too_many_ = true;
+      return 0;
     }
-    if (special)
-      mark(bits_of(value));
-    else if (!classes_.empty())
-      classes_.push_back(0);
-    if (!ordinary && counted_.empty()) counted_.assign(ordinary_.size(), 1);
-    if (!counted_.empty()) counted_.push_back(ordinary ? 1 : 0);
-    if (ordinary && !special) {
-      if (!any_) first_ = ordinary_.size();
-      any_ = true;
-      last_ = x;
-    }
-    ordinary_.push_back(ordinary && !special ? x : last_);
+    if (at == patterns_.size()) patterns_.push_back(bits);
+    return last_class_ = static_cast<uint8_t>(at + 1);
   }
 
-  void mark(Bits bits) {
-    if (classes_.empty()) classes_.assign(ordinary_.size(), 0);
-    size_t at = 0;
-    while (at < patterns_.size() && patterns_[at] != bits) ++at;
-    if (at == patterns_.size()) {
-      too_many_ |= at == kMostPatterns;
-      if (!too_many_) patterns_.push_back(bits);
-    }
-    classes_.push_back(static_cast<uint8_t>(std::min(at, kMostPatterns) + 1));
-  }
-
-  const ErrorContract& contract_;
-  std::vector<double> missing_;
+  const ValueRows<Work>& rows_;
+  const Work* work_ = nullptr;
+  std::vector<Work> converted_;
+  ValueScan scan_;
   std::vector<Bits> patterns_;
   std::vector<uint8_t> classes_, counted_;
-  std::vector<Work> ordinary_;
-  Work last_ = 0;
-  size_t first_ = 0;
-  bool any_ = false, too_many_ = false;
+  uint8_t last_class_ = 0;
+  bool too_many_ = false;
 };
 
 std::vector<uint8_t> valid_of(const std::vector<uint8_t>& classes) {
@@ -177,7 +143,7 @@ void decode_lossy(ByteSpan in, const BlockExtents& extents, const BlockCodec& co
       throw error.add_context(fmt::format("its {} part from byte {}", codec.name(), payload));
     }
   };
-  if constexpr (std::is_same_v<T, Work>) {
+  if constexpr (Element<T>::kSame) {
     run(values.data());
   } else {
     std::vector<Work> work(values.size());
@@ -199,26 +165,26 @@ class LossyEncoder {
   using Work = typename Element<T>::Work;
 
   LossyEncoder(ByteSpan raw, const BlockExtents& extents, const ErrorContract& contract, double bound,
-               const BlockCodec& codec, const RandomKey& key)
+               const BlockCodec& codec, const RandomKey& key, Isa isa)
       : values_(reinterpret_cast<const T*>(raw.data()), raw.size() / sizeof(T)),
         extents_(extents),
         contract_(contract),
         bound_(bound),
         codec_(codec),
-        key_(key) {}
+        key_(key),
+        isa_(isa) {}
 
   /// False where the codec cannot serve the block.
   bool run(EncodedBlock& block) {
     const int64_t begin = now_ns();
-    const Specials<T> specials(values_, contract_);
+    const Specials<T> specials(values_, contract_, isa_);
     if (specials.too_many()) return false;
-    double greatest = 0;
-    for (const Work x : specials.ordinary()) greatest = std::max(greatest, std::abs(static_cast<double>(x)));
-    const double slack = Element<T>::slack(greatest);
+    const ValueScan& scan = specials.scan();
+    const double slack = Element<T>::slack(std::max(std::abs(scan.least), std::abs(scan.greatest)));
     if (slack > bound_ / 2) return false;
     std::vector<uint8_t> valid = valid_of(specials.classes());
-    BlockInput<Work> in{
-        specials.ordinary().data(), valid.empty() ? nullptr : valid.data(), extents_, {kind(), bound_ - slack, key_}};
+    BlockInput<Work> in{specials.ordinary(), valid.empty() ? nullptr : valid.data(), extents_,
+                        {kind(), bound_ - slack, key_}, scan.least, scan.greatest};
     Bytes payload;
     // Errors spread evenly over +-bound have a root mean square of bound / sqrt(3).
     const bool spread = contract_.kind == ErrorContract::Kind::rms && kind() == ErrorContract::Kind::abs_max;
@@ -272,7 +238,7 @@ class LossyEncoder {
     size_t place = 0;
     for (const size_t at : exceptions) {
       writer.varint(at - place);
-      writer.number(bits_of(values_[at]));
+      writer.number(Element<T>::bits(values_[at]));
       place = at;
     }
     writer.bytes(payload);
@@ -280,22 +246,28 @@ class LossyEncoder {
 
   /// Finds the errors, and the places that must be stored exactly.
   void compare(const Specials<T>& specials, std::span<const T> decoded, BlockStatistics& s) {
-    s.valid = 0;
-    s.max_error = s.squares = s.sum = 0;
-    const std::vector<uint8_t>& counted = specials.counted();
-    for (size_t i = 0; i < values_.size(); ++i) {
-      if (!counted.empty() && counted[i] == 0) continue;
-      const double x = static_cast<double>(Element<T>::work(values_[i]));
-      const double error = static_cast<double>(Element<T>::work(decoded[i])) - x;
-      const double size = std::abs(error);
-      if (!(size <= bound_) && (per_value() || !std::isfinite(size))) {
-        exceptions_.push_back(i);
-        continue;
-      }
-      ++s.valid;
-      s.max_error = std::max(s.max_error, size);
-      s.squares += error * error;
-      s.sum += error;
+    const Work *values = nullptr, *other = nullptr;
+    std::vector<Work> a, b;
+    if constexpr (Element<T>::kSame) {
+      values = values_.data();
+      other = decoded.data();
+    } else {
+      for (const T x : values_) a.push_back(Element<T>::work(x));
+      for (const T x : decoded) b.push_back(Element<T>::work(x));
+      values = a.data();
+      other = b.data();
+    }
+    const auto count = static_cast<int64_t>(values_.size());
+    const uint8_t* counted = specials.counted();
+    const double bound = per_value() ? bound_ : std::numeric_limits<double>::max();
+    const ErrorScan scan = value_rows<Work>(isa_).compare(values, other, counted, count, bound);
+    s.valid = specials.scan().ordinary;
+    s.max_error = scan.greatest;
+    s.squares = scan.squares;
+    s.sum = scan.sum;
+    for (int64_t i = 0; i < count && scan.violations > 0; ++i) {
+      const double error = std::abs(static_cast<double>(other[i]) - static_cast<double>(values[i]));
+      if ((counted == nullptr || counted[i] != 0) && !(error <= bound)) exceptions_.push_back(static_cast<size_t>(i));
     }
   }
 
@@ -305,45 +277,22 @@ class LossyEncoder {
   double bound_;
   const BlockCodec& codec_;
   RandomKey key_;
+  Isa isa_;
   Bytes map_;
   std::vector<size_t> exceptions_;
 };
 
-template <class T>
-bool encode_lossy(ByteSpan values, const BlockExtents& extents, const ErrorContract& contract, double bound,
-                  const BlockCodec& codec, const RandomKey& key, EncodedBlock& block) {
-  return LossyEncoder<T>(values, extents, contract, bound, codec, key).run(block);
-}
-
-bool encode_lossy(DType dtype, ByteSpan values, const BlockExtents& extents, const ErrorContract& contract,
-                  double bound, const BlockCodec& codec, const RandomKey& key, EncodedBlock& block) {
-  switch (dtype) {
-    case DType::f64:
-      return encode_lossy<double>(values, extents, contract, bound, codec, key, block);
-    case DType::f32:
-      return encode_lossy<float>(values, extents, contract, bound, codec, key, block);
-    case DType::f16:
-      return encode_lossy<f16>(values, extents, contract, bound, codec, key, block);
-    case DType::bf16:
-      return encode_lossy<bf16>(values, extents, contract, bound, codec, key, block);
-    default:
-      return false;
-  }
-}
-
 /// Finite values that are not missing: of a block that is stored exactly they have no error.
 int64_t count_valid(ByteSpan values, DType dtype, const ErrorContract& contract) {
-  return is_real_float(dtype) ? value_range(Tensor::borrow(const_cast<std::byte*>(values.data()), dtype,
-                                                           {static_cast<int64_t>(values.size()) / size_of(dtype)}),
-                                            contract.missing)
-                                    .valid
-                              : static_cast<int64_t>(values.size()) / size_of(dtype);
+  const int64_t count = static_cast<int64_t>(values.size()) / size_of(dtype);
+  if (!is_real_float(dtype)) return count;
+  return value_range(Tensor::borrow(const_cast<std::byte*>(values.data()), dtype, {count}), contract.missing).valid;
 }
 
 }  // namespace
 
 EncodedBlock encode_block(ByteSpan values, DType dtype, const BlockExtents& extents, const ErrorContract& contract,
-                          double bound, const BlockCodec* codec, const RandomKey& key) {
+                          double bound, const BlockCodec* codec, const RandomKey& key, Isa isa) {
   EncodedBlock block;
   const int64_t begin = now_ns();
   const auto width = static_cast<size_t>(size_of(dtype));
@@ -359,7 +308,12 @@ EncodedBlock encode_block(ByteSpan values, DType dtype, const BlockExtents& exte
     exactly(kConstantBlock);
     return block;
   }
-  if (codec != nullptr && encode_lossy(dtype, values, extents, contract, bound, *codec, key, block)) {
+  bool lossy = false;
+  if (codec != nullptr)
+    for_real_float(dtype, [&]<class T>(T) {
+      lossy = LossyEncoder<T>(values, extents, contract, bound, *codec, key, isa).run(block);
+    });
+  if (lossy) {
     if (block.bytes.size() < values.size() / 2) return block;
     Bytes exact = encode_exact(values, size_of(dtype));
     if (exact.size() >= block.bytes.size()) return block;
@@ -385,21 +339,10 @@ void decode_block(uint8_t kind, ByteSpan in, DType dtype, const BlockExtents& ex
       std::copy(in.begin(), in.end(), values.begin() + static_cast<std::ptrdiff_t>(at));
     return;
   }
-  const auto lossy = [&]<class T>(T) {
+  const bool real = for_real_float(dtype, [&]<class T>(T) {
     decode_lossy<T>(in, extents, *codec, std::span<T>(reinterpret_cast<T*>(values.data()), values.size() / width));
-  };
-  switch (dtype) {
-    case DType::f64:
-      return lossy(double{});
-    case DType::f32:
-      return lossy(float{});
-    case DType::f16:
-      return lossy(f16{});
-    case DType::bf16:
-      return lossy(bf16{});
-    default:
-      throw_error(ErrorCode::corrupt_data, fmt::format("byte 0: {} is never coded with loss", name_of(dtype)));
-  }
+  });
+  if (!real) throw_error(ErrorCode::corrupt_data, fmt::format("byte 0: {} is never coded with loss", name_of(dtype)));
 }
 
 }  // namespace gregale::codec

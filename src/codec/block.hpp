@@ -23,9 +23,9 @@ struct EncodedBlock {
   Bytes decoded;  ///< what a reader will see
 };
 
-/// `values`: the block's elements, dense. `contract` is absolute; null where every bit is to stay. `codec` null: exact.
+/// `values`: the block's elements, dense. `contract` is absolute; `codec` null: exact. `isa`: for speed.
 EncodedBlock encode_block(ByteSpan values, DType dtype, const BlockExtents& extents, const ErrorContract& contract,
-                          double bound, const BlockCodec* codec, const RandomKey& key);
+                          double bound, const BlockCodec* codec, const RandomKey& key, Isa isa);
 
 /// `codec`: of `kind`, null for the first two. Throws ErrorCode::corrupt_data with the byte in the block.
 void decode_block(uint8_t kind, ByteSpan in, DType dtype, const BlockExtents& extents, const BlockCodec* codec,

@@ -32,6 +32,7 @@ struct BlockInput {
   const uint8_t* valid = nullptr;
   BlockExtents extents{};
   BlockContract contract;
+  double least = 0, greatest = 0;  ///< of the values that are ordinary numbers
 };
 
 template <class T>

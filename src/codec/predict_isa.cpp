@@ -9,20 +9,42 @@
 namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 namespace {
 
+#if defined(__AVX512F__)
+constexpr size_t kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr size_t kVectorBytes = 32;
+#else
+constexpr size_t kVectorBytes = 16;
+#endif
+template <class T>
+using Vector __attribute__((vector_size(kVectorBytes))) = T;
+
+/// A row's tile stays in registers while the taps are added up.
 template <class Int>
 void predict(const Int* const* taps, const Int* weights, int tap_count, int64_t count, Int least, Int greatest,
              Int* dst) {
   using Unsigned = std::make_unsigned_t<Int>;
-  for (int64_t begin = 0; begin < count; begin += kRowTile) {
-    Unsigned sum[kRowTile];
-    for (Unsigned& s : sum) s = Unsigned{1} << (kWeightBits - 1);
+  constexpr size_t kLanes = kVectorBytes / sizeof(Int), kVectors = 2;
+  static_assert(kRowTile % (kVectors * kLanes) == 0);
+  for (int64_t begin = 0; begin < count; begin += kVectors * kLanes) {
+    Vector<Unsigned> a = Vector<Unsigned>{} + (Unsigned{1} << (kWeightBits - 1)), b = a;
     for (int t = 0; t < tap_count; ++t) {
-      const Int* src = taps[t] + begin;
+      Vector<Unsigned> x, y;
+      __builtin_memcpy(&x, taps[t] + begin, sizeof x);
+      __builtin_memcpy(&y, taps[t] + begin + kLanes, sizeof y);
       const auto weight = static_cast<Unsigned>(weights[t]);
-      for (int64_t i = 0; i < kRowTile; ++i) sum[i] += weight * static_cast<Unsigned>(src[i]);
+      a += x * weight;
+      b += y * weight;
     }
-    for (int64_t i = 0; i < kRowTile; ++i)
-      dst[begin + i] = std::clamp<Int>(static_cast<Int>(sum[i]) >> kWeightBits, least, greatest);
+    const auto finish = [&](Vector<Unsigned> sum, Int* to) {
+      Vector<Int> value = reinterpret_cast<Vector<Int>>(sum) >> kWeightBits;
+      const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
+      value = value < low ? low : value;
+      value = value > high ? high : value;
+      __builtin_memcpy(to, &value, sizeof value);
+    };
+    finish(a, dst + begin);
+    finish(b, dst + begin + kLanes);
   }
 }
 

@@ -9,7 +9,9 @@
 #include <map>
 
 #include "codec/block.hpp"
+#include "codec/element.hpp"
 #include "codec/partition.hpp"
+#include "codec/values_isa.hpp"
 
 // A stream: header, table of blocks, checksum of both, blocks. docs/codecs.md has every field.
 namespace gregale {
@@ -245,6 +247,7 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
   const BlockCodec* codec = choose(options.codec, contract.kind, options.more_codecs);
   if (!lossy || !(bound > 0)) codec = nullptr;
 
+  const Isa isa = Target::detect().isa;
   const codec::Partition partition(h.array, h.block);
   const int64_t count = src.size() == 0 ? 0 : partition.size(), width = size_of(src.dtype());
   std::vector<codec::EncodedBlock> blocks(static_cast<size_t>(count));
@@ -256,7 +259,7 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
     RandomKey key = options.key;
     key.seed ^= static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15U;
     codec::EncodedBlock& b = blocks[static_cast<size_t>(i)];
-    b = codec::encode_block(dense, src.dtype(), box.extents, contract, bound, codec, key);
+    b = codec::encode_block(dense, src.dtype(), box.extents, contract, bound, codec, key, isa);
     partition.scatter(b.decoded.data(), box, decoded.data(), width);
     b.decoded = {};
   });
@@ -311,50 +314,20 @@ StreamInfo describe(std::span<const std::byte> stream) {
 
 ValueRange value_range(const Tensor& values, const std::vector<double>& missing) {
   ValueRange range;
-  const auto scan = [&]<class T>(T) {
-    const auto rounded = [](double m) -> double {
-      if constexpr (std::is_same_v<T, double>)
-        return m;
-      else if constexpr (std::is_same_v<T, float>)
-        return static_cast<double>(static_cast<float>(m));
-      else
-        return static_cast<double>(to_f32([&] {
-          if constexpr (std::is_same_v<T, f16>)
-            return to_f16(static_cast<float>(m));
-          else
-            return to_bf16(static_cast<float>(m));
-        }()));
+  const bool real = codec::for_real_float(values.dtype(), [&]<class T>(T) {
+    using Work = typename codec::Element<T>::Work;
+    const std::vector<Work> none = codec::as_elements<T>(missing);
+    const auto scan = [&](const Work* data) {
+      const codec::ValueScan found = codec::value_rows<Work>(Target::detect().isa)
+                                         .scan(data, values.size(), none.data(), static_cast<int64_t>(none.size()));
+      range = {found.least, found.greatest, found.ordinary};
     };
-    std::vector<double> none;
-    for (const double m : missing) none.push_back(rounded(m));
-    for (const T value : values.as<T>()) {
-      double x = 0;
-      if constexpr (std::is_same_v<T, f16> || std::is_same_v<T, bf16>)
-        x = static_cast<double>(to_f32(value));
-      else
-        x = static_cast<double>(value);
-      if (!std::isfinite(x) || std::find(none.begin(), none.end(), x) != none.end()) continue;
-      if (range.valid++ == 0) range.least = range.greatest = x;
-      range.least = std::min(range.least, x);
-      range.greatest = std::max(range.greatest, x);
-    }
-  };
-  switch (values.dtype()) {
-    case DType::f64:
-      scan(double{});
-      break;
-    case DType::f32:
-      scan(float{});
-      break;
-    case DType::f16:
-      scan(f16{});
-      break;
-    case DType::bf16:
-      scan(bf16{});
-      break;
-    default:
-      throw_error(ErrorCode::dtype, fmt::format("[value_range] {} has no range", name_of(values.dtype())));
-  }
+    if constexpr (codec::Element<T>::kSame)
+      scan(values.as<T>().data());
+    else
+      scan(values.cast(DType::f32).as<float>().data());
+  });
+  GREGALE_CHECK(real, dtype, "[value_range] {} has no range", name_of(values.dtype()));
   return range;
 }
 

@@ -1,0 +1,37 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "codec/predict_isa.hpp"
+#include "codec/values_isa.hpp"
+
+// Which of the loops compiled per instruction set serve.
+namespace gregale::codec {
+
+#define GREGALE_CODEC_TABLES(isa)            \
+  namespace isa {                            \
+  extern const PredictTable table;           \
+  extern const ValueRows<float> rows_f32;    \
+  extern const ValueRows<double> rows_f64;   \
+  }
+GREGALE_CODEC_TABLES(isa_generic)
+GREGALE_CODEC_TABLES(isa_avx2)
+GREGALE_CODEC_TABLES(isa_avx512)
+#undef GREGALE_CODEC_TABLES
+
+const PredictTable& predict_table(Isa isa) {
+  if (isa == Isa::reference) return isa_generic::table;
+  return isa == Isa::avx2 ? isa_avx2::table : isa_avx512::table;
+}
+
+template <>
+const ValueRows<float>& value_rows<float>(Isa isa) {
+  if (isa == Isa::reference) return isa_generic::rows_f32;
+  return isa == Isa::avx2 ? isa_avx2::rows_f32 : isa_avx512::rows_f32;
+}
+
+template <>
+const ValueRows<double>& value_rows<double>(Isa isa) {
+  if (isa == Isa::reference) return isa_generic::rows_f64;
+  return isa == Isa::avx2 ? isa_avx2::rows_f64 : isa_avx512::rows_f64;
+}
+
+}  // namespace gregale::codec
