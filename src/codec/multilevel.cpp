@@ -16,12 +16,6 @@ constexpr size_t kMostTaps = 24;
 constexpr int64_t kLeft = 1, kRight = 2;  // margins of even points: taps reach that far
 constexpr uint8_t kAnchorKey = 255;
 
-/// Whether |sum of weights * integers| of any pass fits: weights add up to at most 4 in size.
-bool narrow(const Grid& grid) {
-  constexpr int64_t kMost = int64_t{1} << (31 - kWeightBits - 3);
-  return -grid.least < kMost && grid.greatest < kMost;
-}
-
 /// The points of one level: values and the sizes of their residuals.
 template <class Int>
 struct Level {
@@ -158,6 +152,23 @@ class Walker {
       total += pass.taps[t].weight;
     }
     scale_ = 4 * 256 / std::max(total, 1U);
+    // Where the taps of inner rows are, from a row's first even or odd point.
+    const BlockExtents extents = lattice_.extents_at(pass.level);
+    const int64_t even_room = kLeft + (extents[3] + 1) / 2 + kRight, odd_room = extents[3] / 2;
+    for (size_t d = 0; d < 3; ++d) {
+      inner_begin_[d] = 0;
+      inner_end_[d] = extents[d];
+    }
+    for (size_t t = 0; t < tap_count_; ++t) {
+      const auto& o = pass.taps[t].offset;
+      for (size_t d = 0; d < 3; ++d) {
+        inner_begin_[d] = std::max(inner_begin_[d], -o[d]);
+        inner_end_[d] = std::min(inner_end_[d], extents[d] - o[d]);
+      }
+      const int64_t rows = (o[0] * extents[1] + o[1]) * extents[2] + o[2];
+      among_odd_[t] = pass.dimension == 3 && pass.taps[t].causal;
+      inner_[t] = among_odd_[t] ? rows * odd_room : rows * even_room + aside(o[3], pass.dimension == 3);
+    }
     // The three finest levels are told apart, and the pass in its level.
     base_ = static_cast<uint8_t>((std::min(pass.level, 2) * 4 + pass.place) * kActivities);
   }
@@ -193,25 +204,12 @@ class Walker {
   void predict(const Pass& pass, const Level<Int>& level, const Row& row, bool odd) {
     std::array<const Int*, kMostTaps> values;
     std::array<const uint8_t*, kMostTaps> sizes;
-    const int64_t width = level.extents[2], slice = level.extents[1] * width;
+    bool inner = true;
+    for (size_t d = 0; d < 3; ++d) inner &= row.at[d] >= inner_begin_[d] && row.at[d] < inner_end_[d];
+    const int64_t even = level.even_at(row.index), among = level.odd_at(row.index);
     for (size_t t = 0; t < tap_count_; ++t) {
-      const Tap& tap = pass.taps[t];
-      int64_t there = row.index, along = tap.offset[3];
-      bool among_odd = odd && tap.causal;
-      if (Lattice::first_row(tap, row.at)) {
-        among_odd = false;
-        if (odd)
-          along = -1;
-        else
-          there -= pass.dimension == 0 ? slice : pass.dimension == 1 ? width : 1;
-      } else {
-        if (tap.offset[0] != 0) there += Lattice::resolve(pass, tap, 0, row.at[0], level.extents[0]) * slice;
-        if (tap.offset[1] != 0) there += Lattice::resolve(pass, tap, 1, row.at[1], level.extents[1]) * width;
-        if (tap.offset[2] != 0) there += Lattice::resolve(pass, tap, 2, row.at[2], level.extents[2]);
-      }
-      // Odd points are between even ones: -1 is the even point of the same number. Even ones are two apart.
-      const int64_t place =
-          among_odd ? level.odd_at(there) : level.even_at(there) + (odd ? (along + 1) / 2 : along / 2);
+      const bool among_odd = among_odd_[t] && (inner || !Lattice::first_row(pass.taps[t], row.at));
+      const int64_t place = inner ? (among_odd ? among : even) + inner_[t] : place_of(pass, level, row, t, odd);
       values[t] = (among_odd ? level.odd : level.even).data() + place;
       sizes[t] = (among_odd ? level.odd_sizes : level.even_sizes).data() + place;
     }
@@ -222,6 +220,26 @@ class Walker {
     else
       table_.predict_i64(values.data(), weights_.data(), taps, row.count, least, greatest, predicted_.data());
     table_.keys(sizes.data(), activity_.data(), taps, row.count, scale_, base_, keys_.data());
+  }
+
+  /// Odd points are between even ones: -1 is the even point of the same number. Even ones are two apart.
+  static int64_t aside(int64_t along, bool odd) { return odd ? (along + 1) / 2 : along / 2; }
+
+  /// Where tap t of a row near the block's faces is, among even points or odd ones.
+  static int64_t place_of(const Pass& pass, const Level<Int>& level, const Row& row, size_t t, bool odd) {
+    const Tap& tap = pass.taps[t];
+    std::array<int64_t, 4> at = row.at;
+    int64_t along = tap.offset[3];
+    if (Lattice::first_row(tap, row.at)) {
+      if (odd)
+        along = -1;
+      else
+        at[static_cast<size_t>(pass.dimension)] -= 1;
+    } else {
+      for (size_t d = 0; d < 3; ++d) at[d] += Lattice::resolve(pass, tap, d, row.at[d], level.extents[d]);
+      if (odd && tap.causal) return level.odd_at(level.row(at));
+    }
+    return level.even_at(level.row(at)) + aside(along, odd);
   }
 
   static Int sum(Int value, int64_t k, int64_t quantum) {
@@ -237,6 +255,9 @@ class Walker {
   size_t tap_count_ = 0;
   std::array<Int, kMostTaps> weights_{};
   std::array<uint8_t, kMostTaps> activity_{};
+  std::array<int64_t, kMostTaps> inner_{};
+  std::array<bool, kMostTaps> among_odd_{};
+  std::array<int64_t, 3> inner_begin_{}, inner_end_{};
   uint32_t scale_ = 0;
   uint8_t base_ = 0;
   std::vector<Int> predicted_, residuals_;
@@ -290,6 +311,11 @@ struct Decoding {
 
 }  // namespace
 
+bool is_narrow(const Grid& grid) {  // weights add up to at most 4 in size
+  constexpr int64_t kMost = int64_t{1} << (31 - kWeightBits - 3);
+  return -grid.least < kMost && grid.greatest < kMost;
+}
+
 template <class T>
 bool make_grid(double least, double greatest, double bound, Grid& grid) {
   constexpr bool kSingle = sizeof(T) == 4;
@@ -305,7 +331,7 @@ bool make_grid(double least, double greatest, double bound, Grid& grid) {
     if (!(reach < 0x1p46) || !(grid.unit > 0)) return false;
     grid.greatest = static_cast<int64_t>(std::ceil(reach));
     grid.least = -grid.greatest;
-    if (narrow(grid)) break;
+    if (is_narrow(grid)) break;
   }
   grid.fraction_bits = std::max(grid.fraction_bits, 2);
   return true;
@@ -327,7 +353,7 @@ void encode_multilevel(const BlockInput<T>& in, const Grid& grid, const Multilev
     Walker<Int>(lattice, grid, plan, in.valid, table).run(encoding);
     encoding.residuals.finish(out);
   };
-  if (narrow(grid))
+  if (is_narrow(grid))
     run(int32_t{});
   else
     run(int64_t{});
@@ -370,7 +396,7 @@ void decode_multilevel(ByteReader& in, const BlockOutput<T>& out, const Grid& gr
       }
     }
   };
-  if (narrow(grid))
+  if (is_narrow(grid))
     run(int32_t{});
   else
     run(int64_t{});

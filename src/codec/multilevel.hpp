@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+
 #include "codec/lattice.hpp"
 #include "codec/predict_isa.hpp"
 
@@ -19,12 +21,33 @@ struct Grid {
   int64_t least = 0, greatest = 0;  ///< predictions are held between them
 };
 
+/// Bits of a residual whose expected square is t steps squared: those of a Gaussian, which fall off quickly below
+/// t = 0.1.
+inline double bits_of(double t) { return 0.5 * std::log2(1 + 17 * t * t / (t + 0.06)); }
+
+/// What a way to code a block is expected to give, summed over points.
+struct Estimate {
+  double bits = 0, slope = 0;  ///< slope: bits more for steps smaller by a factor of two
+  double squares = 0;          ///< errors, in steps of the bound
+  double points = 0;
+  /// Bits a value more than those of another way, at its error.
+  double above(const Estimate& other) const {
+    const double mean = (slope / points + other.slope / other.points) / 2;
+    const double smaller = 0.5 * std::log2((squares / points + 1e-12) / (other.squares / other.points + 1e-12));
+    return bits / points - other.bits / other.points + mean * smaller;
+  }
+};
+
 /// What was chosen for a block. `order`: Lattice::order; `weights`: per pass of Lattice::passes().
 struct MultilevelPlan {
   std::vector<int> order;
   std::vector<int32_t> steps;  ///< by level, finest first: of the quantisation, in units
   std::vector<std::vector<int32_t>> weights;
+  Estimate estimate;
 };
+
+/// Whether integers of 32 bits hold all sums of weights and values.
+bool is_narrow(const Grid& grid);
 
 /// Grid for +-bound around values in [least, greatest]; false where rounding leaves no room, or integers no range.
 template <class T>

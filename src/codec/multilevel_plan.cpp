@@ -56,23 +56,6 @@ std::vector<double> solve(const Samples& samples, double noise) {
   return x;
 }
 
-/// Bits of a residual whose expected square is t steps squared: those of a Gaussian, which fall off quickly below t =
-/// 0.1.
-double bits_of(double t) { return 0.5 * std::log2(1 + 17 * t * t / (t + 0.06)); }
-
-/// What a plan is expected to give, summed over points.
-struct Estimate {
-  double bits = 0, slope = 0;  ///< slope: bits more for steps smaller by a factor of two
-  double squares = 0;          ///< errors, in steps of the bound
-  double points = 0;
-  /// Bits a value more than those of another plan, at its error.
-  double above(const Estimate& other) const {
-    const double mean = (slope / points + other.slope / other.points) / 2;
-    const double smaller = 0.5 * std::log2((squares / points + 1e-12) / (other.squares / other.points + 1e-12));
-    return bits / points - other.bits / other.points + mean * smaller;
-  }
-};
-
 /// Adds what a pass contributes, with the weights of solve().
 void add_estimate(const Samples& samples, const std::vector<double>& weights, double step, Estimate& e) {
   const double noise = step * step / 12;
@@ -223,6 +206,7 @@ class Planner {
     const Lattice lattice(in_.extents, c.order);
     MultilevelPlan plan;
     plan.order = c.order;
+    plan.estimate = c.estimate;
     for (int level = 0; level < lattice.levels(); ++level) plan.steps.push_back(quantum_of(level, c.decay));
     for (size_t p = 0; p < c.passes.size(); ++p) {
       const Pass& pass = c.passes[p];

@@ -6,18 +6,10 @@
 #include <cmath>
 #include <type_traits>
 
+#include "codec/vector_isa.hpp"
+
 namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr size_t kVectorBytes = 64;
-#elif defined(__AVX2__)
-constexpr size_t kVectorBytes = 32;
-#else
-constexpr size_t kVectorBytes = 16;
-#endif
-template <class T>
-using Vector __attribute__((vector_size(kVectorBytes))) = T;
 
 /// A row's tile stays in registers while the taps are added up.
 template <class Int>
@@ -29,19 +21,16 @@ void predict(const Int* const* taps, const Int* weights, int tap_count, int64_t 
   for (int64_t begin = 0; begin < count; begin += kVectors * kLanes) {
     Vector<Unsigned> a = Vector<Unsigned>{} + (Unsigned{1} << (kWeightBits - 1)), b = a;
     for (int t = 0; t < tap_count; ++t) {
-      Vector<Unsigned> x, y;
-      __builtin_memcpy(&x, taps[t] + begin, sizeof x);
-      __builtin_memcpy(&y, taps[t] + begin + kLanes, sizeof y);
       const auto weight = static_cast<Unsigned>(weights[t]);
-      a += x * weight;
-      b += y * weight;
+      a += load<Vector<Unsigned>>(taps[t] + begin) * weight;
+      b += load<Vector<Unsigned>>(taps[t] + begin + kLanes) * weight;
     }
     const auto finish = [&](Vector<Unsigned> sum, Int* to) {
       Vector<Int> value = reinterpret_cast<Vector<Int>>(sum) >> kWeightBits;
       const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
       value = value < low ? low : value;
       value = value > high ? high : value;
-      __builtin_memcpy(to, &value, sizeof value);
+      store(value, to);
     };
     finish(a, dst + begin);
     finish(b, dst + begin + kLanes);
@@ -52,19 +41,19 @@ constexpr uint16_t kLimits[kActivities - 1] = {0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 
 
 void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int64_t count, uint32_t scale,
           uint8_t base, uint8_t* dst) {
-  const auto factor = static_cast<uint16_t>(scale);
-  for (int64_t begin = 0; begin < count; begin += kRowTile) {
-    uint16_t sum[kRowTile] = {}, above[kRowTile] = {};
-    for (int t = 0; t < tap_count; ++t) {
-      const uint16_t weight = weights[t];
-      if (weight == 0) continue;
-      const uint8_t* src = taps[t] + begin;
-      for (int64_t i = 0; i < kRowTile; ++i) sum[i] = static_cast<uint16_t>(sum[i] + weight * src[i]);
-    }
-    for (uint16_t& s : sum) s = static_cast<uint16_t>(static_cast<uint32_t>(s) * factor >> 8);
-    for (const uint16_t limit : kLimits)
-      for (int64_t i = 0; i < kRowTile; ++i) above[i] = static_cast<uint16_t>(above[i] + (sum[i] > limit ? 1 : 0));
-    for (int64_t i = 0; i < kRowTile; ++i) dst[begin + i] = static_cast<uint8_t>(base + above[i]);
+  constexpr size_t kLanes = kVectorBytes / sizeof(uint16_t);
+  using Wide = Vector<uint16_t>;
+  using Narrow = VectorOf<uint8_t, kLanes>;
+  static_assert(kRowTile % kLanes == 0);
+  for (int64_t begin = 0; begin < count; begin += kLanes) {
+    Wide sum{};
+    for (int t = 0; t < tap_count; ++t)
+      if (weights[t] != 0)
+        sum += __builtin_convertvector(load<Narrow>(taps[t] + begin), Wide) * uint16_t{weights[t]};
+    sum = sum * static_cast<uint16_t>(scale) >> 8;  // at most kGreatestSize * 1024, as the scale is 1024 over all weights
+    Wide above = Wide{} + base;
+    for (const uint16_t limit : kLimits) above -= reinterpret_cast<Wide>(sum > limit);
+    store(__builtin_convertvector(above, Narrow), dst + begin);
   }
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
+#include "codec/lorenzo.hpp"
 #include "codec/multilevel.hpp"
 
 namespace gregale::codec {
@@ -18,6 +19,9 @@ class PredictiveCodec final : public BlockCodec {
   void decode(ByteSpan in, const BlockOutput<double>& out) const override { decode_any(in, out); }
 
  private:
+  static constexpr uint8_t kMultilevel = 0, kLorenzo = 1;
+  static constexpr double kWorth = -0.05;  // bits a value: estimates are no better than that
+
   template <class T>
   bool encode_any(const BlockInput<T>& in, Bytes& out) const {
     if (in.contract.kind != ErrorContract::Kind::abs_max) return false;
@@ -32,7 +36,13 @@ class PredictiveCodec final : public BlockCodec {
     writer.number(grid.unit);
     writer.number(static_cast<uint8_t>(grid.fraction_bits));
     writer.varint(static_cast<uint64_t>(grid.greatest));
-    encode_multilevel(in, grid, plan, isa_, writer);
+    const Estimate lorenzo = estimate_lorenzo(in, grid);
+    const bool rough = lorenzo.points > 100 && lorenzo.above(plan.estimate) < kWorth;
+    writer.number(rough ? kLorenzo : kMultilevel);
+    if (rough)
+      encode_lorenzo(in, grid, isa_, writer);
+    else
+      encode_multilevel(in, grid, plan, isa_, writer);
     return true;
   }
 
@@ -47,7 +57,12 @@ class PredictiveCodec final : public BlockCodec {
     if (grid.fraction_bits > 8) reader.fail("a grid that cannot be");
     grid.greatest = static_cast<int64_t>(reader.varint_to(uint64_t{1} << 50, "a grid that cannot be"));
     grid.least = -grid.greatest;
-    decode_multilevel(reader, out, grid, isa_);
+    const auto predictor = reader.number<uint8_t>();
+    if (predictor > kLorenzo) reader.fail("no predictor has this number");
+    if (predictor == kLorenzo)
+      decode_lorenzo(reader, out, grid, isa_);
+    else
+      decode_multilevel(reader, out, grid, isa_);
   }
 
   Isa isa_;

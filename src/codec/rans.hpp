@@ -34,32 +34,43 @@ class RansDecoder {
   /// The next `count` symbols; the context of the i-th is context(i), and take(i, symbol) gets it.
   template <class Context, class Take>
   void decode(int64_t count, Context&& context, Take&& take) {
-    std::array<uint32_t, 4> x = states_;
     const uint32_t* const table = table_.data();
     const std::byte* const words = in_.data();
     size_t at = at_;
-    const size_t end = in_.size();
-    const auto one = [&](int64_t i, uint32_t& state) {
+    const auto step = [&](int64_t i, uint32_t& state, auto&& refill) {
       const uint32_t entry = table[context(i) << kRansBits | (state & ((1U << kRansBits) - 1))];
       state = ((entry >> 19) + 1) * (state >> kRansBits) + (entry >> 7 & 0xFFF);
-      if (state < (1U << 16)) {
-        uint16_t word = 0;
-        if (at < end) std::memcpy(&word, words + at, 2);
-        at += 2;
-        state = state << 16 | word;
-      }
+      refill(state);
       take(i, entry & 127);
     };
+    const auto carefully = [&](uint32_t& state) {
+      if (state >= (1U << 16)) return;
+      uint16_t word = 0;
+      if (at < in_.size()) std::memcpy(&word, words + at, 2);
+      at += 2;
+      state = state << 16 | word;
+    };
     int64_t i = 0;
-    for (; i < count && turn_ != 0; ++i, turn_ = (turn_ + 1) & 3) one(i, x[turn_]);
-    for (; i + 4 <= count; i += 4) {
-      one(i, x[0]);
-      one(i + 1, x[1]);
-      one(i + 2, x[2]);
-      one(i + 3, x[3]);
-    }
-    for (; i < count; ++i, turn_ = (turn_ + 1) & 3) one(i, x[turn_]);
-    states_ = x;
+    for (; i < count && turn_ != 0; ++i, turn_ = (turn_ + 1) & 3) step(i, states_[turn_], carefully);
+    uint32_t a = states_[0], b = states_[1], c = states_[2], d = states_[3];
+    const auto four = [&](auto&& refill) {
+      step(i, a, refill);
+      step(i + 1, b, refill);
+      step(i + 2, c, refill);
+      step(i + 3, d, refill);
+    };
+    // Whether a word is due is a coin toss, so it is always read, and there must be one.
+    const auto freely = [&](uint32_t& state) {
+      uint16_t word;
+      std::memcpy(&word, words + at, 2);
+      const bool due = state < (1U << 16);
+      state = due ? state << 16 | word : state;
+      at += due ? 2 : 0;
+    };
+    for (; i + 4 <= count && at + 8 <= in_.size(); i += 4) four(freely);
+    for (; i + 4 <= count; i += 4) four(carefully);
+    states_ = {a, b, c, d};
+    for (; i < count; ++i, turn_ = (turn_ + 1) & 3) step(i, states_[turn_], carefully);
     at_ = at;
   }
   bool overrun() const { return at_ > in_.size(); }

@@ -6,6 +6,8 @@
 #include <array>
 #include <limits>
 
+#include "codec/vector_isa.hpp"
+
 namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 namespace {
 
@@ -20,47 +22,49 @@ bool is_ordinary(T x, const T* missing, int64_t missing_count) {
   return good;
 }
 
-template <class T, int64_t kMissing>
-ValueScan scan_some(const T* values, int64_t count, const T* missing, int64_t missing_count) {
-  const int64_t many = kMissing >= 0 ? kMissing : missing_count;
-  constexpr T kInfinity = std::numeric_limits<T>::infinity();
-  Partial<T> least, greatest;
-  Partial<int32_t> ordinary{}, zeros{};
-  least.fill(kInfinity);
-  greatest.fill(-kInfinity);
+template <class T>
+ValueScan scan(const T* values, int64_t count, const T* missing, int64_t missing_count) {
+  constexpr size_t kWide = kVectorBytes / sizeof(T);
+  using V = Vector<T>;
+  const V infinity = V{} + std::numeric_limits<T>::infinity();
+  V least = infinity, greatest = -infinity;
+  auto odd = V{} != V{}, zeros = odd;  // counts, negative
   ValueScan result;
-  const auto add = [&](int64_t at, size_t lane) {
-    const T x = values[at];
-    const bool good = is_ordinary(x, missing, many);
-    least[lane] = std::min(least[lane], good ? x : kInfinity);
-    greatest[lane] = std::max(greatest[lane], good ? x : -kInfinity);
-    ordinary[lane] += good ? 1 : 0;
-    zeros[lane] += x == 0 ? 1 : 0;
+  const auto add = [&](V x) {
+    auto good = (x - x) == V{};  // neither infinite nor NaN
+    for (int64_t m = 0; m < missing_count; ++m) good &= x != V{} + missing[m];
+    const V low = good ? x : infinity, high = good ? x : -infinity;
+    least = low < least ? low : least;
+    greatest = high > greatest ? high : greatest;
+    odd += ~good;
+    zeros += x == V{};
   };
-  constexpr int64_t kChunk = int64_t{1} << 24;  // counts stay below 2^31
+  constexpr int64_t kChunk = int64_t{1} << 28;  // counts stay below 2^31
   for (int64_t begin = 0; begin < count; begin += kChunk) {
     const int64_t end = std::min(count, begin + kChunk);
     int64_t i = begin;
-    for (; i + kLanes <= end; i += kLanes)
-      for (size_t lane = 0; lane < kLanes; ++lane) add(i + static_cast<int64_t>(lane), lane);
-    for (; i < end; ++i) add(i, 0);
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      result.ordinary += ordinary[lane];
-      result.zeros += zeros[lane];
-      ordinary[lane] = zeros[lane] = 0;
+    for (; i + static_cast<int64_t>(kWide) <= end; i += kWide) add(load<V>(values + i));
+    if (i < end) {  // the rest, with NaN behind it
+      V rest = V{} + std::numeric_limits<T>::quiet_NaN();
+      for (int64_t j = i; j < end; ++j) rest[static_cast<size_t>(j - i)] = values[j];
+      add(rest);
+      result.ordinary += static_cast<int64_t>(kWide) - (end - i);
     }
+    result.ordinary += end - begin;
+    for (size_t lane = 0; lane < kWide; ++lane) {
+      result.ordinary += odd[lane];
+      result.zeros -= zeros[lane];
+    }
+    odd = zeros = V{} != V{};
   }
   if (result.ordinary == 0) return result;
-  result.least = static_cast<double>(*std::min_element(least.begin(), least.end()));
-  result.greatest = static_cast<double>(*std::max_element(greatest.begin(), greatest.end()));
+  result.least = std::numeric_limits<double>::infinity();
+  result.greatest = -result.least;
+  for (size_t lane = 0; lane < kWide; ++lane) {
+    result.least = std::min(result.least, static_cast<double>(least[lane]));
+    result.greatest = std::max(result.greatest, static_cast<double>(greatest[lane]));
+  }
   return result;
-}
-
-template <class T>
-ValueScan scan(const T* values, int64_t count, const T* missing, int64_t missing_count) {
-  if (missing_count == 0) return scan_some<T, 0>(values, count, missing, 0);
-  if (missing_count == 1) return scan_some<T, 1>(values, count, missing, 1);
-  return scan_some<T, -1>(values, count, missing, missing_count);
 }
 
 template <class T>

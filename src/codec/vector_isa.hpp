@@ -1,0 +1,34 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+/// The compilers' own vectors, as wide as the instruction set that a *_isa.cpp file is compiled for allows.
+namespace gregale::codec::GREGALE_ISA_NAMESPACE {
+
+#if defined(__AVX512F__)
+inline constexpr size_t kVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr size_t kVectorBytes = 32;
+#else
+inline constexpr size_t kVectorBytes = 16;
+#endif
+
+template <class T>
+using Vector __attribute__((vector_size(kVectorBytes))) = T;
+template <class T, size_t kCount>
+using VectorOf __attribute__((vector_size(kCount * sizeof(T)))) = T;
+
+template <class V, class T>
+V load(const T* from) {
+  V v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class V, class T>
+void store(const V& v, T* to) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+}  // namespace gregale::codec::GREGALE_ISA_NAMESPACE
