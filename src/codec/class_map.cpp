@@ -40,11 +40,11 @@ class Walk {
     for (int64_t r = 0; r < rows; ++r) {
       uint8_t* row = map_ + r * n;
       const uint8_t* north = r % slice > 0 ? row - n : none.data();
-      const uint8_t* before = none.data();  // the same row, one level or one time earlier
-      if (r % volume >= slice)
-        before = row - slice * n;
-      else if (r >= volume)
+      const uint8_t* before = none.data();  // the same row, one time or, where there is no time, one level earlier
+      if (r >= volume)
         before = row - volume * n;
+      else if (r >= slice)
+        before = row - slice * n;
       const bool sliced = before != none.data();
       line(row, north, before, sliced ? before : north, n, sliced);
     }

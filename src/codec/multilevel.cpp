@@ -23,8 +23,9 @@ struct Level {
   int64_t even_width, odd_width, even_room, odd_room;
   std::vector<Int> even, odd;
   std::vector<uint8_t> even_sizes, odd_sizes;
+  std::vector<uint8_t> even_valid, odd_valid, rows_valid;  ///< where some are not; of rows: whether any is
 
-  explicit Level(const BlockExtents& e) : extents(e) {
+  Level(const BlockExtents& e, bool all_valid) : extents(e) {
     even_width = (e[3] + 1) / 2;
     odd_width = e[3] / 2;
     even_room = kLeft + even_width + kRight;
@@ -35,6 +36,10 @@ struct Level {
     even_sizes.resize(even.size());
     odd.resize(size(odd_room));
     odd_sizes.resize(odd.size());
+    if (all_valid) return;
+    even_valid.resize(even.size());
+    odd_valid.resize(odd.size());
+    rows_valid.resize(static_cast<size_t>(rows));
   }
   int64_t row(const std::array<int64_t, 4>& at) const { return (at[0] * extents[1] + at[1]) * extents[2] + at[2]; }
   int64_t even_at(int64_t row) const { return row * even_room + kLeft; }
@@ -48,6 +53,7 @@ struct Level {
     };
     fill(even.data() + even_at(row));
     fill(even_sizes.data() + even_at(row));
+    if (!even_valid.empty()) fill(even_valid.data() + even_at(row));
   }
 };
 
@@ -85,7 +91,7 @@ class Walker {
   template <class Coder>
   Level<Int> anchors(Coder&& coder) {
     const int top = lattice_.levels();
-    Level<Int> level(lattice_.extents_at(top));
+    Level<Int> level = level_at(top);
     const int64_t quantum = plan_.steps.empty() ? 1 << grid_.fraction_bits : plan_.steps.back();
     Int last = 0;
     for_each_row(top, {0, 0, 0, 0}, {1, 1, 1, 1}, 0, level, [&](const Row& row) {
@@ -100,9 +106,24 @@ class Walker {
     return level;
   }
 
+  Level<Int> level_at(int at) const {
+    Level<Int> level(lattice_.extents_at(at), valid_ == nullptr);
+    if (valid_ == nullptr) return level;
+    for (const int64_t odd : {0, 1})
+      for_each_row(at, {0, 0, 0, 0}, {1, 1, 1, 1}, odd, level, [&](const Row& row) {
+        uint8_t* to = odd != 0 ? level.odd_valid.data() + level.odd_at(row.index)
+                               : level.even_valid.data() + level.even_at(row.index);
+        uint8_t any = 0;
+        for (int64_t i = 0; i < row.count; ++i) any |= to[i] = valid_[row.base + i * row.step] != 0 ? 1 : 0;
+        level.rows_valid[static_cast<size_t>(row.index)] |= any;
+        if (odd == 0) level.margin(row.index);
+      });
+    return level;
+  }
+
   /// The next finer level, with the points of this one in their places.
   Level<Int> finer(const Level<Int>& from, int to) const {
-    Level<Int> level(lattice_.extents_at(to));
+    Level<Int> level = level_at(to);
     std::array<int64_t, 4> at{}, fine{};
     for (at[0] = 0; at[0] < from.extents[0]; ++at[0])
       for (at[1] = 0; at[1] < from.extents[1]; ++at[1])
@@ -182,6 +203,7 @@ class Walker {
     residuals_.resize(predicted_.size());
     keys_.resize(predicted_.size());
     for_each_row(pass.level, pass.start, pass.step, odd ? 1 : 0, level, [&](const Row& row) {
+      if (valid_ != nullptr && level.rows_valid[static_cast<size_t>(row.index)] == 0) return;
       predict(pass, level, row, odd);
       coder.row(row, quantum, keys_.data(), predicted_.data(), residuals_.data());
       const auto to = static_cast<size_t>(odd ? level.odd_at(row.index) : level.even_at(row.index));
@@ -203,7 +225,7 @@ class Walker {
 
   void predict(const Pass& pass, const Level<Int>& level, const Row& row, bool odd) {
     std::array<const Int*, kMostTaps> values;
-    std::array<const uint8_t*, kMostTaps> sizes;
+    std::array<const uint8_t*, kMostTaps> sizes, valid;
     bool inner = true;
     for (size_t d = 0; d < 3; ++d) inner &= row.at[d] >= inner_begin_[d] && row.at[d] < inner_end_[d];
     const int64_t even = level.even_at(row.index), among = level.odd_at(row.index);
@@ -212,13 +234,22 @@ class Walker {
       const int64_t place = inner ? (among_odd ? among : even) + inner_[t] : place_of(pass, level, row, t, odd);
       values[t] = (among_odd ? level.odd : level.even).data() + place;
       sizes[t] = (among_odd ? level.odd_sizes : level.even_sizes).data() + place;
+      if (valid_ != nullptr) valid[t] = (among_odd ? level.odd_valid : level.even_valid).data() + place;
     }
     const auto least = static_cast<Int>(grid_.least), greatest = static_cast<Int>(grid_.greatest);
     const int taps = static_cast<int>(tap_count_);
-    if constexpr (sizeof(Int) == 4)
-      table_.predict_i32(values.data(), weights_.data(), taps, row.count, least, greatest, predicted_.data());
-    else
-      table_.predict_i64(values.data(), weights_.data(), taps, row.count, least, greatest, predicted_.data());
+    Int* dst = predicted_.data();
+    if constexpr (sizeof(Int) == 4) {
+      if (valid_ == nullptr)
+        table_.predict_i32(values.data(), weights_.data(), taps, row.count, least, greatest, dst);
+      else
+        table_.predict_among_i32(values.data(), valid.data(), weights_.data(), taps, row.count, least, greatest, dst);
+    } else {
+      if (valid_ == nullptr)
+        table_.predict_i64(values.data(), weights_.data(), taps, row.count, least, greatest, dst);
+      else
+        table_.predict_among_i64(values.data(), valid.data(), weights_.data(), taps, row.count, least, greatest, dst);
+    }
     table_.keys(sizes.data(), activity_.data(), taps, row.count, scale_, base_, keys_.data());
   }
 

@@ -37,6 +37,40 @@ void predict(const Int* const* taps, const Int* weights, int tap_count, int64_t 
   }
 }
 
+template <class Int>
+void predict_among(const Int* const* taps, const uint8_t* const* valid, const Int* weights, int tap_count,
+                   int64_t count, Int least, Int greatest, Int* dst) {
+  using Unsigned = std::make_unsigned_t<Int>;
+  using Float = std::conditional_t<sizeof(Int) == 4, float, double>;  // holds sums of taps, and divides them as IEEE says
+  constexpr size_t kLanes = kVectorBytes / sizeof(Int);
+  using Flags = VectorOf<uint8_t, kLanes>;
+  using V = Vector<Unsigned>;
+  for (int64_t begin = 0; begin < count; begin += kLanes) {
+    V sum{}, number{};
+    for (int t = 0; t < tap_count; ++t) {
+      const V there = __builtin_convertvector(load<Flags>(valid[t] + begin), V);
+      sum += load<V>(taps[t] + begin) & (V{} - there);
+      number += there;
+    }
+    const V alone = reinterpret_cast<V>(number == V{});
+    const V first = load<V>(taps[0] + begin);
+    const auto total = __builtin_convertvector(reinterpret_cast<Vector<Int>>(sum), Vector<Float>);
+    const auto share = __builtin_convertvector(reinterpret_cast<Vector<Int>>(number - alone), Vector<Float>);
+    V mean = reinterpret_cast<V>(__builtin_convertvector(total / share, Vector<Int>));
+    mean = (first & alone) | (mean & ~alone);
+    V left = V{} + (Unsigned{1} << (kWeightBits - 1));
+    for (int t = 0; t < tap_count; ++t) {
+      const V there = __builtin_convertvector(load<Flags>(valid[t] + begin), V);
+      left += ((load<V>(taps[t] + begin) - mean) & (V{} - there)) * static_cast<Unsigned>(weights[t]);
+    }
+    Vector<Int> value = reinterpret_cast<Vector<Int>>(mean) + (reinterpret_cast<Vector<Int>>(left) >> kWeightBits);
+    const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
+    value = value < low ? low : value;
+    value = value > high ? high : value;
+    store(value, dst + begin);
+  }
+}
+
 constexpr uint16_t kLimits[kActivities - 1] = {0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 90};
 
 void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int64_t count, uint32_t scale,
@@ -108,7 +142,7 @@ void restore_f32(const int32_t* even, const int32_t* odd, int64_t count, double 
 }  // namespace
 
 extern const PredictTable table;
-const PredictTable table{predict<int32_t>,    predict<int64_t>,    keys,       quantize_f32, apply,
+const PredictTable table{predict<int32_t>,    predict<int64_t>, predict_among<int32_t>, predict_among<int64_t>, keys,       quantize_f32, apply,
                          interleave<int32_t>, interleave<uint8_t>, restore_f32};
 
 }  // namespace gregale::codec::GREGALE_ISA_NAMESPACE
