@@ -3,6 +3,7 @@
 #include "codec/predict_isa.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <type_traits>
 
@@ -10,6 +11,20 @@
 
 namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 namespace {
+
+template <class Int>
+void predict_tile(const Int* const* taps, const Int* weights, int tap_count, int64_t begin, Int least, Int greatest,
+                  Int* dst) {
+  using V = Vector<std::make_unsigned_t<Int>>;
+  V sum = V{} + (std::make_unsigned_t<Int>{1} << (kWeightBits - 1));
+  for (int t = 0; t < tap_count; ++t)
+    sum += load<V>(taps[t] + begin) * static_cast<std::make_unsigned_t<Int>>(weights[t]);
+  Vector<Int> value = reinterpret_cast<Vector<Int>>(sum) >> kWeightBits;
+  const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
+  value = value < low ? low : value;
+  value = value > high ? high : value;
+  store(value, dst + begin);
+}
 
 /// A row's tile stays in registers while the taps are added up.
 template <class Int>
@@ -37,33 +52,62 @@ void predict(const Int* const* taps, const Int* weights, int tap_count, int64_t 
   }
 }
 
+/// Whether all bytes of a vector of flags are one, or none.
+template <class Flags>
+bool all_are(const Flags& flags, uint64_t one) {
+  constexpr uint64_t kOnes = 0x0101010101010101U;
+  if constexpr (sizeof(Flags) < 8) {
+    uint64_t bits = kOnes * one;
+    __builtin_memcpy(&bits, &flags, sizeof flags);
+    return bits == kOnes * one;
+  } else {
+    bool all = true;
+    for (size_t i = 0; i < sizeof(Flags); i += 8) {
+      uint64_t bits;
+      __builtin_memcpy(&bits, reinterpret_cast<const char*>(&flags) + i, 8);
+      all &= bits == kOnes * one;
+    }
+    return all;
+  }
+}
+
 template <class Int>
-void predict_among(const Int* const* taps, const uint8_t* const* valid, const Int* weights, int tap_count,
-                   int64_t count, Int least, Int greatest, Int* dst) {
+void predict_among(const Int* const* taps, const uint8_t* const* valid, const uint8_t* self, const Int* weights,
+                   int tap_count, int64_t count, Int least, Int greatest, Int* dst) {
   using Unsigned = std::make_unsigned_t<Int>;
-  using Float = std::conditional_t<sizeof(Int) == 4, float, double>;  // holds sums of taps, and divides them as IEEE says
+  using Float = std::conditional_t<sizeof(Int) == 4, float, double>;  // holds sums of taps, and divides as IEEE says
   constexpr size_t kLanes = kVectorBytes / sizeof(Int);
   using Flags = VectorOf<uint8_t, kLanes>;
   using V = Vector<Unsigned>;
   for (int64_t begin = 0; begin < count; begin += kLanes) {
-    V sum{}, number{};
+    if (all_are(load<Flags>(self + begin), 0)) {
+      store(V{}, dst + begin);
+      continue;
+    }
+    Flags all = load<Flags>(valid[0] + begin);
+    for (int t = 1; t < tap_count; ++t) all &= load<Flags>(valid[t] + begin);
+    if (all_are(all, 1)) {
+      predict_tile(taps, weights, tap_count, begin, least, greatest, dst);
+      continue;
+    }
+    // sum_t w_t v_t (x_t - mean) + mean = sum_t w_t v_t x_t + mean (1 - sum_t w_t v_t)
+    V sum{}, number{}, product{}, share{};
     for (int t = 0; t < tap_count; ++t) {
-      const V there = __builtin_convertvector(load<Flags>(valid[t] + begin), V);
-      sum += load<V>(taps[t] + begin) & (V{} - there);
-      number += there;
+      const V there = V{} - __builtin_convertvector(load<Flags>(valid[t] + begin), V);
+      const V value = load<V>(taps[t] + begin) & there;
+      const auto weight = static_cast<Unsigned>(weights[t]);
+      sum += value;
+      number -= there;
+      product += value * weight;
+      share += there & weight;
     }
     const V alone = reinterpret_cast<V>(number == V{});
-    const V first = load<V>(taps[0] + begin);
     const auto total = __builtin_convertvector(reinterpret_cast<Vector<Int>>(sum), Vector<Float>);
-    const auto share = __builtin_convertvector(reinterpret_cast<Vector<Int>>(number - alone), Vector<Float>);
-    V mean = reinterpret_cast<V>(__builtin_convertvector(total / share, Vector<Int>));
-    mean = (first & alone) | (mean & ~alone);
-    V left = V{} + (Unsigned{1} << (kWeightBits - 1));
-    for (int t = 0; t < tap_count; ++t) {
-      const V there = __builtin_convertvector(load<Flags>(valid[t] + begin), V);
-      left += ((load<V>(taps[t] + begin) - mean) & (V{} - there)) * static_cast<Unsigned>(weights[t]);
-    }
-    Vector<Int> value = reinterpret_cast<Vector<Int>>(mean) + (reinterpret_cast<Vector<Int>>(left) >> kWeightBits);
+    const auto many = __builtin_convertvector(reinterpret_cast<Vector<Int>>(number - alone), Vector<Float>);
+    V mean = reinterpret_cast<V>(__builtin_convertvector(total / many, Vector<Int>));
+    mean = (load<V>(taps[0] + begin) & alone) | (mean & ~alone);
+    product += mean * ((Unsigned{1} << kWeightBits) - share) + (Unsigned{1} << (kWeightBits - 1));
+    Vector<Int> value = reinterpret_cast<Vector<Int>>(product) >> kWeightBits;
     const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
     value = value < low ? low : value;
     value = value > high ? high : value;
