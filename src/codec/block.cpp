@@ -62,7 +62,7 @@ class Specials {
       }
       converted_[i] = last;
       // What is neither finite nor missing may come back as anything where nobody asks for it.
-      if (counted_[i] == 0 && !contract.keep_nonfinite && !std::isfinite(x) && !is_missing(x, contract)) continue;
+      if (counted_[i] == 0 && !contract.keep_nonfinite && !std::isfinite(x) && !is_missing(x, missing)) continue;
       classes_[i] = class_of(Element<T>::bits(values[i]));
       any_special = true;
     }
@@ -81,9 +81,9 @@ class Specials {
   const uint8_t* counted() const { return counted_.empty() ? nullptr : counted_.data(); }
 
  private:
-  static bool is_missing(Work x, const ErrorContract& contract) {
-    return std::isnan(x) && std::any_of(contract.missing.begin(), contract.missing.end(),
-                                        [](double m) { return std::isnan(m); });
+  static bool is_missing(Work x, const std::vector<Work>& missing) {
+    return std::any_of(missing.begin(), missing.end(),
+                       [&](Work m) { return m == x || (std::isnan(m) && std::isnan(x)); });
   }
 
   uint8_t class_of(Bits bits) {
@@ -210,7 +210,6 @@ class LossyEncoder {
       block.bytes.clear();
       assemble(specials, exceptions_, payload, block.bytes);
       for (const size_t at : exceptions_) decoded[at] = values_[at];
-      exceptions_.clear();
       compare(specials, decoded, block.statistics);
     }
     block.statistics.encode_ns = now_ns() - begin - block.statistics.decode_ns;
@@ -262,6 +261,7 @@ class LossyEncoder {
     const double bound = per_value() ? bound_ : std::numeric_limits<double>::max();
     const ErrorScan scan = value_rows<Work>(isa_).compare(values, other, counted, count, bound);
     s.valid = specials.scan().ordinary;
+    exceptions_.clear();
     s.max_error = scan.greatest;
     s.squares = scan.squares;
     s.sum = scan.sum;

@@ -360,7 +360,7 @@ bool make_grid(double least, double greatest, double bound, Grid& grid) {
   for (grid.fraction_bits = 4; grid.fraction_bits >= 2; --grid.fraction_bits) {
     grid.unit = 2 * half / static_cast<double>(1 << grid.fraction_bits);
     const double reach = (greatest - least) / grid.unit / 2 + 1;
-    if (!(reach < 0x1p46) || !(grid.unit > 0)) return false;
+    if (!(reach < 0x1p46) || !(grid.unit > 0) || !std::isfinite(grid.unit)) return false;
     grid.greatest = static_cast<int64_t>(std::ceil(reach));
     grid.least = -grid.greatest;
     if (is_narrow(grid)) break;

@@ -8,6 +8,15 @@
 namespace gregale::codec {
 namespace {
 
+/// Without extents of one, which no neighbour lies along, but in front.
+BlockExtents squeezed(const BlockExtents& extents) {
+  BlockExtents e{1, 1, 1, 1};
+  size_t to = 4;
+  for (size_t d = 4; d-- > 0;)
+    if (extents[d] > 1) e[--to] = extents[d];
+  return e;
+}
+
 class PredictiveCodec final : public BlockCodec {
  public:
   explicit PredictiveCodec(Isa isa) : isa_(isa) {}
@@ -23,10 +32,11 @@ class PredictiveCodec final : public BlockCodec {
   static constexpr double kWorth = -0.05;  // bits a value: estimates are no better than that
 
   template <class T>
-  bool encode_any(const BlockInput<T>& in, Bytes& out) const {
+  bool encode_any(BlockInput<T> in, Bytes& out) const {
     if (in.contract.kind != ErrorContract::Kind::abs_max) return false;
     const auto count = static_cast<size_t>(count_of(in.extents));
     const auto [least, greatest] = std::minmax_element(in.values, in.values + count);
+    in.extents = squeezed(in.extents);
     Grid grid;
     if (!make_grid<T>(static_cast<double>(*least), static_cast<double>(*greatest), in.contract.bound, grid))
       return false;
@@ -47,7 +57,8 @@ class PredictiveCodec final : public BlockCodec {
   }
 
   template <class T>
-  void decode_any(ByteSpan in, const BlockOutput<T>& out) const {
+  void decode_any(ByteSpan in, BlockOutput<T> out) const {
+    out.extents = squeezed(out.extents);
     ByteReader reader(in);
     Grid grid;
     grid.offset = reader.number<double>();
