@@ -183,8 +183,12 @@ class LossyEncoder {
     const double slack = Element<T>::slack(std::max(std::abs(scan.least), std::abs(scan.greatest)));
     if (slack > bound_ / 2) return false;
     std::vector<uint8_t> valid = valid_of(specials.classes());
-    BlockInput<Work> in{specials.ordinary(), valid.empty() ? nullptr : valid.data(), extents_,
-                        {kind(), bound_ - slack, key_}, scan.least, scan.greatest};
+    BlockInput<Work> in{specials.ordinary(),
+                        valid.empty() ? nullptr : valid.data(),
+                        extents_,
+                        {kind(), bound_ - slack, key_},
+                        scan.least,
+                        scan.greatest};
     Bytes payload;
     // Errors spread evenly over +-bound have a root mean square of bound / sqrt(3).
     const bool spread = contract_.kind == ErrorContract::Kind::rms && kind() == ErrorContract::Kind::abs_max;

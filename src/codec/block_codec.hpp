@@ -60,10 +60,9 @@ class BlockCodec {
 
 namespace codec {
 
-/// The standard codecs, one a file.
-std::shared_ptr<const BlockCodec> quantize_codec();
-std::shared_ptr<const BlockCodec> split_frequency_codec();
-/// `isa`: for speed alone.
+/// The standard codecs, one a file. `isa`: for speed alone.
+std::shared_ptr<const BlockCodec> quantize_codec(Isa isa);
+std::shared_ptr<const BlockCodec> split_frequency_codec(Isa isa);
 std::shared_ptr<const BlockCodec> predictive_codec(Isa isa);
 #ifdef GREGALE_ZFP
 std::shared_ptr<const BlockCodec> zfp_codec();

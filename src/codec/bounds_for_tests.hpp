@@ -101,7 +101,8 @@ class BoundsCases {
     const int oddities = below(4) == 0 ? 1 + below(6) : 0;
     const auto values = t.as<T>();
     for (size_t i = 0; i < values.size(); ++i) {
-      const double x = static_cast<double>(static_cast<int64_t>(i) % row), y = static_cast<double>(static_cast<int64_t>(i) / row);
+      const double x = static_cast<double>(static_cast<int64_t>(i) % row),
+                   y = static_cast<double>(static_cast<int64_t>(i) / row);
       double v = 0;
       if (kind == 0) v = std::sin(a * x) * std::cos(b * y);
       if (kind == 1) v = uniform(-1, 1);
@@ -154,7 +155,8 @@ class BoundsCases {
     double squares = 0, greatest = 0;
     int64_t count = 0;
     for (size_t i = 0; i < before.size(); ++i) {
-      const double x = static_cast<double>(Element<T>::work(before[i])), y = static_cast<double>(Element<T>::work(after[i]));
+      const double x = static_cast<double>(Element<T>::work(before[i])),
+                   y = static_cast<double>(Element<T>::work(after[i]));
       bool none = false;
       for (const auto m : missing)
         none |= static_cast<double>(m) == x || (std::isnan(static_cast<double>(m)) && std::isnan(x));
@@ -175,8 +177,10 @@ class BoundsCases {
       return fmt::format("rms {:g} under a bound of {:g}", std::sqrt(squares / static_cast<double>(count)), bound);
     if (certificate == nullptr) return {};
     if (certificate->max_error != greatest)
-      return fmt::format("the certificate says {:g} for the greatest error, it is {:g}", certificate->max_error, greatest);
-    if (certificate->valid != count) return fmt::format("the certificate counts {}, there are {}", certificate->valid, count);
+      return fmt::format("the certificate says {:g} for the greatest error, it is {:g}", certificate->max_error,
+                         greatest);
+    if (certificate->valid != count)
+      return fmt::format("the certificate counts {}, there are {}", certificate->valid, count);
     return {};
   }
 

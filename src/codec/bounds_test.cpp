@@ -23,7 +23,8 @@ TEST(Bounds, AreKeptByEveryCodecWhateverItIsGiven) {
 TEST(Bounds, ACheckThatNoticesWhatIsWrong) {
   BoundsCases cases(2);
   BoundsCase c = cases.make(0);
-  for (uint64_t i = 1; c.src.dtype() != DType::f32 || c.src.size() < 100 || c.contract.kind != ErrorContract::Kind::abs_max; ++i)
+  for (uint64_t i = 1;
+       c.src.dtype() != DType::f32 || c.src.size() < 100 || c.contract.kind != ErrorContract::Kind::abs_max; ++i)
     c = cases.make(i);
   Tensor decoded = decode(encode(c.src, c.contract).bytes);
   EXPECT_EQ(BoundsCases::check(c, decoded, nullptr), "");

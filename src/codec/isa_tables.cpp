@@ -1,16 +1,18 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
+#include "codec/group_quantize.hpp"
 #include "codec/predict_isa.hpp"
 #include "codec/values_isa.hpp"
 
 // Which of the loops compiled per instruction set serve.
 namespace gregale::codec {
 
-#define GREGALE_CODEC_TABLES(isa)            \
-  namespace isa {                            \
-  extern const PredictTable table;           \
-  extern const ValueRows<float> rows_f32;    \
-  extern const ValueRows<double> rows_f64;   \
+#define GREGALE_CODEC_TABLES(isa)          \
+  namespace isa {                          \
+  extern const PredictTable table;         \
+  extern const ValueRows<float> rows_f32;  \
+  extern const ValueRows<double> rows_f64; \
+  extern const GroupTable group_rows;      \
   }
 GREGALE_CODEC_TABLES(isa_generic)
 GREGALE_CODEC_TABLES(isa_avx2)
@@ -20,6 +22,11 @@ GREGALE_CODEC_TABLES(isa_avx512)
 const PredictTable& predict_table(Isa isa) {
   if (isa == Isa::reference) return isa_generic::table;
   return isa == Isa::avx2 ? isa_avx2::table : isa_avx512::table;
+}
+
+const GroupTable& group_table(Isa isa) {
+  if (isa == Isa::reference) return isa_generic::group_rows;
+  return isa == Isa::avx2 ? isa_avx2::group_rows : isa_avx512::group_rows;
 }
 
 template <>

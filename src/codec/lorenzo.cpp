@@ -10,7 +10,8 @@ namespace {
 /// Steps of the bound, to which values are rounded before anything else.
 template <class T>
 double scaled(const Grid& grid, T value) {
-  return (static_cast<double>(value) - grid.offset) / (grid.unit * static_cast<double>(int64_t{1} << grid.fraction_bits));
+  return (static_cast<double>(value) - grid.offset) /
+         (grid.unit * static_cast<double>(int64_t{1} << grid.fraction_bits));
 }
 
 /// Walks the rows. Those before a row, in the dimensions outside it, predict it: inclusion and exclusion. What is left

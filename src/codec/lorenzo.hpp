@@ -5,8 +5,8 @@
 #include "codec/multilevel.hpp"
 
 /// The Lorenzo predictor (Ibarria et al., Computer Graphics Forum 2003) on values that were quantised beforehand (cuSZ:
-/// Tian et al., PACT 2020): differences along each dimension in turn. It carries the rounding of 2^rank neighbours, which
-/// costs a bit or two a value, but looks only one value far: for fields that are rough, under tight bounds.
+/// Tian et al., PACT 2020): differences along each dimension in turn. It carries the rounding of 2^rank neighbours,
+/// which costs a bit or two a value, but looks only one value far: for fields that are rough, under tight bounds.
 namespace gregale::codec {
 
 /// What it is expected to take, by samples.

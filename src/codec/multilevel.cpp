@@ -239,17 +239,21 @@ class Walker {
     const auto least = static_cast<Int>(grid_.least), greatest = static_cast<Int>(grid_.greatest);
     const int taps = static_cast<int>(tap_count_);
     Int* dst = predicted_.data();
-    const uint8_t* self = valid_ == nullptr ? nullptr : odd ? level.odd_valid.data() + among : level.even_valid.data() + even;
+    const uint8_t* self = valid_ == nullptr ? nullptr
+                          : odd             ? level.odd_valid.data() + among
+                                            : level.even_valid.data() + even;
     if constexpr (sizeof(Int) == 4) {
       if (valid_ == nullptr)
         table_.predict_i32(values.data(), weights_.data(), taps, row.count, least, greatest, dst);
       else
-        table_.predict_among_i32(values.data(), valid.data(), self, weights_.data(), taps, row.count, least, greatest, dst);
+        table_.predict_among_i32(values.data(), valid.data(), self, weights_.data(), taps, row.count, least, greatest,
+                                 dst);
     } else {
       if (valid_ == nullptr)
         table_.predict_i64(values.data(), weights_.data(), taps, row.count, least, greatest, dst);
       else
-        table_.predict_among_i64(values.data(), valid.data(), self, weights_.data(), taps, row.count, least, greatest, dst);
+        table_.predict_among_i64(values.data(), valid.data(), self, weights_.data(), taps, row.count, least, greatest,
+                                 dst);
     }
     table_.keys(sizes.data(), activity_.data(), taps, row.count, scale_, base_, keys_.data());
   }

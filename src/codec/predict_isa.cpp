@@ -126,9 +126,9 @@ void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int
   for (int64_t begin = 0; begin < count; begin += kLanes) {
     Wide sum{};
     for (int t = 0; t < tap_count; ++t)
-      if (weights[t] != 0)
-        sum += __builtin_convertvector(load<Narrow>(taps[t] + begin), Wide) * uint16_t{weights[t]};
-    sum = sum * static_cast<uint16_t>(scale) >> 8;  // at most kGreatestSize * 1024, as the scale is 1024 over all weights
+      if (weights[t] != 0) sum += __builtin_convertvector(load<Narrow>(taps[t] + begin), Wide) * uint16_t{weights[t]};
+    sum =
+        sum * static_cast<uint16_t>(scale) >> 8;  // at most kGreatestSize * 1024, as the scale is 1024 over all weights
     Wide above = Wide{} + base;
     for (const uint16_t limit : kLimits) above -= reinterpret_cast<Wide>(sum > limit);
     store(__builtin_convertvector(above, Narrow), dst + begin);
@@ -186,7 +186,15 @@ void restore_f32(const int32_t* even, const int32_t* odd, int64_t count, double 
 }  // namespace
 
 extern const PredictTable table;
-const PredictTable table{predict<int32_t>,    predict<int64_t>, predict_among<int32_t>, predict_among<int64_t>, keys,       quantize_f32, apply,
-                         interleave<int32_t>, interleave<uint8_t>, restore_f32};
+const PredictTable table{predict<int32_t>,
+                         predict<int64_t>,
+                         predict_among<int32_t>,
+                         predict_among<int64_t>,
+                         keys,
+                         quantize_f32,
+                         apply,
+                         interleave<int32_t>,
+                         interleave<uint8_t>,
+                         restore_f32};
 
 }  // namespace gregale::codec::GREGALE_ISA_NAMESPACE

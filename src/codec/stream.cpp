@@ -155,7 +155,6 @@ const BlockCodec* choose(const std::string& name, ErrorContract::Kind kind, cons
   for (const auto* list : {&more, &standard_codecs()})
     for (const auto& c : *list)
       if (c->name() == wanted) return c.get();
-  if (automatic) return nullptr;
   throw_error(ErrorCode::invalid_argument,
               fmt::format("[encode] no codec is called '{}'; there are {}", name, fmt::join(codec_names(), ", ")));
 }
@@ -208,12 +207,17 @@ const char* to_string(ErrorContract::Kind kind) {
 double Certificate::psnr() const { return 20 * std::log10(range / rms); }
 
 const std::vector<std::shared_ptr<const BlockCodec>>& standard_codecs() {
-  static const std::vector<std::shared_ptr<const BlockCodec>> codecs{
-      codec::predictive_codec(Target::detect().isa),
+  static const std::vector<std::shared_ptr<const BlockCodec>> codecs = [] {
+    const Isa isa = Target::detect().isa;
+    return std::vector<std::shared_ptr<const BlockCodec>>{
+        codec::predictive_codec(isa),
+        codec::quantize_codec(isa),
+        codec::split_frequency_codec(isa),
 #ifdef GREGALE_ZFP
-      codec::zfp_codec(),
+        codec::zfp_codec(),
 #endif
-  };
+    };
+  }();
   return codecs;
 }
 

@@ -61,6 +61,23 @@ TEST(Stream, StaysWithinItsBoundAndSaysSo) {
   }
 }
 
+TEST(Stream, UsesTheCodecThatIsAskedForAndEachPays) {
+  const Tensor src = field({64, 50, 60}, 0);
+  for (const std::string& name : codec_names()) {
+    EncodeOptions options;
+    options.codec = name;
+    const Encoded encoded = encode(src, ErrorContract::relative(2e-2), options);
+    EXPECT_EQ(encoded.certificate.codec, name == "auto" ? "predictive" : name);
+    EXPECT_GT(encoded.certificate.ratio(), name == "exact" ? 1 : 3) << name;
+    EXPECT_EQ(static_cast<int64_t>(encoded.bytes.size()), encoded.certificate.bytes_out);
+  }
+  EncodeOptions unknown;
+  unknown.codec = "zip";
+  expect_error(ErrorCode::invalid_argument, "no codec is called 'zip'",
+               [&] { encode(src, ErrorContract::relative(1e-2), unknown); });
+  EXPECT_EQ(encode(src, {ErrorContract::Kind::unbiased, 0.5}).certificate.codec, "quantize");
+}
+
 TEST(Stream, NamesTheBlockAndTheByteOfWhatIsCorrupt) {
   const Encoded encoded = encode(field({64, 50, 60}, -999), ErrorContract::relative(1e-3));
   const StreamInfo info = describe(encoded.bytes);

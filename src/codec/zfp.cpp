@@ -68,7 +68,7 @@ class ZfpCodec final : public BlockCodec {
  private:
   template <class T>
   bool encode_any(const BlockInput<T>& in, Bytes& out) const {
-    if (in.contract.kind != ErrorContract::Kind::abs_max) return false;
+    if (in.contract.kind != ErrorContract::Kind::abs_max || !(in.contract.bound < 1e300)) return false;
     std::vector<T> filled = fill_invalid(in);
     Zfp<T> zfp(filled.data(), in.extents, in.contract.bound);
     ByteWriter(out).number(in.contract.bound);

@@ -46,7 +46,8 @@ int write(uint64_t seed, int64_t values) {
     } catch (const Error& error) {
       fail(c, error.what());
     }
-    if (const std::string wrong = codec::BoundsCases::check(c, decoded, &encoded.certificate); !wrong.empty()) fail(c, wrong);
+    if (const std::string wrong = codec::BoundsCases::check(c, decoded, &encoded.certificate); !wrong.empty())
+      fail(c, wrong);
     const Record record{index, encoded.bytes.size(), hash_of(decoded)};
     std::fwrite(&record, sizeof record, 1, stdout);
     std::fwrite(encoded.bytes.data(), 1, encoded.bytes.size(), stdout);
