@@ -33,10 +33,18 @@ int run_model(const ModelOptions& o) {
   const Executable program = compile_workload(o.network, work, options);
   const double compile_seconds = seconds_now() - begin;
   std::vector<Tensor> outputs = program.make_outputs();
+  const int64_t before = train::resident_bytes();
   const std::vector<double> seconds = repeat(o.common, o.network.name, o.runs, *context,
                                              [&] { program.run(*context, work.inputs, outputs, &work.state); });
   const double median = median_of(seconds), fastest = *std::min_element(seconds.begin(), seconds.end());
   const int64_t peak_rss = train::peak_rss_bytes();  // before the peak is measured
+  // What is resident between the passes, beside what was before the first run.
+  int64_t boundary = 0;
+  if (o.network.mode == "train") {
+    context->on_boundary([&] { boundary = train::resident_bytes() - before; });
+    program.run(*context, work.inputs, outputs, &work.state);
+    context->on_boundary({});
+  }
   const double peak = peak_of(options, context->team());
   const double gflops = program.flops() * 1e-9 / median;
   o.common.finish(*context);
@@ -58,6 +66,8 @@ int run_model(const ModelOptions& o) {
                                      {"ledger", ledger_of({&program}, options.target, context->team().size())},
                                      {"arena_bytes", program.arena_bytes()},
                                      {"keep", program.keep()},
+                                     {"kept_bytes", program.kept_bytes()},
+                                     {"boundary_bytes", boundary},
                                      {"peak_rss_bytes", peak_rss}};
     std::printf("%s\n", document.dump(2).c_str());
     return 0;
@@ -70,6 +80,9 @@ int run_model(const ModelOptions& o) {
   fmt::print("  memory    {} for intermediate results, {} in all at most\n",
              format_bytes(static_cast<double>(program.arena_bytes())), format_bytes(static_cast<double>(peak_rss)));
   if (!program.keep().empty()) fmt::print("  kept      {}\n", program.keep());
+  if (o.network.mode == "train")
+    fmt::print("  boundary  {} resident between forward and backward pass, {} planned\n",
+               format_bytes(static_cast<double>(boundary)), format_bytes(static_cast<double>(program.kept_bytes())));
   return 0;
 }
 
@@ -82,7 +95,8 @@ Runner add_bench_model(CLI::App& bench) {
                                 "  gregale bench model resnet50.onnx --input-shape x=8x3x224x224",
                                 o->common);
   model
-      ->add_option("name", o->network.name, "fourcastnet, bert-base-layer, resnet50, surrogate3d, mlp, or an ONNX file")
+      ->add_option("name", o->network.name,
+                   "fourcastnet, afno, bert-base-layer, resnet50, surrogate3d, mlp, or an ONNX file")
       ->required()
       ->type_name("NAME|F.onnx");
   add_network_options(*model, o->network);

@@ -28,6 +28,19 @@ struct Network {
   Value (*build)(nn::Scope& scope, Value x, const NetworkOptions& o);
 };
 
+const std::pair<const char*, Keep> kActivationModes[] = {{"recompute", Keep::or_recompute},
+                                                         {"keep", Keep::everything},
+                                                         {"bf16", Keep::bf16},
+                                                         {"compress", Keep::compressed}};
+
+Keep keep_of(const NetworkOptions& o) {
+  const std::string name = o.activations.value_or("recompute");
+  for (const auto& [mode, keep] : kActivationModes)
+    if (name == mode) return keep;
+  throw_error(ErrorCode::usage,
+              fmt::format("--activations: expected recompute, keep, bf16 or compress, got '{}'", name));
+}
+
 constexpr const char *kAdamW = "adamw", *kSgd = "sgd", *kNone = "none";
 
 constexpr int64_t kLength = 128, kWidth = 64, kDepth = 4;
@@ -50,6 +63,13 @@ const Network kNetworks[] = {
        return Shape{batch, 3, 224, 224};
      },
      [](nn::Scope& scope, Value x, const NetworkOptions&) { return nn::resnet(scope, "resnet", x, {}); }},
+    {"afno", false, false, false, 1,
+     [](const NetworkOptions&, int64_t batch) {
+       return Shape{batch, 20, 120, 240};
+     },
+     [](nn::Scope& scope, Value x, const NetworkOptions&) {
+       return nn::afno(scope, "afno", x, {.patch = 4, .width = 256, .depth = 6, .blocks = 8, .out = 20});
+     }},
     {"surrogate3d", false, false, false, 1,
      [](const NetworkOptions&, int64_t batch) {
        return Shape{batch, 1, 64, 64, 64};
@@ -95,6 +115,13 @@ const Network& check(const NetworkOptions& o) {
   }
   GREGALE_CHECK(!o.memory || train::parse_size(*o.memory), usage, "--memory: expected a size such as 1.5GB, got '{}'",
                 o.memory.value_or(""));
+  keep_of(o);
+  GREGALE_CHECK(o.mode == "train" || (!o.activations && !o.activation_bits), usage,
+                "--activations: --mode {} keeps none", o.mode);
+  GREGALE_CHECK(!o.activation_bits || keep_of(o) == Keep::compressed, usage,
+                "--activation-bits: only --activations compress has them");
+  GREGALE_CHECK(!o.activation_bits || (*o.activation_bits >= 1 && *o.activation_bits <= 8), usage,
+                "--activation-bits: expected 1 to 8, got {}", *o.activation_bits);
   GREGALE_CHECK(o.mode == "train" || !o.optimizer, usage, "--optimizer: --mode {} has none", o.mode);
   const std::string optimizer = o.optimizer.value_or(kAdamW);
   GREGALE_CHECK(optimizer == kAdamW || optimizer == kSgd || optimizer == kNone, usage,
@@ -187,6 +214,8 @@ CompileOptions compile_options(const NetworkOptions& o, int threads) {
   options.fuse = !o.no_fusion;
   options.tune = parse_tune(o.tune);
   if (o.mode == "train") options.loss = 0;
+  options.keep = keep_of(o);
+  options.keep_bits = static_cast<int>(o.activation_bits.value_or(options.keep_bits));
   return options;
 }
 
@@ -197,6 +226,14 @@ void add_network_options(CLI::App& command, NetworkOptions& o) {
       .add_option("--optimizer", o.optimizer,
                   "Of --mode train: adamw, sgd or none, which gives gradients (default: adamw)")
       ->type_name("NAME");
+  command
+      .add_option(
+          "--activations", o.activations,
+          "Of --mode train, what the backward pass reads: recompute (what is cheaper to), keep, bf16 or compress "
+          "(default: recompute)")
+      ->type_name("HOW");
+  command.add_option("--activation-bits", o.activation_bits, "Of --activations compress: 1 to 8 (default: 3)")
+      ->type_name("N");
   command.add_option("--memory", o.memory, "Cap on the memory of the whole process, such as 1.5GB")->type_name("SIZE");
   command.add_flag("--no-fusion", o.no_fusion, "Run operator by operator, to compare");
   add_tune_option(command, o.tune);

@@ -20,8 +20,10 @@ void add_onnx_input_options(CLI::App& command, OnnxInputOptions& options);
 
 struct NetworkOptions {
   std::string name, precision = "fp32", mode = "infer", tune = "off";
-  std::optional<std::string> optimizer;  ///< adamw, sgd or none
-  std::optional<std::string> memory;     ///< of the whole process, a size such as 1.5GB
+  std::optional<std::string> optimizer;    ///< adamw, sgd or none
+  std::optional<std::string> memory;       ///< of the whole process, a size such as 1.5GB
+  std::optional<std::string> activations;  ///< recompute, keep, bf16 or compress
+  std::optional<int64_t> activation_bits;  ///< of compress
   std::optional<int64_t> batch, length, width, depth;
   bool no_fusion = false;
   OnnxInputOptions onnx;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -149,12 +150,17 @@ class ExecutionContext {
   uint64_t seed() const { return seed_; }
   Trace* trace() { return trace_.get(); }
   void set_trace(std::shared_ptr<Trace> trace) { trace_ = std::move(trace); }
+  /// Called by training programs between forward and backward pass, after all memory that holds nothing then was given
+  /// back to the system: what is resident is what is kept. Costs the pages' return; meant for measurements.
+  void on_boundary(std::function<void()> call) { boundary_ = std::move(call); }
+  const std::function<void()>& boundary() const { return boundary_; }
 
  private:
   std::unique_ptr<ThreadTeam> team_;
   Arena arena_;
   uint64_t seed_ = 0;
   std::shared_ptr<Trace> trace_;
+  std::function<void()> boundary_;
 };
 
 }  // namespace gregale

@@ -31,6 +31,15 @@ enum class Tune : uint8_t {
   quick,  ///< the costliest groups are timed, at most five seconds a model; what was chosen is kept for next time
 };
 
+/// How values of the forward pass that the backward pass reads are kept (docs/activations.md). Results of the forward
+/// pass are the same bits for all of them.
+enum class Keep : uint8_t {
+  or_recompute,  ///< as they are, or not at all: what is cheaper to compute again is
+  everything,    ///< as they are, all of them
+  bf16,          ///< rounded to bf16
+  compressed,    ///< quantised by groups of 256 values to CompileOptions::keep_bits; of comparisons a bit each
+};
+
 struct CompileOptions {
   Target target = Target::detect();
   bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
@@ -41,6 +50,8 @@ struct CompileOptions {
   /// target.memory_budget is set, so that the program fits into it. -1: all is kept. What is computed again is the same
   /// bits, but sums may be taken in another order where operators are grouped otherwise.
   int loss = -1;
+  Keep keep = Keep::or_recompute;  ///< where `loss` is set
+  int keep_bits = 3;               ///< 1 to 8, of Keep::compressed
   int kept_programs = 8;  ///< of a symbolic graph, one a shape; the one not used for longest makes room for the next
   Tune tune = Tune::off;
   /// The file that tuning keeps its choices in; empty: nowhere. Without one, gregale/tune.json in the user's cache
@@ -100,6 +111,8 @@ class Executable {
   int64_t reference_steps() const;  ///< steps that no lowering took
   /// What the forward pass keeps for the backward pass, in words; empty where CompileOptions::loss is not set.
   const std::string& keep() const;
+  /// Of the arena, what is alive between forward and backward pass; 0 where CompileOptions::loss is not set.
+  int64_t kept_bytes() const;
   /// Memory that a step reads or writes.
   struct Buffer {
     const char* place = "";  ///< arena, input, output, variable or constant

@@ -175,6 +175,12 @@ struct CumulativeOptions {
   bool reverse = false;    // from the other end
 };
 Value cumulative(Graph& g, Value x, int64_t axis, const CumulativeOptions& options = {});
+/// Quantises by groups of 256 values (codec/group_quantize.hpp), and the way back to a tensor of this type.
+Value group_quantize(Graph& g, Value x, int64_t bits);
+Value group_dequantize(Graph& g, Value bytes, int64_t bits, const Type& type);
+/// Eight booleans a byte, and the way back.
+Value pack_bits(Graph& g, Value x);
+Value unpack_bits(Graph& g, Value bytes, const Type& type);
 Value softmax(Graph& g, Value x, int64_t axis = -1);
 /// The cotangent of softmax's operand from its result y and the cotangent of y.
 Value softmax_gradient(Graph& g, Value y, Value d_y, int64_t axis = -1);

@@ -1,6 +1,8 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -41,6 +43,7 @@ std::shared_ptr<const Executable> Executable::bind(const std::map<std::string, i
   return shapes_->bind(extents);
 }
 
+int64_t Executable::kept_bytes() const { return plan("kept_bytes").kept_bytes; }
 const std::string& Executable::keep() const { return plan("keep").keep; }
 
 int64_t Executable::reference_steps() const {
@@ -64,6 +67,23 @@ namespace {
 const char* name_of(Storage::Kind kind) {
   static constexpr const char* kNames[] = {"arena", "input", "output", "variable", "constant"};
   return kNames[static_cast<size_t>(kind)];
+}
+
+/// Pages of the arena that hold nothing between forward and backward pass go back to the system.
+void give_back(const Executable::Plan& plan, std::byte* base) {
+  std::vector<std::pair<int64_t, int64_t>> alive;
+  for (const Storage& s : plan.storages)
+    if (is_kept(plan, s)) alive.emplace_back(s.offset, s.offset + s.bytes);
+  std::sort(alive.begin(), alive.end());
+  alive.emplace_back(plan.arena_bytes, plan.arena_bytes);
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  int64_t free = 0;
+  for (const auto& [begin, end] : alive) {
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(base + free) + page - 1) / page * page;
+    const uintptr_t last = reinterpret_cast<uintptr_t>(base + begin) / page * page;
+    if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    free = std::max(free, end);
+  }
 }
 
 // The check costs nothing while it holds: no message is built.
@@ -136,6 +156,10 @@ void Executable::execute(ExecutionContext& context, const std::vector<Tensor>& i
     }
   }
   for (const Step& step : plan.steps) {
+    if (context.boundary() && &step == &plan.steps[0] + plan.boundary) {
+      give_back(plan, base);
+      context.boundary()();
+    }
     void** in = operands + step.first_operand;
     void** out = in + step.inputs.size();
     for (size_t i = 0; i < step.inputs.size(); ++i) in[i] = storage[step.inputs[i]];

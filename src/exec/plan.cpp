@@ -344,4 +344,19 @@ std::unique_ptr<Executable::Plan> make_plan(Graph graph, const Target& target) {
   return Planner(std::move(graph), target).run();
 }
 
+bool is_kept(const Executable::Plan& plan, const Storage& s) {
+  if (s.kind != Storage::Kind::arena || plan.boundary < 0) return false;
+  const int32_t node = plan.steps[static_cast<size_t>(plan.boundary)].node;
+  const int64_t time = node >= 0 ? node : static_cast<int64_t>(plan.graph.nodes().size());
+  return s.first < time && s.last >= time;
+}
+
+void find_boundary(Executable::Plan& plan, int loss) {
+  const int32_t end = plan.graph.producer(plan.graph.outputs()[static_cast<size_t>(loss)]);
+  for (size_t s = 0; s < plan.steps.size() && plan.boundary < 0; ++s)
+    if (plan.steps[s].node < 0 || plan.steps[s].node > end) plan.boundary = static_cast<int64_t>(s);
+  for (const Storage& s : plan.storages)
+    if (is_kept(plan, s)) plan.kept_bytes += s.bytes;
+}
+
 }  // namespace gregale

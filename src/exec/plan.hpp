@@ -40,13 +40,20 @@ struct Executable::Plan {
   int64_t thread_bytes = 0;    ///< scratch of one thread, which all steps use in turn
   int64_t prepared_bytes = 0;  ///< constants in the form of their kernels, beside the graph's own
   double flops = 0;
-  std::string keep;          ///< of a training graph: what the forward pass keeps, in words
+  std::string keep;       ///< of a training graph: what the forward pass keeps, in words
+  int64_t boundary = -1;  ///< of a training graph: the first step behind the loss, and what is alive there
+  int64_t kept_bytes = 0;
   Isa isa = Isa::reference;  ///< what the kernels were made for
 };
 
 /// Lowers every node for the target and plans the arena. A `write` of a freshly computed value goes straight into the
 /// variable's own memory where nothing reads the old version later; otherwise it is copied at the end of the run.
 std::unique_ptr<Executable::Plan> make_plan(Graph graph, const Target& target);
+
+/// Whether a storage of the arena is alive between forward and backward pass.
+bool is_kept(const Executable::Plan& plan, const Storage& storage);
+/// Finds where the forward pass of a training graph ends, whose loss is this result.
+void find_boundary(Executable::Plan& plan, int loss);
 
 /// The first lowering that takes the node, with its name; the operator's reference where none does.
 struct Choice {

@@ -57,6 +57,7 @@ struct KeepPlan {
   int64_t kept = 0, kept_bytes = 0;  ///< values
   int64_t recomputed = 0;            ///< operators that run again
   double recomputed_flops = 0;
+  int64_t whole_bytes = 0, mask_bytes = 0;  ///< before compression; of it, what comparisons take
 };
 std::string to_string(const KeepPlan& plan);
 
@@ -66,6 +67,14 @@ std::string to_string(const KeepPlan& plan);
 /// Nothing may merge common subexpressions afterwards.
 inline constexpr double kKeepPrice = 2;
 Graph keep_or_recompute(const Graph& graph, int loss, const Target& target, double price, KeepPlan* plan = nullptr);
+
+/// Nodes that the loss is made of, but for reads of variables and constants: the forward pass.
+std::vector<bool> forward_nodes(const Graph& graph, int loss);
+
+/// Keeps what the backward pass reads in another form (Keep::bf16, Keep::compressed), made right behind the forward
+/// pass's value and taken out right before it is read, so that little of it is whole at any time. Nothing may merge
+/// common subexpressions afterwards. With Keep::everything it only counts.
+Graph compress_kept(const Graph& graph, int loss, Keep keep, int bits, KeepPlan* plan = nullptr);
 
 /// Moves reshapes that only regroup rows (the last extent stays) behind the operators that act on each row alone, where
 /// they meet the reshape that groups them back, and vanish.

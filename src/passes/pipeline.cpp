@@ -59,9 +59,11 @@ Graph passes::run_all(const Graph& source, const CompileOptions& options, const 
   }
   if (options.precision == Precision::bf16) apply("precision", drop_dead_nodes(lower_precision(graph, options.loss)));
   if (options.optimize && options.fuse) apply("parts", drop_dead_nodes(expand_for_fusion(graph)));
-  if (options.optimize && options.loss >= 0)
+  if (options.optimize && options.loss >= 0 && options.keep == Keep::or_recompute)
     apply("keep or recompute",
           drop_dead_nodes(keep_or_recompute(graph, options.loss, options.target, keep_price, plan)));
+  if (options.loss >= 0 && options.keep != Keep::or_recompute)
+    apply("compression", drop_dead_nodes(compress_kept(graph, options.loss, options.keep, options.keep_bits, plan)));
   if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target));
   if (options.optimize) apply("updates", order_updates(graph));
   if (options.tune == Tune::quick) apply("tuning", tune(graph, options.target, tune_options(options)));
@@ -85,7 +87,10 @@ Executable compile(const Graph& source, const CompileOptions& options) {
   // The dearer memory is, the more is computed again.
   constexpr double kDearer = 4, kDearest = passes::kKeepPrice * 4096;
   const int64_t budget = options.target.memory_budget;
+  GREGALE_CHECK(options.keep_bits >= 1 && options.keep_bits <= 8, invalid_argument,
+                "[compile] keep_bits {} are not 1 to 8", options.keep_bits);
   const bool chooses = options.loss >= 0 && options.optimize;
+  const bool recomputes = chooses && options.keep == Keep::or_recompute;
   int64_t least = INT64_MAX;
   for (double price = passes::kKeepPrice;; price *= kDearer) {
     passes::KeepPlan keep;
@@ -93,12 +98,13 @@ Executable compile(const Graph& source, const CompileOptions& options) {
     const int64_t needed = plan->arena_bytes + plan->thread_bytes * shared.target.cores;
     least = std::min(least, needed);
     if (budget > 0 && needed > budget) {
-      if (chooses && price < kDearest) continue;
+      if (recomputes && price < kDearest) continue;
       throw BudgetError(fmt::format("[compile] '{}' needs {} bytes for intermediate results, above the budget of {}",
                                     source.name(), least, budget),
                         least);
     }
     if (chooses) plan->keep = to_string(keep);
+    if (options.loss >= 0) find_boundary(*plan, options.loss);
     return Executable(std::move(plan));
   }
 }

@@ -116,6 +116,8 @@ struct RunConfig {
     int64_t seed = 0;
     std::string notes;
     std::string precision = "fp32";
+    std::string activations = "recompute";
+    int64_t activation_bits = 3;
     double clip = 1;
     double ema = 0;
     std::optional<int64_t> memory;  ///< bytes

@@ -221,6 +221,10 @@ std::vector<ConfigKey> make_table() {
              "bf16: operands of products and what is kept between operators; sums, loss and weights stay fp32"),
       number("train.clip", FIELD(train.clip), kNotNegative, "largest norm of the whole gradient; 0: not clipped"),
       number("train.ema", FIELD(train.ema), kBelowOne, "decay of the moving average of the weights; 0: none is kept"),
+      choice("train.activations", FIELD(train.activations), {"recompute", "keep", "bf16", "compress"},
+             "what the backward pass reads of the forward pass: kept or, where that is cheaper, computed again; kept; "
+             "kept in bf16; kept in few bits"),
+      integer("train.activation_bits", FIELD(train.activation_bits), between(1, 8), "of compress: bits a value"),
       make("train.memory", FIELD(train.memory), "a size such as 1.5GB", read_size, size_text, "cap on the memory used"),
       integer("train.checkpoint_every", FIELD(train.checkpoint_every), at_least(1), "steps between two checkpoints"),
       integer("train.validate_every", FIELD(train.validate_every), at_least(1), "steps between two validations"),

@@ -309,6 +309,10 @@ class Run {
     StepOptions options = step_options(config_);
     options.compile = options_.compile;
     if (t.precision == "bf16") options.compile.precision = Precision::bf16;
+    if (t.activations == "keep") options.compile.keep = Keep::everything;
+    if (t.activations == "bf16") options.compile.keep = Keep::bf16;
+    if (t.activations == "compress") options.compile.keep = Keep::compressed;
+    options.compile.keep_bits = static_cast<int>(t.activation_bits);
     limit_memory(*built, options);
     TrainingStep step = compiled(std::move(built->graph), *built->scope, loss, options);
     if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(t.seed));

@@ -1,0 +1,198 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+#include "base/log.hpp"
+#include "gregale/op.hpp"
+#include "gregale/ops.hpp"
+#include "ir/core_ops.hpp"
+#include "ir/inference.hpp"
+#include "ir/rewrite.hpp"
+#include "passes/passes.hpp"
+
+// What the backward pass reads of the forward pass is put into few bits right behind what computes it, and taken out
+// right before what reads it. Views and comparisons are not worth keeping: a view is made again of what it shows, and
+// of a comparison its answer is kept, a bit an element.
+namespace gregale::passes {
+namespace {
+
+class Compressor {
+ public:
+  Compressor(const Graph& graph, int loss, Keep keep, int bits) : g_(graph), keep_(keep), bits_(bits) {
+    forward_ = forward_nodes(graph, loss);
+    for (int32_t n = 0; n < count(); ++n)
+      if (!forward_[at(n)] && !is_state(n) && asks(n)) asked_.insert(n);
+  }
+
+  Graph run(KeepPlan* plan) {
+    find_crossing();
+    for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
+    for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
+    // Questions of the backward pass about the forward pass are asked as soon as they can be.
+    std::map<int32_t, std::vector<int32_t>> asked_after;
+    for (const int32_t n : asked_) asked_after[last_operand(n)].push_back(n);
+    for (now_ = 0; now_ < count(); ++now_) {
+      if (asked_.count(now_) > 0) continue;
+      add(now_, !forward_[at(now_)] && !is_state(now_));
+      for (const int32_t n : asked_after[now_]) add(n, false);
+    }
+    std::vector<Value> outputs;
+    for (const Value v : g_.outputs()) outputs.push_back(copy_.at(v.id));
+    result_.set_outputs(outputs, g_.output_names());
+    if (plan != nullptr) *plan = plan_;
+    if (log_enabled("passes")) log_line("passes", fmt::format("{}: {}", g_.name(), to_string(plan_)));
+    return std::move(result_);
+  }
+
+ private:
+  static constexpr int64_t kWorth = 1 << 14;  ///< elements; fewer are kept as they are
+  static constexpr int32_t kNear = 16;        ///< nodes that share what was taken out
+
+  const Node& node(int32_t n) const { return g_.nodes()[at(n)]; }
+  int32_t count() const { return static_cast<int32_t>(g_.nodes().size()); }
+  static size_t at(int32_t n) { return static_cast<size_t>(n); }
+  bool is_state(int32_t n) const {
+    const std::string& op = node(n).op->name;
+    return op == kReadOp || op == kConstantOp;
+  }
+  bool is_view(int32_t n) const { return static_cast<bool>(node(n).op->result_as_view); }
+  bool is_of_forward(Value v) const {
+    const int32_t p = g_.producer(v);
+    return p >= 0 && forward_[at(p)];
+  }
+
+  /// A comparison of the forward pass's values, or with what is there anyway.
+  bool asks(int32_t n) const {
+    const Node& nd = node(n);
+    if (nd.outputs.size() != 1 || g_.type(nd.outputs[0]).dtype != DType::boolean || nd.op->has_side_effect)
+      return false;
+    bool any = false;
+    for (const Value v : nd.inputs) {
+      const int32_t p = g_.producer(v);
+      if (p >= 0 && !forward_[at(p)] && !is_constant(p)) return false;
+      any |= p >= 0 && forward_[at(p)];
+    }
+    return any;
+  }
+  /// Made of constants alone.
+  bool is_constant(int32_t n) const {
+    if (node(n).op->name == kConstantOp) return true;
+    if (node(n).op->name == kReadOp || node(n).inputs.empty()) return false;
+    for (const Value v : node(n).inputs)
+      if (g_.producer(v) < 0 || !is_constant(g_.producer(v))) return false;
+    return true;
+  }
+  int32_t last_operand(int32_t n) const {
+    int32_t last = -1;
+    for (const Value v : node(n).inputs) last = std::max(last, g_.producer(v));
+    return last;
+  }
+
+  /// Values that the backward pass reads, seen through views.
+  void find_crossing() {
+    for (int32_t n = 0; n < count(); ++n) {
+      if (forward_[at(n)] || is_state(n) || asked_.count(n) > 0) continue;
+      for (Value v : node(n).inputs) {
+        while (is_of_forward(v) && is_view(g_.producer(v)) && is_of_forward(node(g_.producer(v)).inputs[0]))
+          v = node(g_.producer(v)).inputs[0];
+        const bool answer = g_.producer(v) >= 0 && asked_.count(g_.producer(v)) > 0;
+        if (is_of_forward(v) || answer) crossing_.insert(v.id);
+      }
+    }
+  }
+
+  void add(int32_t n, bool backward) {
+    const Node& nd = node(n);
+    std::vector<Value> inputs;
+    for (const Value v : nd.inputs) inputs.push_back(backward ? in_backward(v) : copy_.at(v.id));
+    const std::vector<Value> results = result_.add(*nd.op, inputs, nd.attributes, nd.regions);
+    for (size_t i = 0; i < results.size(); ++i) {
+      const Value v = nd.outputs[i];
+      copy_[v.id] = results[i];
+      carry_name(result_, results[i], g_, v);
+      if (crossing_.count(v.id) > 0) put_away(v);
+    }
+  }
+
+  void put_away(Value v) {
+    const Type& type = g_.type(v);
+    const int64_t bytes = type.shape.is_constant() ? type.bytes() : 0;
+    const bool worth = bytes >= kWorth * size_of(type.dtype);
+    ++plan_.kept;
+    plan_.whole_bytes += bytes;
+    const Value now = copy_.at(v.id);
+    if (worth && type.dtype == DType::boolean) {
+      kept_[v.id] = ops::pack_bits(result_, now);
+      plan_.mask_bytes += result_.type(kept_[v.id]).bytes();
+    } else if (worth && type.dtype == DType::f32 && keep_ == Keep::bf16) {
+      kept_[v.id] = ops::cast(result_, now, DType::bf16);
+    } else if (worth && (type.dtype == DType::f32 || type.dtype == DType::bf16) && keep_ == Keep::compressed) {
+      kept_[v.id] = ops::group_quantize(result_, now, bits_);
+    }
+    plan_.kept_bytes += kept_.count(v.id) > 0 ? result_.type(kept_[v.id]).bytes() : bytes;
+  }
+
+  Value in_backward(Value v) {
+    const int32_t p = g_.producer(v);
+    if (is_of_forward(v) && is_view(p) && is_of_forward(node(p).inputs[0])) {
+      const Node& nd = node(p);
+      const Value shown = in_backward(nd.inputs[0]);
+      return shown == copy_.at(nd.inputs[0].id) ? copy_.at(v.id)
+                                                : result_.add(*nd.op, {shown}, nd.attributes, nd.regions)[0];
+    }
+    if (kept_.count(v.id) == 0) return copy_.at(v.id);
+    // Taken out again where the last time is long ago, rather than left to lie about.
+    if (const auto out = out_.find(v.id); out != out_.end() && now_ - out->second.second <= kNear)
+      return out->second.first;
+    const Type& type = g_.type(v);
+    // A view that means nothing: groups do not grow across it, or the forward pass would make what is wanted later.
+    const Value kept = ops::reshape(result_, kept_.at(v.id), result_.type(kept_.at(v.id)).shape.extents());
+    Value whole;
+    if (type.dtype == DType::boolean)
+      whole = ops::unpack_bits(result_, kept, type);
+    else if (keep_ == Keep::bf16)
+      whole = ops::cast(result_, kept, type.dtype);
+    else
+      whole = ops::group_dequantize(result_, kept, bits_, type);
+    out_[v.id] = {whole, now_};
+    return whole;
+  }
+
+  const Graph& g_;
+  const Keep keep_;
+  const int64_t bits_;
+  std::vector<bool> forward_;
+  std::set<int32_t> asked_;     ///< comparisons of the backward pass that are made in the forward pass
+  std::set<int32_t> crossing_;  ///< values
+  Graph result_{g_.name()};
+  std::map<int32_t, Value> copy_, kept_;              ///< by value
+  std::map<int32_t, std::pair<Value, int32_t>> out_;  ///< by value: as the backward pass has it, and for which node
+  int32_t now_ = 0;
+  KeepPlan plan_;
+};
+
+}  // namespace
+
+std::vector<bool> forward_nodes(const Graph& graph, int loss) {
+  std::vector<bool> forward(graph.nodes().size(), false);
+  const int32_t end = graph.producer(graph.outputs()[static_cast<size_t>(loss)]);
+  if (end >= 0) forward[static_cast<size_t>(end)] = true;
+  for (int32_t n = static_cast<int32_t>(graph.nodes().size()) - 1; n >= 0; --n) {
+    const Node& node = graph.nodes()[static_cast<size_t>(n)];
+    if (!forward[static_cast<size_t>(n)]) continue;
+    for (const Value v : node.inputs)
+      if (graph.producer(v) >= 0) forward[static_cast<size_t>(graph.producer(v))] = true;
+    const std::string& op = node.op->name;
+    if (op == kReadOp || op == kConstantOp || op == kWriteOp) forward[static_cast<size_t>(n)] = false;
+  }
+  return forward;
+}
+
+Graph compress_kept(const Graph& graph, int loss, Keep keep, int bits, KeepPlan* plan) {
+  return Compressor(graph, loss, keep, bits).run(plan);
+}
+
+}  // namespace gregale::passes
