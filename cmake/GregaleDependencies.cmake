@@ -11,6 +11,12 @@ find_package(CLI11 REQUIRED)
 find_package(PNG REQUIRED)
 find_package(xbyak REQUIRED)
 pkg_check_modules(NETCDF REQUIRED IMPORTED_TARGET netcdf)
+# The library that Debian's netCDF links; elsewhere there may be one alone.
+pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET hdf5-serial hdf5)
+if(NOT TARGET gregale_hdf5_headers)
+  add_library(gregale_hdf5_headers INTERFACE IMPORTED)
+  target_include_directories(gregale_hdf5_headers INTERFACE ${HDF5_INCLUDE_DIRS})
+endif()
 pkg_check_modules(LIBMD REQUIRED IMPORTED_TARGET libmd)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)  # its functions are compiled into ours

@@ -47,6 +47,8 @@ Runner add_machine(CLI::App& app);
 Runner add_bench(CLI::App& app);
 Runner add_inspect(CLI::App& app);
 Runner add_run(CLI::App& app);
+Runner add_compress(CLI::App& app);
+Runner add_decompress(CLI::App& app);
 #ifdef GREGALE_HAS_ONNX
 Runner add_conformance(CLI::App& app);
 Runner add_export(CLI::App& app);

@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
       "  gregale train run.yaml                 train; watch run-out/report.html\n"
       "  gregale forecast run-out --init fields.nc --time 1990-12 --steps 6 -o forecast.nc\n"
       "  gregale score run-out --truth fields.nc --report score.html\n"
+      "Fields in less room, within a bound that every value keeps:\n"
+      "  gregale compress fields.nc small.nc --rel 1e-3\n"
       "A network of an ONNX file:\n"
       "  gregale info resnet50.onnx             its inputs and operators\n"
       "  gregale run resnet50.onnx --input x=image.npy -o out\n"
@@ -51,6 +53,8 @@ int main(int argc, char** argv) {
       {"bench", tools::add_bench(app)},
       {"inspect", tools::add_inspect(app)},
       {"run", tools::add_run(app)},
+      {"compress", tools::add_compress(app)},
+      {"decompress", tools::add_decompress(app)},
 #ifdef GREGALE_HAS_ONNX
       {"conformance", tools::add_conformance(app)},
       {"export", tools::add_export(app)},

@@ -15,21 +15,16 @@
 #include <cstring>
 #include <limits>
 
+#include "data/hdf5_file.hpp"
 #include "data/netcdf_layout.hpp"
 #include "gregale/error.hpp"
+#include "hdf5/filter.hpp"
 
 namespace gregale::data {
 namespace {
 
 constexpr size_t kMaxAttributeLength = 1 << 22;
 constexpr int64_t kMaxRead = int64_t{1} << 40;  // elements of one block: more is a mistake or an attack
-
-void check_nc(int status, const std::string& path, const std::string& doing) {
-  if (status == NC_NOERR) return;
-  const ErrorCode code = status > 0 ? ErrorCode::io : ErrorCode::corrupt_data;
-  const std::string kind = status > 0 ? "cannot read" : "damaged netCDF file:";
-  throw_error(code, fmt::format("{} {}: {}: {}", kind, path, doing, nc_strerror(status)));
-}
 
 struct TypeRange {
   double lowest, highest;
@@ -161,7 +156,63 @@ Decoding decoding_of(const NetcdfVariable& variable) {
   return d;
 }
 
+NetcdfAttribute load_attribute(int id, int variable, int index, const std::string& path) {
+  char name[NC_MAX_NAME + 1] = {};
+  check_netcdf(nc_inq_attname(id, variable, index, name), path, "attribute name");
+  NetcdfAttribute attribute;
+  attribute.name = name;
+  nc_type type = NC_NAT;
+  size_t length = 0;
+  check_netcdf(nc_inq_att(id, variable, name, &type, &length), path, attribute.name);
+  GREGALE_CHECK(length <= kMaxAttributeLength, corrupt_data, "damaged netCDF file: {}: attribute {} has {} values",
+                path, name, length);
+  if (type == NC_CHAR) {
+    attribute.is_text = true;
+    attribute.text.resize(length);
+    if (length > 0) check_netcdf(nc_get_att_text(id, variable, name, attribute.text.data()), path, attribute.name);
+    while (!attribute.text.empty() && attribute.text.back() == '\0') attribute.text.pop_back();
+  } else if (type == NC_STRING) {
+    attribute.is_text = true;
+    std::vector<char*> strings(length, nullptr);
+    if (length > 0) check_netcdf(nc_get_att_string(id, variable, name, strings.data()), path, attribute.name);
+    for (size_t i = 0; i < length; ++i) {
+      if (i > 0) attribute.text += ' ';
+      if (strings[i] != nullptr) attribute.text += strings[i];
+    }
+    if (length > 0) nc_free_string(length, strings.data());
+  } else if (type >= NC_BYTE && type <= NC_UINT64) {
+    attribute.is_floating = type == NC_FLOAT || type == NC_DOUBLE;
+    attribute.numbers.resize(length);
+    if (length > 0) check_netcdf(nc_get_att_double(id, variable, name, attribute.numbers.data()), path, attribute.name);
+  }
+  return attribute;
+}
+
 }  // namespace
+
+void check_netcdf(int status, const std::string& path, const std::string& doing) {
+  if (status == NC_NOERR) return;
+  // The filter of compressed variables knows block and byte, the library only that it failed.
+  if (const std::string why = hdf5::take_filter_error(); !why.empty())
+    throw_error(ErrorCode::corrupt_data, fmt::format("damaged netCDF file: {}: {}: {}", path, doing, why));
+  const ErrorCode code = status > 0 ? ErrorCode::io : ErrorCode::corrupt_data;
+  const std::string kind = status > 0 ? "cannot read" : "damaged netCDF file:";
+  throw_error(code, fmt::format("{} {}: {}: {}", kind, path, doing, nc_strerror(status)));
+}
+
+std::vector<NetcdfAttribute> load_netcdf_attributes(int group, int variable, const std::string& path) {
+  int count = 0;
+  check_netcdf(variable == NC_GLOBAL ? nc_inq_natts(group, &count) : nc_inq_varnatts(group, variable, &count), path,
+               "attributes");
+  std::vector<NetcdfAttribute> result;
+  for (int i = 0; i < count; ++i) result.push_back(load_attribute(group, variable, i, path));
+  return result;
+}
+
+NetcdfMissing missing_of(const NetcdfVariable& variable) {
+  const Decoding d = decoding_of(variable);
+  return {d.missing, d.raw_low, d.raw_high};
+}
 
 std::recursive_mutex& netcdf_mutex() {
   static std::recursive_mutex mutex;
@@ -220,51 +271,11 @@ struct NetcdfFile::State {
     }
   }
   void load();
-  std::vector<NetcdfAttribute> load_attributes(int variable, int count) const;
-  NetcdfAttribute load_attribute(int variable, int index) const;
 };
-
-NetcdfAttribute NetcdfFile::State::load_attribute(int variable, int index) const {
-  char name[NC_MAX_NAME + 1] = {};
-  check_nc(nc_inq_attname(id, variable, index, name), path, "attribute name");
-  NetcdfAttribute attribute;
-  attribute.name = name;
-  nc_type type = NC_NAT;
-  size_t length = 0;
-  check_nc(nc_inq_att(id, variable, name, &type, &length), path, attribute.name);
-  GREGALE_CHECK(length <= kMaxAttributeLength, corrupt_data, "damaged netCDF file: {}: attribute {} has {} values",
-                path, name, length);
-  if (type == NC_CHAR) {
-    attribute.is_text = true;
-    attribute.text.resize(length);
-    if (length > 0) check_nc(nc_get_att_text(id, variable, name, attribute.text.data()), path, attribute.name);
-    while (!attribute.text.empty() && attribute.text.back() == '\0') attribute.text.pop_back();
-  } else if (type == NC_STRING) {
-    attribute.is_text = true;
-    std::vector<char*> strings(length, nullptr);
-    if (length > 0) check_nc(nc_get_att_string(id, variable, name, strings.data()), path, attribute.name);
-    for (size_t i = 0; i < length; ++i) {
-      if (i > 0) attribute.text += ' ';
-      if (strings[i] != nullptr) attribute.text += strings[i];
-    }
-    if (length > 0) nc_free_string(length, strings.data());
-  } else if (type >= NC_BYTE && type <= NC_UINT64) {
-    attribute.is_floating = type == NC_FLOAT || type == NC_DOUBLE;
-    attribute.numbers.resize(length);
-    if (length > 0) check_nc(nc_get_att_double(id, variable, name, attribute.numbers.data()), path, attribute.name);
-  }
-  return attribute;
-}
-
-std::vector<NetcdfAttribute> NetcdfFile::State::load_attributes(int variable, int count) const {
-  std::vector<NetcdfAttribute> result;
-  for (int i = 0; i < count; ++i) result.push_back(load_attribute(variable, i));
-  return result;
-}
 
 void NetcdfFile::State::load() {
   int kind = 0;
-  check_nc(nc_inq_format(id, &kind), path, "format");
+  check_netcdf(nc_inq_format(id, &kind), path, "format");
   switch (kind) {
     case NC_FORMAT_CLASSIC:
       format = "classic";
@@ -284,18 +295,18 @@ void NetcdfFile::State::load() {
     default:
       format = "unknown";
   }
-  int dimension_count = 0, variable_count = 0, attribute_count = 0, unlimited_count = 0;
-  check_nc(nc_inq(id, &dimension_count, &variable_count, &attribute_count, nullptr), path, "header");
+  int dimension_count = 0, variable_count = 0, unlimited_count = 0;
+  check_netcdf(nc_inq(id, &dimension_count, &variable_count, nullptr, nullptr), path, "header");
   std::vector<int> dimension_ids(static_cast<size_t>(dimension_count)), unlimited;
-  check_nc(nc_inq_dimids(id, &dimension_count, dimension_ids.data(), 0), path, "dimensions");
-  check_nc(nc_inq_unlimdims(id, &unlimited_count, nullptr), path, "dimensions");
+  check_netcdf(nc_inq_dimids(id, &dimension_count, dimension_ids.data(), 0), path, "dimensions");
+  check_netcdf(nc_inq_unlimdims(id, &unlimited_count, nullptr), path, "dimensions");
   unlimited.resize(static_cast<size_t>(unlimited_count));
-  if (unlimited_count > 0) check_nc(nc_inq_unlimdims(id, &unlimited_count, unlimited.data()), path, "dimensions");
+  if (unlimited_count > 0) check_netcdf(nc_inq_unlimdims(id, &unlimited_count, unlimited.data()), path, "dimensions");
 
   auto dimension_of = [&](int dimension) {
     char name[NC_MAX_NAME + 1] = {};
     size_t size = 0;
-    check_nc(nc_inq_dim(id, dimension, name, &size), path, "dimension");
+    check_netcdf(nc_inq_dim(id, dimension, name, &size), path, "dimension");
     GREGALE_CHECK(size <= static_cast<size_t>(INT64_MAX), corrupt_data,
                   "damaged netCDF file: {}: dimension {} is too long", path, name);
     return NetcdfDimension{name, static_cast<int64_t>(size),
@@ -303,16 +314,16 @@ void NetcdfFile::State::load() {
   };
   for (int dimension : dimension_ids) dimensions.push_back(dimension_of(dimension));
 
-  attributes = load_attributes(NC_GLOBAL, attribute_count);
+  attributes = load_netcdf_attributes(id, NC_GLOBAL, path);
   for (int v = 0; v < variable_count; ++v) {
     NetcdfVariable variable;
     variable.id = v;
-    int rank = 0, count = 0;
-    check_nc(nc_inq_varndims(id, v, &rank), path, "variable");
+    int rank = 0;
+    check_netcdf(nc_inq_varndims(id, v, &rank), path, "variable");
     std::vector<int> ids(static_cast<size_t>(rank));
     char name[NC_MAX_NAME + 1] = {};
     nc_type type = NC_NAT;
-    check_nc(nc_inq_var(id, v, name, &type, nullptr, ids.data(), &count), path, "variable");
+    check_netcdf(nc_inq_var(id, v, name, &type, nullptr, ids.data(), nullptr), path, "variable");
     variable.name = name;
     variable.type = type;
     int64_t elements = 1;
@@ -323,18 +334,18 @@ void NetcdfFile::State::load() {
       variable.dimensions.push_back(d.name);
       variable.extents.push_back(d.size);
     }
-    variable.attributes = load_attributes(v, count);
+    variable.attributes = load_netcdf_attributes(id, v, path);
     variables.push_back(std::move(variable));
   }
   if (variables.empty()) {
     int groups = 0;
     if (nc_inq_grps(id, &groups, nullptr) == NC_NOERR && groups > 0) {
       std::vector<int> ids(static_cast<size_t>(groups));
-      check_nc(nc_inq_grps(id, &groups, ids.data()), path, "groups");
+      check_netcdf(nc_inq_grps(id, &groups, ids.data()), path, "groups");
       std::string names;
       for (size_t i = 0; i < ids.size() && i < 8; ++i) {
         char name[NC_MAX_NAME + 1] = {};
-        check_nc(nc_inq_grpname(ids[i], name), path, "group");
+        check_netcdf(nc_inq_grpname(ids[i], name), path, "group");
         names += (i > 0 ? ", " : "") + std::string(name);
       }
       throw_error(
@@ -347,12 +358,13 @@ void NetcdfFile::State::load() {
 NetcdfFile::NetcdfFile(const std::string& path) : state_(std::make_unique<State>()) {
   check_netcdf_layout(path);
   std::lock_guard lock(netcdf_mutex());
+  register_hdf5_filter();
   state_->path = path;
   const int status = nc_open(path.c_str(), NC_NOWRITE, &state_->id);
   if (status != NC_NOERR) {
     state_->id = -1;
     GREGALE_CHECK(status != NC_ENOTNC, corrupt_data, "not a netCDF file: {}", path);
-    check_nc(status, path, "cannot open");
+    check_netcdf(status, path, "cannot open");
   }
   state_->load();
 }
@@ -415,7 +427,7 @@ void NetcdfFile::read(const NetcdfVariable& variable, std::span<const int64_t> s
   const std::vector<size_t> from(start.begin(), start.end()), number(count.begin(), count.end());
   {
     std::lock_guard lock(netcdf_mutex());
-    check_nc(nc_get_vara_double(state_->id, variable.id, from.data(), number.data(), out.data()), state_->path,
+    check_netcdf(nc_get_vara_double(state_->id, variable.id, from.data(), number.data(), out.data()), state_->path,
              fmt::format("cannot read {}", variable.name));
   }
   const Decoding decode = decoding_of(variable);
@@ -429,7 +441,7 @@ void NetcdfFile::read(const NetcdfVariable& variable, std::span<const int64_t> s
     const std::vector<size_t> from(start.begin(), start.end()), number(count.begin(), count.end());
     {
       std::lock_guard lock(netcdf_mutex());
-      check_nc(nc_get_vara_float(state_->id, variable.id, from.data(), number.data(), out.data()), state_->path,
+      check_netcdf(nc_get_vara_float(state_->id, variable.id, from.data(), number.data(), out.data()), state_->path,
                fmt::format("cannot read {}", variable.name));
     }
     const Decoding decode = decoding_of(variable);

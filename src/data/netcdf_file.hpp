@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -89,6 +90,19 @@ class NetcdfFile {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Which numbers of a variable, as stored, are no data: those listed (_FillValue, missing_value, the type's default fill
+/// value), those outside valid_min, valid_max and valid_range, and NaN.
+struct NetcdfMissing {
+  std::vector<double> values;
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+};
+NetcdfMissing missing_of(const NetcdfVariable& variable);
+
+/// Throws for what a netCDF function returned; hold the lock. `doing`: "cannot read UWND".
+void check_netcdf(int status, const std::string& path, const std::string& doing);
+/// All attributes of a variable, or with NC_GLOBAL of a group, of a file or group that is open; hold the lock.
+std::vector<NetcdfAttribute> load_netcdf_attributes(int group, int variable, const std::string& path);
 
 /// Throws the Error for a path that cannot be read as an ordinary file (missing, a directory, no permission).
 void check_readable(const std::string& path);

@@ -1,0 +1,123 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tools/compression.hpp"
+
+namespace gregale::tools {
+namespace {
+
+struct CompressCommand : CompressionFiles {
+  std::vector<std::string> absolute, relative, exact;  ///< a bound, or VARIABLE=bound
+  std::string codec = "auto";
+};
+
+double parse_bound(const std::string& option, const std::string& text) {
+  size_t end = 0;
+  double bound = 0;
+  try {
+    bound = std::stod(text, &end);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  GREGALE_CHECK(end > 0 && end == text.size() && bound > 0 && std::isfinite(bound), usage,
+                "{}: expected a positive number, or VARIABLE=one, got '{}'", option, text);
+  return bound;
+}
+
+/// A bound for all fields, and those of single ones.
+void read_bounds(const std::string& option, const std::vector<std::string>& given, ErrorContract (*make)(double),
+                 data::CompressOptions& options, bool& whole) {
+  for (const std::string& text : given) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos) {
+      GREGALE_CHECK(!whole, usage, "{}: there is a bound for all fields already", option);
+      whole = true;
+      options.contract = make(parse_bound(option, text));
+      continue;
+    }
+    const std::string name = text.substr(0, equals);
+    GREGALE_CHECK(options.by_name.count(name) == 0, usage, "{}: there is a bound for {} already", option, name);
+    options.by_name[name] = make(parse_bound(option, text.substr(equals + 1)));
+  }
+}
+
+data::CompressOptions options_of(const CompressCommand& o) {
+  data::CompressOptions options;
+  bool whole = false;
+  read_bounds("--abs", o.absolute, ErrorContract::absolute, options, whole);
+  read_bounds("--rel", o.relative, ErrorContract::relative, options, whole);
+  for (const std::string& name : o.exact) options.by_name[name] = ErrorContract::lossless();
+  const std::vector<std::string> names = codec_names();
+  GREGALE_CHECK(std::find(names.begin(), names.end(), o.codec) != names.end(), usage,
+                "--codec: '{}' is none of {}", o.codec, fmt::join(names, ", "));
+  options.codec = o.codec;
+  return options;
+}
+
+void print_table(const data::CompressionReport& report, const std::string& out) {
+  fmt::print("{:<18}{:>9}{:>12}{:>12}{:>12}{:>9}  {:<16}{:>13}{:>13}\n", "variable", "ratio", "bound", "max error", "rms",
+             "PSNR", "codec", "encode GB/s", "decode GB/s");
+  for (const data::CompressedVariable& v : report.variables) {
+    const Certificate& c = v.certificate;
+    const std::string psnr = std::isfinite(c.psnr()) ? fmt::format("{:.1f} dB", c.psnr()) : "-";
+    fmt::print("{:<18}{:>9.2f}{:>12.4g}{:>12.4g}{:>12.4g}{:>9}  {:<16}{:>13.3f}{:>13.3f}\n", v.path, c.ratio(), c.bound,
+               c.max_error, c.rms, psnr, c.codec, v.encode_gbs(), v.decode_gbs());
+  }
+  if (!report.kept.empty()) {
+    std::vector<std::string> kept;
+    for (const auto& [name, why] : report.kept) kept.push_back(fmt::format("{} ({})", name, why));
+    fmt::print("kept exactly: {}\n", fmt::join(kept, ", "));
+  }
+  fmt::print("{}: {} from {}\n", out, format_bytes(static_cast<double>(report.file_bytes_out)),
+             format_bytes(static_cast<double>(report.file_bytes_in)));
+}
+
+int run_compress(const CompressCommand& o) {
+  check_compression_files(o);
+  data::CompressOptions options = options_of(o);
+  catch_interrupts();
+  auto context = o.common.make_context();
+  CompressionProgress progress("compress", o.common.quiet || o.common.json);
+  options.team = &context->team();
+  options.history = history_line("compress");
+  options.progress = [&](int64_t done, int64_t total, const std::string& variable) { progress(done, total, variable); };
+  const data::CompressionReport report = data::compress_file(o.in, o.out, options);
+  progress.done();
+  o.common.finish(*context);
+  if (o.common.json)
+    fmt::print("{}\n", to_json(report).dump(2));
+  else
+    print_table(report, o.out);
+  return 0;
+}
+
+}  // namespace
+
+Runner add_compress(CLI::App& app) {
+  auto o = std::make_shared<CompressCommand>();
+  CLI::App* c = add_command(app, "compress",
+                            "Compress the fields of a netCDF file within an error bound that every value keeps; "
+                            "coordinates, integers and attributes stay exactly. Without a bound nothing changes",
+                            "gregale compress winds.nc small.nc --rel 1e-3\n"
+                            "  gregale compress model.nc small.nc --abs 0.01 --rel SALT=1e-4 --exact MASK",
+                            o->common);
+  add_compression_files(*c, *o, "A netCDF file", "The netCDF-4 file to be written");
+  c->add_option("--abs", o->absolute, "The most a value may change, in its unit; of one variable with its name")
+      ->type_name("E|VAR=E")
+      ->allow_extra_args(false);
+  c->add_option("--rel", o->relative, "The same, as a share of the range of the variable's valid values")
+      ->type_name("E|VAR=E")
+      ->allow_extra_args(false);
+  c->add_option("--exact", o->exact, "A variable that keeps every bit")->type_name("VAR")->allow_extra_args(false);
+  c->add_option("--codec", o->codec,
+                fmt::format("{} (default: auto)", fmt::join(codec_names(), ", ")))
+      ->type_name("NAME");
+  return [o] { return run_compress(*o); };
+}
+
+}  // namespace gregale::tools
