@@ -53,15 +53,15 @@ data::CompressOptions options_of(const CompressCommand& o) {
   read_bounds("--rel", o.relative, ErrorContract::relative, options, whole);
   for (const std::string& name : o.exact) options.by_name[name] = ErrorContract::lossless();
   const std::vector<std::string> names = codec_names();
-  GREGALE_CHECK(std::find(names.begin(), names.end(), o.codec) != names.end(), usage,
-                "--codec: '{}' is none of {}", o.codec, fmt::join(names, ", "));
+  GREGALE_CHECK(std::find(names.begin(), names.end(), o.codec) != names.end(), usage, "--codec: '{}' is none of {}",
+                o.codec, fmt::join(names, ", "));
   options.codec = o.codec;
   return options;
 }
 
 void print_table(const data::CompressionReport& report, const std::string& out) {
-  fmt::print("{:<18}{:>9}{:>12}{:>12}{:>12}{:>9}  {:<16}{:>13}{:>13}\n", "variable", "ratio", "bound", "max error", "rms",
-             "PSNR", "codec", "encode GB/s", "decode GB/s");
+  fmt::print("{:<18}{:>9}{:>12}{:>12}{:>12}{:>9}  {:<16}{:>13}{:>13}\n", "variable", "ratio", "bound", "max error",
+             "rms", "PSNR", "codec", "encode GB/s", "decode GB/s");
   for (const data::CompressedVariable& v : report.variables) {
     const Certificate& c = v.certificate;
     const std::string psnr = std::isfinite(c.psnr()) ? fmt::format("{:.1f} dB", c.psnr()) : "-";
@@ -114,8 +114,7 @@ Runner add_compress(CLI::App& app) {
       ->type_name("E|VAR=E")
       ->allow_extra_args(false);
   c->add_option("--exact", o->exact, "A variable that keeps every bit")->type_name("VAR")->allow_extra_args(false);
-  c->add_option("--codec", o->codec,
-                fmt::format("{} (default: auto)", fmt::join(codec_names(), ", ")))
+  c->add_option("--codec", o->codec, fmt::format("{} (default: auto)", fmt::join(codec_names(), ", ")))
       ->type_name("NAME");
   return [o] { return run_compress(*o); };
 }

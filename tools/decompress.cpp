@@ -35,8 +35,9 @@ int run_decompress(const CompressionFiles& o) {
 
 Runner add_decompress(CLI::App& app) {
   auto o = std::make_shared<CompressionFiles>();
-  CLI::App* c = add_command(app, "decompress", "Write a compressed file as plain netCDF-4, for readers without the filter",
-                            "gregale decompress small.nc plain.nc", o->common);
+  CLI::App* c =
+      add_command(app, "decompress", "Write a compressed file as plain netCDF-4, for readers without the filter",
+                  "gregale decompress small.nc plain.nc", o->common);
   add_compression_files(*c, *o, "A file that gregale compress wrote", "The netCDF-4 file to be written");
   return [o] { return run_decompress(*o); };
 }

@@ -52,9 +52,9 @@ bool describes_a_coordinate(const NetcdfVariable& v) {
     for (const char* unit : {"degrees_", "degree_", "degrees", "degree"})
       if (units == std::string(unit) + direction) return true;
   if (contains(units, " since ")) return true;
-  for (const char* known : {"latitude", "longitude", "time", "grid_latitude", "grid_longitude",
-                            "projection_x_coordinate", "projection_y_coordinate", "forecast_period",
-                            "forecast_reference_time"})
+  for (const char* known :
+       {"latitude", "longitude", "time", "grid_latitude", "grid_longitude", "projection_x_coordinate",
+        "projection_y_coordinate", "forecast_period", "forecast_reference_time"})
     if (name == known) return true;
   return false;
 }

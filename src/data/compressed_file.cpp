@@ -32,7 +32,7 @@ constexpr int64_t kWorthDeflating = 4096;
 constexpr int64_t kDeflatedChunk = 1 << 20;
 constexpr int64_t kScanBox = 16 << 20;
 constexpr int64_t kBatchBytes = int64_t{1} << 28;  // of values that are worked on at once
-constexpr size_t kMostMissing = 100;  // HDF5 keeps 256 parameters
+constexpr size_t kMostMissing = 100;               // HDF5 keeps 256 parameters
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -397,8 +397,8 @@ CompressionReport decompress_file(const std::string& in, const std::string& out,
       result.decode_seconds += now() - start;
       for (size_t k = 0; k < values.size(); ++k) {
         const ChunkGrid::Box box = grid.box(begin + static_cast<int64_t>(k));
-        GREGALE_CHECK(values[k].extents() == box.extents || values[k].extents() == table->parameters.chunk, corrupt_data,
-                      "damaged netCDF file: {}: {}: a chunk has other extents than the file", in, v.path);
+        GREGALE_CHECK(values[k].extents() == box.extents || values[k].extents() == table->parameters.chunk,
+                      corrupt_data, "damaged netCDF file: {}: {}: a chunk has other extents than the file", in, v.path);
         copy.write(v, box.start, box.extents, values[k].data());
         XXH3_64bits_update(hash, values[k].data(), static_cast<size_t>(values[k].bytes()));
         c.bytes_out += table->chunks[static_cast<size_t>(begin) + k].bytes;

@@ -44,8 +44,8 @@ struct CompressionReport {
   int64_t file_bytes_in = 0, file_bytes_out = 0;
 };
 
-/// Writes `out` atomically. Throws ErrorCode::usage for names in `by_name` that are no field of the file, otherwise what
-/// NetcdfFile, AtomicFile and encode() throw.
+/// Writes `out` atomically. Throws ErrorCode::usage for names in `by_name` that are no field of the file, otherwise
+/// what NetcdfFile, AtomicFile and encode() throw.
 CompressionReport compress_file(const std::string& in, const std::string& out, const CompressOptions& options);
 
 struct DecompressOptions {
@@ -54,7 +54,8 @@ struct DecompressOptions {
   std::function<void(int64_t done, int64_t total, const std::string& variable)> progress;
 };
 
-/// The inverse: a netCDF-4 file that needs no filter, with the values as decompressed. Certificates have bytes and hash.
+/// The inverse: a netCDF-4 file that needs no filter, with the values as decompressed. Certificates have bytes and
+/// hash.
 CompressionReport decompress_file(const std::string& in, const std::string& out, const DecompressOptions& options);
 
 }  // namespace gregale::data

@@ -28,7 +28,7 @@ struct FieldCheck {
   int64_t valid = 0;
   double max_error = 0, squares = 0, sum = 0;
   double least = 0, greatest = 0;  ///< of the original data
-  int64_t wrong = 0;  ///< values that became or ceased to be data, no data that changed, and missed bounds
+  int64_t wrong = 0;               ///< values that became or ceased to be data, no data that changed, and missed bounds
 
   void add(const FieldCheck& other);
 };

@@ -101,7 +101,8 @@ void NetcdfCopy::scan(int group, const std::string& prefix) {
       check_netcdf(nc_inq_dim(group, dimension, name, &length), path_, v.path);
       v.description.dimensions.emplace_back(name);
       v.description.extents.push_back(static_cast<int64_t>(length));
-      GREGALE_CHECK(length <= INT64_MAX && !__builtin_mul_overflow(total, std::max<int64_t>(static_cast<int64_t>(length), 1), &total),
+      GREGALE_CHECK(length <= INT64_MAX &&
+                        !__builtin_mul_overflow(total, std::max<int64_t>(static_cast<int64_t>(length), 1), &total),
                     corrupt_data, "damaged netCDF file: {}: variable {} is larger than any file", path_, v.path);
     }
     v.description.attributes = load_netcdf_attributes(group, id, path_);
@@ -136,7 +137,8 @@ CopyStorage NetcdfCopy::storage_of(int group, int id, const CopyVariable& variab
 void NetcdfCopy::check_target(int status, const std::string& doing) const {
   if (status == NC_NOERR) return;
   const std::string why = hdf5::take_filter_error();
-  throw_error(ErrorCode::io, fmt::format("cannot write {}: {}: {}", shown_, doing, why.empty() ? nc_strerror(status) : why));
+  throw_error(ErrorCode::io,
+              fmt::format("cannot write {}: {}: {}", shown_, doing, why.empty() ? nc_strerror(status) : why));
 }
 
 void NetcdfCopy::create(const std::string& path, const std::string& shown, const std::string& history) {
@@ -201,12 +203,10 @@ void NetcdfCopy::make_types(int source, int target) {
         size_t offset = 0;
         nc_type part = NC_NAT;
         int rank = 0, extents[NC_MAX_VAR_DIMS] = {};
-        check_netcdf(
-            nc_inq_compound_field(source, type, static_cast<int>(i), member, &offset, &part, &rank, extents), path_,
-            name);
-        check_target(rank > 0
-                         ? nc_insert_array_compound(target, made, member, offset, type_of(part), rank, extents)
-                         : nc_insert_compound(target, made, member, offset, type_of(part)),
+        check_netcdf(nc_inq_compound_field(source, type, static_cast<int>(i), member, &offset, &part, &rank, extents),
+                     path_, name);
+        check_target(rank > 0 ? nc_insert_array_compound(target, made, member, offset, type_of(part), rank, extents)
+                              : nc_insert_compound(target, made, member, offset, type_of(part)),
                      name);
       }
     }
@@ -248,8 +248,9 @@ void NetcdfCopy::make_variable(CopyVariable& v) {
 
 void NetcdfCopy::copy_attributes(int source_group, int source_id, int target_group, int target_id) {
   int count = 0;
-  check_netcdf(source_id == NC_GLOBAL ? nc_inq_natts(source_group, &count) : nc_inq_varnatts(source_group, source_id, &count),
-               path_, "attributes");
+  check_netcdf(
+      source_id == NC_GLOBAL ? nc_inq_natts(source_group, &count) : nc_inq_varnatts(source_group, source_id, &count),
+      path_, "attributes");
   for (int i = 0; i < count; ++i) {
     char name[NC_MAX_NAME + 1] = {};
     check_netcdf(nc_inq_attname(source_group, source_id, i, name), path_, "attribute");
@@ -259,7 +260,8 @@ void NetcdfCopy::copy_attributes(int source_group, int source_id, int target_gro
     if (source_id != NC_GLOBAL && std::strcmp(name, "_FillValue") == 0) {
       check_netcdf(nc_inq_vartype(source_group, source_id, &wanted), path_, name);
       // Old files may have it in another type, which netCDF-4 does not accept.
-      if (type != wanted && length == 1 && type <= NC_UINT64 && type != NC_CHAR && wanted <= NC_UINT64 && wanted != NC_CHAR) {
+      if (type != wanted && length == 1 && type <= NC_UINT64 && type != NC_CHAR && wanted <= NC_UINT64 &&
+          wanted != NC_CHAR) {
         double value = 0;
         check_netcdf(nc_get_att_double(source_group, source_id, name, &value), path_, name);
         check_target(nc_put_att_double(target_group, target_id, name, wanted, 1, &value), name);

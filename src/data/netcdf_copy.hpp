@@ -25,9 +25,9 @@ struct CopyVariable {
   std::string path;  ///< "temp", "/model/temp" in a group
   NetcdfVariable description;
   int64_t element_bytes = 0;
-  bool can_grow = false;   ///< has an unlimited dimension
-  CopyStorage storage;     ///< at first: as in the source, without filters that need a plugin
-  int source_group = -1;   ///< with description.id
+  bool can_grow = false;  ///< has an unlimited dimension
+  CopyStorage storage;    ///< at first: as in the source, without filters that need a plugin
+  int source_group = -1;  ///< with description.id
   int target_group = -1, target_id = -1;
   std::vector<int> dimensions;  ///< the source's ids
 
@@ -79,7 +79,7 @@ class NetcdfCopy {
   bool classic_ = true;  ///< the source is of a classic format
   std::vector<CopyVariable> variables_;
   std::vector<NetcdfAttribute> attributes_;
-  std::set<int> growing_;                       ///< unlimited dimensions
+  std::set<int> growing_;                           ///< unlimited dimensions
   std::map<int, int> groups_, dimensions_, types_;  ///< source to target
 };
 

@@ -428,7 +428,7 @@ void NetcdfFile::read(const NetcdfVariable& variable, std::span<const int64_t> s
   {
     std::lock_guard lock(netcdf_mutex());
     check_netcdf(nc_get_vara_double(state_->id, variable.id, from.data(), number.data(), out.data()), state_->path,
-             fmt::format("cannot read {}", variable.name));
+                 fmt::format("cannot read {}", variable.name));
   }
   const Decoding decode = decoding_of(variable);
   for (double& value : out) value = decode(value);
@@ -442,7 +442,7 @@ void NetcdfFile::read(const NetcdfVariable& variable, std::span<const int64_t> s
     {
       std::lock_guard lock(netcdf_mutex());
       check_netcdf(nc_get_vara_float(state_->id, variable.id, from.data(), number.data(), out.data()), state_->path,
-               fmt::format("cannot read {}", variable.name));
+                   fmt::format("cannot read {}", variable.name));
     }
     const Decoding decode = decoding_of(variable);
     for (float& value : out) value = static_cast<float>(decode(static_cast<double>(value)));

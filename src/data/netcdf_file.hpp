@@ -91,8 +91,8 @@ class NetcdfFile {
   std::unique_ptr<State> state_;
 };
 
-/// Which numbers of a variable, as stored, are no data: those listed (_FillValue, missing_value, the type's default fill
-/// value), those outside valid_min, valid_max and valid_range, and NaN.
+/// Which numbers of a variable, as stored, are no data: those listed (_FillValue, missing_value, the type's default
+/// fill value), those outside valid_min, valid_max and valid_range, and NaN.
 struct NetcdfMissing {
   std::vector<double> values;
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();

@@ -16,7 +16,7 @@
 namespace gregale::data {
 namespace {
 
-constexpr int64_t kLibraryBytes = 4 << 20;   // headers, indices of chunks, of any file
+constexpr int64_t kLibraryBytes = 4 << 20;  // headers, indices of chunks, of any file
 constexpr int64_t kHeaderBytes = 32 << 10;  // of a small one
 
 [[noreturn]] void refused(const char* what, int error) {

@@ -83,9 +83,8 @@ herr_t set_local(hid_t properties, hid_t type, hid_t) {
   return guarded("set_local", herr_t{-1}, [&] {
     unsigned flags = 0, numbers[kMostNumbers] = {};
     size_t count = kMostNumbers;
-    check(
-        host().H5Pget_filter_by_id2(properties, kFilterId, &flags, &count, numbers, 0, nullptr, nullptr) >= 0,
-        "the filter's parameters");
+    check(host().H5Pget_filter_by_id2(properties, kFilterId, &flags, &count, numbers, 0, nullptr, nullptr) >= 0,
+          "the filter's parameters");
     const std::span<const unsigned> given(numbers, std::min(count, kMostNumbers));
     const bool complete = ChunkParameters::is_complete(given);
     ChunkParameters p = complete ? ChunkParameters::parse(given) : ChunkParameters{};
@@ -151,8 +150,8 @@ size_t filter(unsigned flags, size_t count, const unsigned* numbers, size_t byte
 
 const H5Z_class2_t* filter_class(const Host& functions) {
   if (host().H5Epush2 == nullptr) host() = functions;
-  static const H5Z_class2_t filter_description = {
-      H5Z_CLASS_T_VERS, kFilterId, 1, 1, kFilterName, can_apply, set_local, filter};
+  static const H5Z_class2_t filter_description = {H5Z_CLASS_T_VERS, kFilterId, 1,         1,
+                                                  kFilterName,      can_apply, set_local, filter};
   return &filter_description;
 }
 

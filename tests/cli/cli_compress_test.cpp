@@ -1,0 +1,198 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+// compress and decompress: what comes back, what others read, and what becomes of damaged files.
+#include <netcdf.h>
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "data/netcdf_test_file.hpp"
+#include "program.hpp"
+
+namespace gregale::cli {
+namespace {
+
+constexpr int64_t kTimes = 5, kRows = 60, kColumns = 90;
+constexpr float kMissing = -1e34F;
+
+/// A file with a field that has a coast, one of doubles, coordinates, integers and a growing dimension.
+class Compressed : public testing::Test {
+ protected:
+  Compressed() {
+    int id = -1, time = -1, y = -1, x = -1, v = -1;
+    ok(nc_create((folder_ / "in.nc").c_str(), NC_CLOBBER | NC_64BIT_OFFSET, &id));
+    ok(nc_def_dim(id, "time", NC_UNLIMITED, &time));
+    ok(nc_def_dim(id, "y", kRows, &y));
+    ok(nc_def_dim(id, "x", kColumns, &x));
+    const int dims[] = {time, y, x};
+    ok(nc_def_var(id, "x", NC_DOUBLE, 1, &x, &v));
+    ok(nc_put_att_text(id, v, "units", 12, "degrees_east"));
+    ok(nc_def_var(id, "area", NC_INT, 1, &y, &v));
+    ok(nc_def_var(id, "temp", NC_FLOAT, 3, dims, &v));
+    ok(nc_put_att_float(id, v, "missing_value", NC_FLOAT, 1, &kMissing));
+    ok(nc_put_att_text(id, v, "units", 5, "deg C"));
+    ok(nc_def_var(id, "wide", NC_DOUBLE, 3, dims, &v));
+    ok(nc_put_att_text(id, NC_GLOBAL, "title", 6, "a test"));
+    ok(nc_enddef(id));
+    std::vector<double> longitude(kColumns);
+    for (size_t i = 0; i < longitude.size(); ++i) longitude[i] = 0.1 * static_cast<double>(i) + 1.0 / 3;
+    ok(nc_put_var_double(id, 0, longitude.data()));
+    std::vector<int> area(kRows, 7);
+    ok(nc_put_var_int(id, 1, area.data()));
+    std::vector<float> temp;
+    std::vector<double> wide;
+    for (int64_t i = 0; i < kTimes * kRows * kColumns; ++i) {
+      const double c = static_cast<double>(i % kColumns), r = static_cast<double>(i / kColumns);
+      const double value = 15 + 10 * std::sin(c / 9) * std::cos(r / 13) + 0.01 * std::sin(r * c);
+      temp.push_back(c > 30 && c < 40 + std::fmod(r, 7) ? kMissing : static_cast<float>(value));
+      wide.push_back(1e5 + 1e-3 * value);
+    }
+    const size_t start[] = {0, 0, 0}, count[] = {kTimes, kRows, kColumns};
+    ok(nc_put_vara_float(id, 2, start, count, temp.data()));
+    ok(nc_put_vara_double(id, 3, start, count, wide.data()));
+    ok(nc_close(id));
+    how_.folder = std::filesystem::path(folder_ / "in.nc").parent_path().string();
+  }
+
+  static void ok(int status) { ASSERT_EQ(status, NC_NOERR) << nc_strerror(status); }
+  Outcome gregale(const std::vector<std::string>& arguments) { return run(arguments, how_); }
+  std::vector<double> values(const std::string& file, const std::string& name) {
+    int id = -1, v = -1;
+    std::vector<double> result(kTimes * kRows * kColumns);
+    ok(nc_open((folder_ / file).c_str(), NC_NOWRITE, &id));
+    ok(nc_inq_varid(id, name.c_str(), &v));
+    ok(nc_get_var_double(id, v, result.data()));
+    ok(nc_close(id));
+    return result;
+  }
+  /// What a command prints, run where the files are, with the plugin.
+  std::string shell(const std::string& command) {
+    const std::string line =
+        "cd '" + how_.folder + "' && HDF5_PLUGIN_PATH='" GREGALE_HDF5_PLUGIN "' " + command + " 2>&1";
+    FILE* pipe = ::popen(line.c_str(), "r");
+    std::string text;
+    char bytes[4096];
+    for (size_t got = 0; (got = std::fread(bytes, 1, sizeof bytes, pipe)) > 0;) text.append(bytes, got);
+    EXPECT_EQ(::pclose(pipe), 0) << command << "\n" << text;
+    return text;
+  }
+
+  data::test::TempFolder folder_;
+  How how_;
+};
+
+TEST_F(Compressed, KeepsItsBoundAndEverythingElse) {
+  const Outcome outcome = gregale({"compress", "in.nc", "small.nc", "--rel", "1e-3", "--abs", "wide=1e-5", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(document["variables"].size(), 2U);
+  const auto& temp = document["variables"]["temp"];
+  EXPECT_GT(temp["ratio"].get<double>(), 4);
+  EXPECT_EQ(temp["codec"], "predictive");
+  EXPECT_EQ(document["variables"]["wide"]["bound"], 1e-5);
+  EXPECT_EQ(document["kept"]["x"], "coordinate");
+  EXPECT_EQ(document["kept"]["area"], "integer");
+  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  for (const std::string name : {"temp", "wide"}) {
+    const auto& said = document["variables"][name];
+    const std::vector<double> before = values("in.nc", name), after = values("plain.nc", name);
+    double greatest = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      if (before[i] == static_cast<double>(kMissing)) {
+        ASSERT_EQ(after[i], before[i]);
+        continue;
+      }
+      greatest = std::max(greatest, std::abs(after[i] - before[i]));
+    }
+    EXPECT_EQ(greatest, said["max_error"].get<double>());
+    EXPECT_LE(greatest, said["bound"].get<double>());
+    EXPECT_GT(greatest, 0.5 * said["bound"].get<double>());
+  }
+  // The same dataset for ncdump, but for what compression says of itself.
+  const auto header = [&](const std::string& file) {
+    return shell("ncdump -h " + file + " | tail -n +2 | grep -v gregale");
+  };
+  EXPECT_EQ(header("plain.nc"), header("in.nc"));
+  EXPECT_EQ(shell("ncdump -v x,area small.nc | sed -n '/^data:/,$p'"),
+            shell("ncdump -v x,area in.nc | sed -n '/^data:/,$p'"));
+}
+
+TEST_F(Compressed, IsReadByOtherPrograms) {
+  ASSERT_EQ(gregale({"compress", "in.nc", "small.nc", "--rel", "1e-3", "--quiet"}).status, 0);
+  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  const auto data_of = [&](const std::string& file) {
+    return shell("ncdump -p 9,17 -v temp " + file + " | sed -n '/^data:/,$p'");
+  };
+  EXPECT_EQ(data_of("small.nc"), data_of("plain.nc"));
+  const auto dump_of = [&](const std::string& file) {
+    return shell("h5dump -d /temp -s 2,30,0 -c 1,5,90 -m %.9g " + file + " | grep '^ *(2,3'");
+  };
+  EXPECT_EQ(dump_of("small.nc"), dump_of("plain.nc"));
+  EXPECT_GT(dump_of("small.nc").size(), 4000U);
+  EXPECT_EQ(
+      shell("/usr/bin/python3 -c \"import h5py, numpy; a, b = (h5py.File(f, 'r')['temp'][:] for f in ('small.nc', "
+            "'plain.nc')); print(numpy.array_equal(a, b), a.shape)\""),
+      "True (5, 60, 90)\n");
+  // And written by them: a bound of 5 / 10^3 for every value.
+  EXPECT_EQ(shell("/usr/bin/python3 -c \"import h5py, numpy; x = numpy.random.default_rng(1).normal(size=(50, 70)); "
+                  "h5py.File('w.h5', 'w').create_dataset('d', data=x, chunks=(25, 70), compression=51026, "
+                  "compression_opts=(1, 5, 3)); d = h5py.File('w.h5', 'r')['d'][:]; "
+                  "print(0 < abs(d - x).max() <= 5e-3)\""),
+            "True\n");
+  // Our own program needs no plugin.
+  EXPECT_EQ(gregale({"info", "small.nc"}).status, 0);
+}
+
+TEST_F(Compressed, RefusesWhatItCannotDo) {
+  const auto refused = [&](const std::vector<std::string>& arguments, int status,
+                           const std::vector<std::string>& facts) {
+    const Outcome outcome = gregale(arguments);
+    expect_failure(outcome, status, facts);
+    EXPECT_EQ(lines_of(outcome.err).size(), 1U);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out.nc"));
+  };
+  refused({"compress", "none.nc", "out.nc"}, 1, {"gregale: compress: ", "none.nc"});
+  refused({"compress", "in.nc", "out.nc", "--rel", "-1"}, 2, {"--rel", "'-1'"});
+  refused({"compress", "in.nc", "out.nc", "--rel", "1e-3", "--abs", "2"}, 2, {"--rel", "already"});
+  refused({"compress", "in.nc", "out.nc", "--codec", "zip"}, 2, {"--codec", "'zip'", "predictive"});
+  refused({"compress", "in.nc", "out.nc", "--rel", "salt=1e-3"}, 2, {"salt", "temp, wide"});
+  refused({"compress", "in.nc", "out.nc", "--rel", "x=1e-3"}, 2, {"x", "coordinate"});
+  refused({"compress", "in.nc", "in.nc"}, 2, {"in.nc"});
+  refused({"compress", "in.nc", "none/out.nc"}, 1, {"none"});
+  refused({"decompress", "in.nc", "none/out.nc"}, 1, {"none"});
+}
+
+TEST_F(Compressed, NamesBlockAndByteOfDamage) {
+  ASSERT_EQ(gregale({"compress", "in.nc", "small.nc", "--rel", "1e-4", "--quiet"}).status, 0);
+  std::ifstream stream(folder_ / "small.nc", std::ios::binary);
+  const std::string good((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  const auto damaged = [&](const std::string& bytes) {
+    std::ofstream(folder_ / "bad.nc", std::ios::binary) << bytes;
+    return gregale({"decompress", "bad.nc", "out.nc", "--quiet"});
+  };
+  std::string bad = good;  // in the first stream's only block
+  const size_t at = good.find("GRGC");
+  ASSERT_NE(at, std::string::npos);
+  for (size_t i = 0; i < 40; ++i) bad[at + 200 + i] = static_cast<char>(bad[at + 200 + i] ^ 0x55);
+  expect_failure(damaged(bad), 1, {"gregale: decompress: ", "block 0 at byte "});
+  std::mt19937 random(1);
+  for (int i = 0; i < 30; ++i) {  // anything else: one line, no crash
+    bad = good;
+    if (i % 3 == 0)
+      bad.resize(random() % good.size());
+    else
+      for (int k = 0; k < 5; ++k) bad[random() % good.size()] = static_cast<char>(random());
+    const Outcome outcome = damaged(bad);
+    ASSERT_TRUE(outcome.status == 0 || outcome.status == 1) << outcome.status << outcome.err;
+    if (outcome.status == 1) expect_failure(outcome, 1, {"gregale: decompress: "});
+  }
+}
+
+}  // namespace
+}  // namespace gregale::cli
