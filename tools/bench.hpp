@@ -12,6 +12,7 @@ namespace gregale::tools {
 
 Runner add_bench_gemm(CLI::App& bench);
 Runner add_bench_model(CLI::App& bench);
+Runner add_bench_activations(CLI::App& bench);
 
 /// Of at least one value.
 double median_of(std::vector<double> values);

@@ -12,6 +12,7 @@
 #include "ir/inference.hpp"
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
+#include "tile/node_kinds.hpp"
 
 // What the backward pass reads of the forward pass is put into few bits right behind what computes it, and taken out
 // right before what reads it. Views and comparisons are not worth keeping: a view is made again of what it shows, and
@@ -23,27 +24,63 @@ class Compressor {
  public:
   Compressor(const Graph& graph, int loss, Keep keep, int bits) : g_(graph), keep_(keep), bits_(bits) {
     forward_ = forward_nodes(graph, loss);
-    for (int32_t n = 0; n < count(); ++n)
-      if (!forward_[at(n)] && !is_state(n) && asks(n)) asked_.insert(n);
+    for (int32_t n = 0; n < count(); ++n) {
+      if (forward_[at(n)] || is_state(n) || !is_early(n)) continue;
+      early_.insert(n);
+      forward_[at(n)] = true;
+    }
   }
 
   Graph run(KeepPlan* plan) {
     find_crossing();
     for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
     for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
-    // Questions of the backward pass about the forward pass are asked as soon as they can be.
-    std::map<int32_t, std::vector<int32_t>> asked_after;
-    for (const int32_t n : asked_) asked_after[last_operand(n)].push_back(n);
+    std::map<int32_t, std::vector<int32_t>> early_after;
+    for (const int32_t n : early_) early_after[earliest(n)].push_back(n);
     for (now_ = 0; now_ < count(); ++now_) {
-      if (asked_.count(now_) > 0) continue;
+      if (early_.count(now_) > 0 || (!node(now_).outputs.empty() && copy_.count(node(now_).outputs[0].id) > 0)) continue;
       add(now_, !forward_[at(now_)] && !is_state(now_));
-      for (const int32_t n : asked_after[now_]) add(n, false);
+      for (const int32_t n : early_after[now_]) add(n, false);
     }
     std::vector<Value> outputs;
     for (const Value v : g_.outputs()) outputs.push_back(copy_.at(v.id));
     result_.set_outputs(outputs, g_.output_names());
     if (plan != nullptr) *plan = plan_;
     if (log_enabled("passes")) log_line("passes", fmt::format("{}: {}", g_.name(), to_string(plan_)));
+    return std::move(result_);
+  }
+
+  /// Both backward passes, from what was computed and from what was kept, and of every result what their difference is
+  /// expected to be.
+  Graph run_both() {
+    find_crossing();
+    for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
+    for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
+    for (now_ = 0; now_ < count(); ++now_) {
+      const Node& nd = node(now_);
+      add(now_, false);
+      if (forward_[at(now_)] || is_state(now_)) continue;
+      std::vector<Value> inputs;
+      bool differs = false;
+      for (const Value v : nd.inputs) {
+        inputs.push_back(approximate(v));
+        differs |= inputs.back() != copy_.at(v.id);
+      }
+      if (!differs) continue;
+      const std::vector<Value> results = result_.add(*nd.op, inputs, nd.attributes, nd.regions);
+      for (size_t i = 0; i < results.size(); ++i) other_[nd.outputs[i].id] = results[i];
+    }
+    std::vector<Value> outputs;
+    for (const Value v : g_.outputs()) outputs.push_back(copy_.at(v.id));
+    for (const Value v : g_.outputs()) {
+      const Value other = approximate(v);
+      const Value difference = ops::square(result_, ops::sub(result_, other, copy_.at(v.id)));
+      const Value predicted = variance(v);
+      outputs.push_back(ops::mean(result_, difference));
+      outputs.push_back(predicted.valid() ? ops::mean(result_, predicted)
+                                          : ops::scalar(result_, g_.type(v).dtype, -1));
+    }
+    result_.set_outputs(outputs);
     return std::move(result_);
   }
 
@@ -64,15 +101,16 @@ class Compressor {
     return p >= 0 && forward_[at(p)];
   }
 
-  /// A comparison of the forward pass's values, or with what is there anyway.
-  bool asks(int32_t n) const {
+  /// Elementwise on values of the forward pass, and on what is there anyway: made in the forward pass, so that it is not
+  /// its operands that are kept but, of an activation, its derivative. The backward pass is linear in that, and errors
+  /// that are zero on average stay so (arXiv 2605.01255).
+  bool is_early(int32_t n) const {
     const Node& nd = node(n);
-    if (nd.outputs.size() != 1 || g_.type(nd.outputs[0]).dtype != DType::boolean || nd.op->has_side_effect)
-      return false;
+    if (nd.outputs.size() != 1 || !nd.op->express || nd.op->has_side_effect) return false;
     bool any = false;
     for (const Value v : nd.inputs) {
       const int32_t p = g_.producer(v);
-      if (p >= 0 && !forward_[at(p)] && !is_constant(p)) return false;
+      if (p >= 0 && !forward_[at(p)] && !is_constant(p) && node(p).op->name != kReadOp) return false;
       any |= p >= 0 && forward_[at(p)];
     }
     return any;
@@ -85,21 +123,24 @@ class Compressor {
       if (g_.producer(v) < 0 || !is_constant(g_.producer(v))) return false;
     return true;
   }
-  int32_t last_operand(int32_t n) const {
+  /// The node of the forward pass proper after which this one can be.
+  int32_t earliest(int32_t n) const {
     int32_t last = -1;
-    for (const Value v : node(n).inputs) last = std::max(last, g_.producer(v));
+    for (const Value v : node(n).inputs) {
+      const int32_t p = g_.producer(v);
+      last = std::max(last, early_.count(p) > 0 || (p >= 0 && !forward_[at(p)]) ? earliest(p) : p);
+    }
     return last;
   }
 
   /// Values that the backward pass reads, seen through views.
   void find_crossing() {
     for (int32_t n = 0; n < count(); ++n) {
-      if (forward_[at(n)] || is_state(n) || asked_.count(n) > 0) continue;
+      if (forward_[at(n)] || is_state(n)) continue;
       for (Value v : node(n).inputs) {
         while (is_of_forward(v) && is_view(g_.producer(v)) && is_of_forward(node(g_.producer(v)).inputs[0]))
           v = node(g_.producer(v)).inputs[0];
-        const bool answer = g_.producer(v) >= 0 && asked_.count(g_.producer(v)) > 0;
-        if (is_of_forward(v) || answer) crossing_.insert(v.id);
+        if (is_of_forward(v)) crossing_.insert(v.id);
       }
     }
   }
@@ -107,7 +148,10 @@ class Compressor {
   void add(int32_t n, bool backward) {
     const Node& nd = node(n);
     std::vector<Value> inputs;
-    for (const Value v : nd.inputs) inputs.push_back(backward ? in_backward(v) : copy_.at(v.id));
+    for (const Value v : nd.inputs) {
+      if (!backward && copy_.count(v.id) == 0) add(g_.producer(v), false);  // a constant that comes later
+      inputs.push_back(backward ? in_backward(v) : copy_.at(v.id));
+    }
     const std::vector<Value> results = result_.add(*nd.op, inputs, nd.attributes, nd.regions);
     for (size_t i = 0; i < results.size(); ++i) {
       const Value v = nd.outputs[i];
@@ -130,7 +174,7 @@ class Compressor {
     } else if (worth && type.dtype == DType::f32 && keep_ == Keep::bf16) {
       kept_[v.id] = ops::cast(result_, now, DType::bf16);
     } else if (worth && (type.dtype == DType::f32 || type.dtype == DType::bf16) && keep_ == Keep::compressed) {
-      kept_[v.id] = ops::group_quantize(result_, now, bits_);
+      kept_[v.id] = result_.add1(ops::standard_ops().at("group_quantize"), {now}, {{"bits", bits_}, {"stochastic", true}});
     }
     plan_.kept_bytes += kept_.count(v.id) > 0 ? result_.type(kept_[v.id]).bytes() : bytes;
   }
@@ -161,14 +205,73 @@ class Compressor {
     return whole;
   }
 
+  /// The value as the second backward pass has it.
+  Value approximate(Value v) {
+    if (const auto found = other_.find(v.id); found != other_.end()) return found->second;
+    return is_of_forward(v) ? in_backward(v) : copy_.at(v.id);
+  }
+
+  /// The variance of each element's error: known where the value was quantised itself, its own square where it was made
+  /// of such values.
+  Value error_variance(Value v) {
+    const int32_t p = g_.producer(v);
+    if (is_of_forward(v) && is_view(p) && is_of_forward(node(p).inputs[0])) {
+      const Value shown = error_variance(node(p).inputs[0]);
+      return shown.valid() ? result_.add(*node(p).op, {shown}, node(p).attributes, node(p).regions)[0] : Value();
+    }
+    if (is_of_forward(v) && kept_.count(v.id) > 0 && keep_ == Keep::compressed) {
+      const Type& type = g_.type(v);
+      const Value step = result_.add1(ops::standard_ops().at("group_dequantize"), {kept_.at(v.id)},
+                                      {{"bits", bits_}, {"dtype", type.dtype}, {"extents", type.shape.extents()}, {"steps", true}});
+      // Rounded up with probability f: step^2 f (1 - f), which is |error| (step - |error|) whatever came of it.
+      const Value error = ops::abs(result_, ops::sub(result_, approximate(v), copy_.at(v.id)));
+      return ops::mul(result_, error, ops::sub(result_, step, error));
+    }
+    const Value other = approximate(v);
+    return other == copy_.at(v.id) ? Value() : ops::square(result_, ops::sub(result_, other, copy_.at(v.id)));
+  }
+
+  /// The variance of every element of a weight's gradient, for errors that are independent from place to place: of a
+  /// product a b, that of a times b squared and the other way round; of a sum, the sum. Invalid for other operators.
+  Value variance(Value v) {
+    const int32_t p = g_.producer(v);
+    if (p < 0 || forward_[at(p)] || is_state(p)) return {};
+    const Node& nd = node(p);
+    const auto again = [&](const std::vector<Value>& inputs) {
+      return result_.add(*nd.op, inputs, nd.attributes, nd.regions)[0];
+    };
+    if (is_view(p) || nd.op->name == "sum_to") {
+      const Value inner = variance(nd.inputs[0]);
+      if (inner.valid()) return again({inner});
+      if (is_view(p)) return {};
+    }
+    if (nd.op->name == "sum" || nd.op->name == "sum_to" || nd.op->name == "sum_to_like") {
+      std::vector<Value> inputs;
+      for (const Value i : nd.inputs) inputs.push_back(copy_.at(i.id));
+      inputs[0] = error_variance(nd.inputs[0]);
+      return inputs[0].valid() ? again(inputs) : Value();
+    }
+    if (nd.inputs.size() != 2 || !tile::is_contraction(view_of(g_, nd))) return {};
+    const auto squared = [&](Value x) { return ops::square(result_, x); };
+    const Value a = error_variance(nd.inputs[0]), b = error_variance(nd.inputs[1]);
+    Value sum;
+    if (a.valid()) sum = again({a, squared(approximate(nd.inputs[1]))});
+    if (b.valid()) {
+      const Value other = again({squared(copy_.at(nd.inputs[0].id)), b});
+      sum = sum.valid() ? ops::add(result_, sum, other) : other;
+    }
+    return sum;
+  }
+
   const Graph& g_;
   const Keep keep_;
   const int64_t bits_;
   std::vector<bool> forward_;
-  std::set<int32_t> asked_;     ///< comparisons of the backward pass that are made in the forward pass
+  std::set<int32_t> early_;     ///< nodes of the backward pass that are made in the forward pass
   std::set<int32_t> crossing_;  ///< values
   Graph result_{g_.name()};
   std::map<int32_t, Value> copy_, kept_;              ///< by value
+  std::map<int32_t, Value> other_;                     ///< of the second backward pass
   std::map<int32_t, std::pair<Value, int32_t>> out_;  ///< by value: as the backward pass has it, and for which node
   int32_t now_ = 0;
   KeepPlan plan_;
@@ -189,6 +292,10 @@ std::vector<bool> forward_nodes(const Graph& graph, int loss) {
     if (op == kReadOp || op == kConstantOp || op == kWriteOp) forward[static_cast<size_t>(n)] = false;
   }
   return forward;
+}
+
+Graph kept_error(const Graph& graph, int loss, Keep keep, int bits) {
+  return Compressor(graph, loss, keep, bits).run_both();
 }
 
 Graph compress_kept(const Graph& graph, int loss, Keep keep, int bits, KeepPlan* plan) {

@@ -76,6 +76,12 @@ std::vector<bool> forward_nodes(const Graph& graph, int loss);
 /// common subexpressions afterwards. With Keep::everything it only counts.
 Graph compress_kept(const Graph& graph, int loss, Keep keep, int bits, KeepPlan* plan = nullptr);
 
+/// What compress_kept() does to gradients: the graph's results, and behind them for each the mean square of the
+/// difference it makes and the mean variance predicted for it (-1 where the operator behind it is none that this is
+/// known of). The prediction is that of COMET (Jin et al., VLDB 2022) in exact form: for dW = A'G with independent
+/// errors of variance v in A, the variance of dW_ij is sum_n v_ni G_nj^2.
+Graph kept_error(const Graph& graph, int loss, Keep keep, int bits);
+
 /// Moves reshapes that only regroup rows (the last extent stays) behind the operators that act on each row alone, where
 /// they meet the reshape that groups them back, and vanish.
 Graph sink_reshapes(const Graph& graph);
