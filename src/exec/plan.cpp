@@ -357,6 +357,15 @@ void find_boundary(Executable::Plan& plan, int loss) {
     if (plan.steps[s].node < 0 || plan.steps[s].node > end) plan.boundary = static_cast<int64_t>(s);
   for (const Storage& s : plan.storages)
     if (is_kept(plan, s)) plan.kept_bytes += s.bytes;
+  if (!log_enabled("memory")) return;
+  for (const Step& step : plan.steps)
+    for (const int32_t id : step.outputs)
+      if (const Storage& s = plan.storages[static_cast<size_t>(id)]; is_kept(plan, s) && s.bytes > 0)
+        log_line("memory", fmt::format("kept: {} bytes of {} from node {} to {}", s.bytes,
+                                       step.node >= 0 && !plan.graph.nodes()[static_cast<size_t>(step.node)].regions.empty()
+                                           ? plan.graph.nodes()[static_cast<size_t>(step.node)].regions[0].name()
+                                           : step.op,
+                                       s.first, s.last));
 }
 
 }  // namespace gregale

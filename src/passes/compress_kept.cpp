@@ -24,9 +24,12 @@ class Compressor {
  public:
   Compressor(const Graph& graph, int loss, Keep keep, int bits) : g_(graph), keep_(keep), bits_(bits) {
     forward_ = forward_nodes(graph, loss);
+    const int32_t end = graph.producer(graph.outputs()[static_cast<size_t>(loss)]);
     for (int32_t n = 0; n < count(); ++n) {
-      if (forward_[at(n)] || is_state(n) || !is_early(n)) continue;
-      early_.insert(n);
+      if (forward_[at(n)] || is_state(n)) continue;
+      const bool there = n < end && reads_forward(n);  // made in the forward pass, though for the backward pass
+      if (!there && !is_early(n)) continue;
+      if (!there) early_.insert(n);
       forward_[at(n)] = true;
     }
   }
@@ -105,8 +108,11 @@ class Compressor {
   /// its operands that are kept but, of an activation, its derivative. The backward pass is linear in that, and errors
   /// that are zero on average stay so (arXiv 2605.01255).
   bool is_early(int32_t n) const {
+    return node(n).outputs.size() == 1 && node(n).op->express && reads_forward(n);
+  }
+  bool reads_forward(int32_t n) const {
     const Node& nd = node(n);
-    if (nd.outputs.size() != 1 || !nd.op->express || nd.op->has_side_effect) return false;
+    if (nd.op->has_side_effect) return false;
     bool any = false;
     for (const Value v : nd.inputs) {
       const int32_t p = g_.producer(v);
