@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "codec/group_quantize.hpp"
+#include "codec/vector_isa.hpp"
 
 namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 namespace {
@@ -56,59 +57,76 @@ void unpack(const uint8_t* src, int bits, uint8_t* codes) {
   if ((bits & 1) != 0) unpack_plane<1>(src, shift, codes);
 }
 
-/// A random number in [0, 1) of an index: the finaliser of MurmurHash3 over the index and the key's halves.
-float uniform(uint32_t index, uint32_t low, uint32_t high) {
-  uint32_t h = index * 0x9E3779B1U + low;
-  h = (h ^ h >> 16) * 0x85EBCA6BU ^ high;
-  h = (h ^ h >> 13) * 0xC2B2AE35U;
-  return static_cast<float>((h ^ h >> 16) >> 8) * 0x1p-24F;
+using Reals = Vector<float>;
+using Words = Vector<uint32_t>;
+using Ints = Vector<int32_t>;
+constexpr int kLanes = static_cast<int>(kVectorBytes / sizeof(float));
+using Codes = VectorOf<uint8_t, kVectorBytes / sizeof(float)>;
+
+/// Random numbers in [0, 1) of indices: the finaliser of MurmurHash3 over the index and the key's halves.
+Reals uniform(Words index_times_odd, uint32_t low, uint32_t high) {
+  Words h = index_times_odd + low;
+  h = ((h ^ (h >> 16)) * 0x85EBCA6BU) ^ high;
+  h = (h ^ (h >> 13)) * 0xC2B2AE35U;
+  return __builtin_convertvector(reinterpret_cast<Ints>((h ^ (h >> 16)) >> 8), Reals) * 0x1p-24F;
+}
+
+/// What the group lies between; false where a value is not finite, or the range is not.
+bool find_range(const float* values, float& least, float& range) {
+  Reals low = load<Reals>(values), high = low, spoiled = low - low;  // x - x is 0, or NaN
+  for (int i = kLanes; i < kGroup; i += kLanes) {
+    const Reals x = load<Reals>(values + i);
+    low = x < low ? x : low;
+    high = x > high ? x : high;
+    spoiled += x - x;
+  }
+  least = low[0];
+  float most = high[0], nothing = spoiled[0];
+  for (int lane = 1; lane < kLanes; ++lane) {
+    least = std::min(least, low[lane]);
+    most = std::max(most, high[lane]);
+    nothing += spoiled[lane];
+  }
+  range = most - least;
+  return nothing == 0 && range <= std::numeric_limits<float>::max();
 }
 
 void encode(const float* src, int64_t count, int bits, const Rounding& rounding, uint64_t index, std::byte* dst) {
-  float values[kGroup];
-  std::memcpy(values, src, static_cast<size_t>(count) * sizeof(float));
-  for (int64_t i = count; i < kGroup; ++i) values[i] = values[0];
-  float least[16], greatest[16];
-  for (int lane = 0; lane < 16; ++lane) least[lane] = greatest[lane] = values[lane];
-  float finite[16] = {};  // x - x is 0, or NaN
-  for (int i = 0; i < kGroup; i += 16)
-    for (int lane = 0; lane < 16; ++lane) {
-      const float x = values[i + lane];
-      least[lane] = x < least[lane] ? x : least[lane];
-      greatest[lane] = x > greatest[lane] ? x : greatest[lane];
-      finite[lane] += x - x;
-    }
-  GroupHeader header{*std::min_element(least, least + 16), 0};
-  const float most = *std::max_element(greatest, greatest + 16);
-  const auto levels = static_cast<float>((1 << bits) - 1);
-  float spoiled = 0;
-  for (const float f : finite) spoiled += f;
-  const float range = most - header.least;
+  float padded[kGroup];
+  const float* values = src;
+  if (count < kGroup) {
+    std::memcpy(padded, src, static_cast<size_t>(count) * sizeof(float));
+    for (int64_t i = count; i < kGroup; ++i) padded[i] = padded[0];
+    values = padded;
+  }
+  GroupHeader header;
+  float range = 0;
   uint8_t codes[kGroup];
-  if (spoiled != 0 || !(range <= std::numeric_limits<float>::max())) {
+  if (!find_range(values, header.least, range)) {
     header.least = header.step = std::numeric_limits<float>::quiet_NaN();
     std::memset(codes, 0, sizeof codes);
   } else if (bits == 0) {
     header.least += range / 2;
   } else {
-    header.step = range / levels;
+    const int32_t levels = (1 << bits) - 1;
+    header.step = range / static_cast<float>(levels);
     const float inverse = header.step > 0 ? 1 / header.step : 0;
-    const float scale =
-        inverse <= std::numeric_limits<float>::max() ? inverse : 0;  // of a denormal step: all are alike
-    if (rounding.stochastic) {
-      // Of a stream's group, so that equal groups do not round alike.
-      const auto low = static_cast<uint32_t>(rounding.key),
-                 high = static_cast<uint32_t>(rounding.key >> 32 ^ index >> 32);
-      const auto first = static_cast<uint32_t>(index);
-      for (int i = 0; i < kGroup; ++i) {
-        const float q = (values[i] - header.least) * scale + uniform(first + static_cast<uint32_t>(i), low, high);
-        codes[i] = static_cast<uint8_t>(std::min(static_cast<int32_t>(q), static_cast<int32_t>(levels)));
+    const float scale = inverse <= std::numeric_limits<float>::max() ? inverse : 0;  // of a denormal step: all are alike
+    const Ints most = Ints{} + levels;
+    const auto low = static_cast<uint32_t>(rounding.key), high = static_cast<uint32_t>(rounding.key >> 32 ^ index >> 32);
+    constexpr uint32_t kOdd = 0x9E3779B1U;
+    Words place{};
+    for (int lane = 0; lane < kLanes; ++lane) place[lane] = (static_cast<uint32_t>(index) + static_cast<uint32_t>(lane)) * kOdd;
+    for (int i = 0; i < kGroup; i += kLanes) {
+      const Reals above = (load<Reals>(values + i) - header.least) * scale;
+      Reals up = Reals{} + 0.5F;
+      if (rounding.stochastic) {
+        up = uniform(place, low, high);
+        place += kOdd * static_cast<uint32_t>(kLanes);
       }
-    } else {
-      for (int i = 0; i < kGroup; ++i) {
-        const float q = (values[i] - header.least) * scale + 0.5F;
-        codes[i] = static_cast<uint8_t>(std::min(static_cast<int32_t>(q), static_cast<int32_t>(levels)));
-      }
+      Ints code = __builtin_convertvector(above + up, Ints);
+      code = code < most ? code : most;
+      store(__builtin_convertvector(code, Codes), codes + i);
     }
   }
   std::memcpy(dst, &header, sizeof header);

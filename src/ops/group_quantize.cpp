@@ -26,7 +26,6 @@ void check_dtype(const NodeView& node, DType dtype) {
                 "[{}] {} is none of f32, bf16 and f64", node.op().name, name_of(dtype));
 }
 
-float as_float(float x) { return x; }
 float as_float(double x) { return static_cast<float>(x); }
 float as_float(bf16 x) { return to_f32(x); }
 
@@ -43,8 +42,12 @@ template <class T>
 void encode_group(const codec::GroupTable& table, const T* src, int64_t group, int64_t count, int bits,
                   bool stochastic, std::byte* dst) {
   const int64_t some = std::min(kGroup, count - group * kGroup);
-  float values[kGroup];
-  for (int64_t i = 0; i < some; ++i) values[i] = as_float(src[group * kGroup + i]);
+  float converted[kGroup];
+  const float* values = converted;
+  if constexpr (std::is_same_v<T, float>)
+    values = src + group * kGroup;
+  else
+    for (int64_t i = 0; i < some; ++i) converted[i] = as_float(src[group * kGroup + i]);
   table.encode(values, some, bits, rounding_of(values, some, stochastic), static_cast<uint64_t>(group * kGroup),
                dst + group * codec::group_bytes(bits));
 }
