@@ -137,12 +137,8 @@ Tensor ChunkReader::read(size_t dataset, int64_t index, ThreadTeam* team) const 
     at += static_cast<size_t>(got);
   }
   try {
-    Tensor values = hdf5::decode_chunk(bytes, table.parameters, team);
-    const Extents expected = ChunkGrid(table.extents, table.parameters.chunk).box(index).extents;
-    for (size_t d = 0; d < expected.size(); ++d)
-      GREGALE_CHECK(values.extents()[d] >= expected[d], corrupt_data, "it holds {} values of dimension {} and not {}",
-                    values.extents()[d], d, expected[d]);
-    return values;
+    const Tensor values = hdf5::decode_chunk(bytes, table.parameters, team);
+    return hdf5::crop(values, ChunkGrid(table.extents, table.parameters.chunk).box(index).extents);
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("damaged netCDF file: {}: {}: {}", path_, where(), error.what()));
   }
