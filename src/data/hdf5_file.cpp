@@ -41,7 +41,7 @@ class Handle {
 /// The parameters of our filter where it is the dataset's only one.
 std::optional<hdf5::ChunkParameters> parameters_of(hid_t properties) {
   if (H5Pget_layout(properties) != H5D_CHUNKED || H5Pget_nfilters(properties) != 1) return std::nullopt;
-  unsigned flags = 0, configuration = 0, numbers[1024] = {};
+  unsigned flags = 0, configuration = 0, numbers[256] = {};  // more are a mistake to HDF5
   size_t count = std::size(numbers);
   const H5Z_filter_t id = H5Pget_filter2(properties, 0, &flags, &count, numbers, 0, nullptr, &configuration);
   if (id != hdf5::kFilterId) return std::nullopt;

@@ -98,7 +98,15 @@ TEST_F(Compressed, KeepsItsBoundAndEverythingElse) {
   EXPECT_EQ(document["variables"]["wide"]["bound"], 1e-5);
   EXPECT_EQ(document["kept"]["x"], "coordinate");
   EXPECT_EQ(document["kept"]["area"], "integer");
-  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  const Outcome back = gregale({"decompress", "small.nc", "plain.nc", "--json"});
+  ASSERT_EQ(back.status, 0) << back.err;
+  const auto decompressed = nlohmann::json::parse(back.out);
+  for (const char* name : {"temp", "wide"}) {
+    for (const char* key : {"hash", "bound", "bytes_in", "bytes_out"})
+      EXPECT_EQ(decompressed["variables"][name][key], document["variables"][name][key]) << name << key;
+    EXPECT_GT(decompressed["variables"][name]["decode_gbs"], 0);
+  }
+  EXPECT_EQ(decompressed["variables"].size(), 2U);
   for (const std::string name : {"temp", "wide"}) {
     const auto& said = document["variables"][name];
     const std::vector<double> before = values("in.nc", name), after = values("plain.nc", name);
@@ -193,7 +201,9 @@ TEST_F(Compressed, NamesBlockAndByteOfDamage) {
   const size_t at = good.find("GRGC");
   ASSERT_NE(at, std::string::npos);
   for (size_t i = 0; i < 40; ++i) bad[at + 200 + i] = static_cast<char>(bad[at + 200 + i] ^ 0x55);
-  expect_failure(damaged(bad), 1, {"gregale: decompress: ", "block 0 at byte "});
+  expect_failure(
+      damaged(bad), 1,
+      {"gregale: decompress: ", ": temp: ", "bad.nc", "the chunk from (0, 0, 0), at byte ", "block 0 at byte "});
   std::mt19937 random(1);
   for (int i = 0; i < 30; ++i) {  // anything else: one line, no crash
     bad = good;
