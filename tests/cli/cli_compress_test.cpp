@@ -170,6 +170,134 @@ TEST_F(Compressed, IsReadByOtherPrograms) {
   EXPECT_EQ(gregale({"info", "small.nc"}).status, 0);
 }
 
+TEST_F(Compressed, KeepsGroupsTypesStringsAndWhatElseAFileMayHold) {
+  std::ofstream(folder_ / "all.cdl") << R"(netcdf all {
+types:
+  byte enum sky { clear = 0, cloudy = 1 } ;
+  compound point { float x ; int n(2) ; } ;
+  opaque(3) blob ;
+  int(*) list ;
+dimensions:
+  time = UNLIMITED ;
+  member = UNLIMITED ;
+  x = 40 ;
+variables:
+  double time(time) ;
+    time:units = "days since 2000-01-01" ;
+  float one ;
+  string words(x) ;
+    string words:also = "a", "b" ;
+  char letters(time, x) ;
+  sky weather(x) ;
+  point points(time) ;
+    point points:origin = {1.5, {1, 2}} ;
+  blob blobs(time) ;
+  list lists(time) ;
+  ubyte small(x) ;
+    small:_FillValue = 3UB ;
+  int64 large(time, x) ;
+    large:_DeflateLevel = 4 ;
+    large:_Shuffle = "true" ;
+  float empty(member, x) ;
+// global attributes:
+    :title = "everything" ;
+    :numbers = 1b, 2b ;
+data:
+  time = 0.5, 1.5 ;
+  one = 4.25 ;
+  words = "one", "two", "", "four" ;
+  letters = "abc", "xyz" ;
+  weather = clear, cloudy, cloudy ;
+  points = {1, {2, 3}}, {4, {5, 6}} ;
+  blobs = 0X010203, 0X0a0b0c ;
+  lists = {1, 2, 3}, {} ;
+  small = 1, 2, 3, 4 ;
+  large = 1, 2, 3, 4, 5, 6, 7, 8, 9 ;
+group: model {
+  dimensions:
+    y = 30 ;
+  variables:
+    float field(time, y, x) ;
+      field:_FillValue = -9.f ;
+  data:
+    field = 1, 2.5, _, 3, 4, 5, 6, 7, 8, 9, 1e5, 11 ;
+  group: inner {
+    variables:
+      double deep(y, x) ;
+    data:
+      deep = 0.1, 0.2, 0.3 ;
+  }
+}
+})";
+  shell("ncgen -4 -o all.nc all.cdl");
+  const Outcome outcome = gregale({"compress", "all.nc", "small.nc", "--abs", "/model/field=0.5", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(document["variables"]["/model/field"]["bound"], 0.5);
+  EXPECT_EQ(document["variables"]["/model/inner/deep"]["max_error"], 0);
+  EXPECT_EQ(document["kept"]["empty"], "small");
+  EXPECT_EQ(document["kept"]["points"], "user-defined type");
+  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  for (const std::string file : {"small.nc", "plain.nc"}) {
+    const auto dump = [&](const std::string& name) {
+      return shell("ncdump " + name + " | tail -n +2 | grep -v 'gregale\\|:history' | sed '/field = $/,/;$/d'");
+    };
+    EXPECT_EQ(dump(file), dump("all.nc"));
+  }
+}
+
+TEST_F(Compressed, KeepsTheBoundOnObservations) {
+  const std::string coads = "/usr/share/ferret-vis/data/coads_climatology.cdf";
+  if (!std::filesystem::exists(coads)) GTEST_SKIP() << "ferret-datasets is not installed";
+  const Outcome outcome = gregale({"compress", coads, "small.nc", "--rel", "1e-3", "--json", "--threads", "2"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(document["variables"].size(), 7U);
+  EXPECT_GT(document["ratio"], 8);
+  const auto read = [&](const std::string& path, const std::string& name) {
+    int id = -1, v = -1;
+    std::vector<float> values(12 * 90 * 180);
+    ok(nc_open(path.c_str(), NC_NOWRITE, &id));
+    ok(nc_inq_varid(id, name.c_str(), &v));
+    ok(nc_get_var_float(id, v, values.data()));
+    ok(nc_close(id));
+    return values;
+  };
+  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  for (const auto& [name, said] : document["variables"].items()) {
+    const std::vector<float> before = read(coads, name), after = read(folder_ / "plain.nc", name);
+    double least = 1e30, most = -1e30, greatest = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      if (before[i] == kMissing) {
+        ASSERT_EQ(after[i], kMissing);
+        continue;
+      }
+      const double x = static_cast<double>(before[i]);
+      least = std::min(least, x);
+      most = std::max(most, x);
+      greatest = std::max(greatest, std::abs(static_cast<double>(after[i]) - x));
+    }
+    EXPECT_EQ(said["range"], most - least);
+    EXPECT_NEAR(said["bound"].get<double>(), 1e-3 * (most - least), 1e-12 * most);
+    EXPECT_LE(greatest, said["bound"].get<double>());
+    EXPECT_EQ(greatest, said["max_error"].get<double>());
+  }
+}
+
+TEST_F(Compressed, AFullDiskLeavesWhatWasThere) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"compress", "in.nc", "out.nc", "--rel", "1e-5"}, {"decompress", "in.nc", "out.nc"}}) {
+    std::ofstream(folder_ / "out.nc") << "older";
+    How how = how_;
+    for (const uint64_t limit : {1000, 60000, 100000}) {
+      how.file_size_limit = limit;
+      expect_failure(run(arguments, how), 1, {"gregale: " + arguments[0] + ": ", "cannot write out.nc"});
+      EXPECT_EQ(std::filesystem::file_size(folder_ / "out.nc"), 5U);
+      EXPECT_THAT(folder_.entries(), testing::Not(testing::Contains(".out.nc.tmp")));
+    }
+  }
+}
+
 TEST_F(Compressed, RefusesWhatItCannotDo) {
   const auto refused = [&](const std::vector<std::string>& arguments, int status,
                            const std::vector<std::string>& facts) {
