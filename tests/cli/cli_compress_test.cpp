@@ -188,7 +188,7 @@ variables:
   string words(x) ;
     string words:also = "a", "b" ;
   char letters(time, x) ;
-  sky weather(x) ;
+  sky weather(time) ;
   point points(time) ;
     point points:origin = {1.5, {1, 2}} ;
   blob blobs(time) ;
@@ -207,7 +207,7 @@ data:
   one = 4.25 ;
   words = "one", "two", "", "four" ;
   letters = "abc", "xyz" ;
-  weather = clear, cloudy, cloudy ;
+  weather = clear, cloudy ;
   points = {1, {2, 3}}, {4, {5, 6}} ;
   blobs = 0X010203, 0X0a0b0c ;
   lists = {1, 2, 3}, {} ;
@@ -217,7 +217,7 @@ group: model {
   dimensions:
     y = 30 ;
   variables:
-    float field(time, y, x) ;
+    float field(y, x) ;
       field:_FillValue = -9.f ;
   data:
     field = 1, 2.5, _, 3, 4, 5, 6, 7, 8, 9, 1e5, 11 ;
@@ -240,7 +240,7 @@ group: model {
   ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
   for (const std::string file : {"small.nc", "plain.nc"}) {
     const auto dump = [&](const std::string& name) {
-      return shell("ncdump " + name + " | tail -n +2 | grep -v 'gregale\\|:history' | sed '/field = $/,/;$/d'");
+      return shell("ncdump " + name + " | tail -n +2 | grep -v 'gregale\\|:history' | sed '/field =/,/;$/d'");
     };
     EXPECT_EQ(dump(file), dump("all.nc"));
   }
