@@ -32,7 +32,8 @@ constexpr int64_t kFew = 16;
 double mean_square(const Tensor& a, const Tensor* b = nullptr) {
   double sum = 0;
   for (size_t i = 0; i < static_cast<size_t>(a.size()); ++i) {
-    const double d = static_cast<double>(a.as<float>()[i]) - (b != nullptr ? static_cast<double>(b->as<float>()[i]) : 0);
+    const double d =
+        static_cast<double>(a.as<float>()[i]) - (b != nullptr ? static_cast<double>(b->as<float>()[i]) : 0);
     sum += d * d;
   }
   return sum / static_cast<double>(std::max<int64_t>(a.size(), 1));
@@ -74,7 +75,8 @@ class Study {
       f.predicted = variance < 0 ? -1 : std::sqrt(variance);
       found.push_back(f);
       Tensor& weights = work_.state.at(names_[i]);
-      const double size = std::max(std::sqrt(mean_square(weights)), 1e-3), rate = 0.01 * size / std::max(f.gradient, 1e-30);
+      const double size = std::max(std::sqrt(mean_square(weights)), 1e-3),
+                   rate = 0.01 * size / std::max(f.gradient, 1e-30);
       for (size_t k = 0; k < static_cast<size_t>(weights.size()); ++k)
         weights.as<float>()[k] -= static_cast<float>(rate * static_cast<double>(first[1 + i].as<float>()[k]));
     }
@@ -155,8 +157,12 @@ int run_activations(ActivationsOptions& o) {
   GREGALE_CHECK(!ratios.empty(), unsupported, "no gradient's error can be predicted");
   const double median = quantile(ratios, 0.5), ninety = quantile(distances, 0.9);
   if (o.common.json)
-    fmt::print("{}\n", nlohmann::json{{"model", o.network.name}, {"steps", o.steps}, {"tensors", tensors},
-                                      {"median_ratio", median}, {"p90_distance", ninety}, {"compared", ratios.size()}}
+    fmt::print("{}\n", nlohmann::json{{"model", o.network.name},
+                                      {"steps", o.steps},
+                                      {"tensors", tensors},
+                                      {"median_ratio", median},
+                                      {"p90_distance", ninety},
+                                      {"compared", ratios.size()}}
                            .dump(2));
   else
     fmt::print(
@@ -170,10 +176,11 @@ int run_activations(ActivationsOptions& o) {
 
 Runner add_bench_activations(CLI::App& bench) {
   auto o = std::make_shared<ActivationsOptions>();
-  CLI::App* c = add_command(bench, "activations",
-                            "What keeping activations in few bits does to gradients: predicted, measured, and beside the "
-                            "noise between batches",
-                            "gregale bench activations surrogate3d --batch 1 --activation-bits 3", o->common);
+  CLI::App* c =
+      add_command(bench, "activations",
+                  "What keeping activations in few bits does to gradients: predicted, measured, and beside the "
+                  "noise between batches",
+                  "gregale bench activations surrogate3d --batch 1 --activation-bits 3", o->common);
   c->add_option("name", o->network.name, "fourcastnet, afno, bert-base-layer, resnet50, surrogate3d or mlp")
       ->required()
       ->type_name("NAME");

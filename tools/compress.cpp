@@ -59,6 +59,18 @@ data::CompressOptions options_of(const CompressCommand& o) {
   return options;
 }
 
+std::vector<std::string> arguments_of(const CompressCommand& o) {
+  std::vector<std::string> arguments;
+  const auto add = [&](const char* option, const std::vector<std::string>& values) {
+    for (const std::string& value : values) arguments.insert(arguments.end(), {option, value});
+  };
+  add("--abs", o.absolute);
+  add("--rel", o.relative);
+  add("--exact", o.exact);
+  if (o.codec != "auto") add("--codec", {o.codec});
+  return arguments;
+}
+
 void print_table(const data::CompressionReport& report, const std::string& out) {
   fmt::print("{:<18}{:>9}{:>12}{:>12}{:>12}{:>9}  {:<16}{:>13}{:>13}\n", "variable", "ratio", "bound", "max error",
              "rms", "PSNR", "codec", "encode GB/s", "decode GB/s");
@@ -84,13 +96,13 @@ int run_compress(const CompressCommand& o) {
   auto context = o.common.make_context();
   CompressionProgress progress("compress", o.common.quiet || o.common.json);
   options.team = &context->team();
-  options.history = history_line("compress");
+  options.history = history_line("compress", o, arguments_of(o));
   options.progress = [&](int64_t done, int64_t total, const std::string& variable) { progress(done, total, variable); };
   const data::CompressionReport report = data::compress_file(o.in, o.out, options);
   progress.done();
   o.common.finish(*context);
   if (o.common.json)
-    fmt::print("{}\n", to_json(report).dump(2));
+    fmt::print("{}\n", to_json(report, true).dump(2));
   else
     print_table(report, o.out);
   return 0;

@@ -4,6 +4,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <ctime>
@@ -20,8 +21,11 @@ void check_compression_files(const CompressionFiles& files) {
   check_writable_file("OUT", files.out);
 }
 
-std::string history_line(const std::string& what) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ} gregale {} {}", fmt::gmtime(std::time(nullptr)), GREGALE_VERSION, what);
+std::string history_line(const std::string& command, const CompressionFiles& files,
+                         const std::vector<std::string>& arguments) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ} gregale {} {} {}{}{} (version {})", fmt::gmtime(std::time(nullptr)),
+                     command, files.in, files.out, arguments.empty() ? "" : " ", fmt::join(arguments, " "),
+                     GREGALE_VERSION);
 }
 
 void CompressionProgress::operator()(int64_t done, int64_t total, const std::string& variable) {
@@ -35,28 +39,35 @@ void CompressionProgress::done() {
   if (bar_ != nullptr) bar_->done();
 }
 
-nlohmann::json to_json(const data::CompressionReport& report) {
+nlohmann::json to_json(const data::CompressionReport& report, bool certified) {
   nlohmann::json variables = nlohmann::json::object();
+  int64_t bytes_in = 0, bytes_out = 0;
   for (const data::CompressedVariable& v : report.variables) {
     const Certificate& c = v.certificate;
-    variables[v.path] = {{"ratio", c.ratio()},
-                         {"bound", c.bound},
-                         {"max_error", c.max_error},
-                         {"rms", c.rms},
-                         {"bias", c.bias},
-                         {"range", c.range},
-                         {"psnr", std::isfinite(c.psnr()) ? nlohmann::json(c.psnr()) : nlohmann::json()},
-                         {"values", c.values},
-                         {"valid", c.valid},
-                         {"bytes_in", c.bytes_in},
-                         {"bytes_out", c.bytes_out},
-                         {"encode_gbs", v.encode_gbs()},
-                         {"decode_gbs", v.decode_gbs()},
-                         {"codec", c.codec},
-                         {"hash", fmt::format("{:016x}", c.hash)}};
+    nlohmann::json& j = variables[v.path] = {{"ratio", c.ratio()},
+                                             {"bound", c.bound},
+                                             {"values", c.values},
+                                             {"bytes_in", c.bytes_in},
+                                             {"bytes_out", c.bytes_out},
+                                             {"decode_gbs", v.decode_gbs()},
+                                             {"hash", fmt::format("{:016x}", c.hash)}};
+    bytes_in += c.bytes_in;
+    bytes_out += c.bytes_out;
+    if (!certified) continue;
+    j["max_error"] = c.max_error;
+    j["rms"] = c.rms;
+    j["bias"] = c.bias;
+    j["range"] = c.range;
+    j["psnr"] = std::isfinite(c.psnr()) ? nlohmann::json(c.psnr()) : nlohmann::json();
+    j["valid"] = c.valid;
+    j["encode_gbs"] = v.encode_gbs();
+    j["codec"] = c.codec;
   }
   return {{"variables", variables},
           {"kept", report.kept},
+          {"bytes_in", bytes_in},
+          {"bytes_out", bytes_out},
+          {"ratio", bytes_out > 0 ? static_cast<double>(bytes_in) / static_cast<double>(bytes_out) : 1.0},
           {"file_bytes_in", report.file_bytes_in},
           {"file_bytes_out", report.file_bytes_out}};
 }

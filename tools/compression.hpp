@@ -16,7 +16,8 @@ void add_compression_files(CLI::App& command, CompressionFiles& files, const cha
 void check_compression_files(const CompressionFiles& files);
 
 /// The line for the attribute `history`: date, program, arguments.
-std::string history_line(const std::string& what);
+std::string history_line(const std::string& command, const CompressionFiles& files,
+                         const std::vector<std::string>& arguments = {});
 
 /// Drawn on standard error; ends the work where the user asks for it.
 class CompressionProgress {
@@ -31,6 +32,7 @@ class CompressionProgress {
   std::unique_ptr<Progress> bar_;
 };
 
-nlohmann::json to_json(const data::CompressionReport& report);
+/// `certified`: with errors, which only compression knows.
+nlohmann::json to_json(const data::CompressionReport& report, bool certified);
 
 }  // namespace gregale::tools

@@ -14,13 +14,13 @@ int run_decompress(const CompressionFiles& o) {
   CompressionProgress progress("decompress", o.common.quiet || o.common.json);
   data::DecompressOptions options;
   options.team = &context->team();
-  options.history = history_line("decompress");
+  options.history = history_line("decompress", o);
   options.progress = [&](int64_t done, int64_t total, const std::string& variable) { progress(done, total, variable); };
   const data::CompressionReport report = data::decompress_file(o.in, o.out, options);
   progress.done();
   o.common.finish(*context);
   if (o.common.json) {
-    fmt::print("{}\n", to_json(report).dump(2));
+    fmt::print("{}\n", to_json(report, false).dump(2));
     return 0;
   }
   for (const data::CompressedVariable& v : report.variables)

@@ -29,7 +29,8 @@ struct ErrorContract {
   double bound = 0;
   bool keep_zeros = false;     ///< zeros come back as the same zero
   bool keep_nonfinite = true;  ///< NaN (its bits) and infinities come back; otherwise they come back as anything
-  /// Values that mean "no data": they come back exactly, and belong to no range, error or prediction.
+  /// Values that mean "no data": they come back exactly, and belong to no range, error or prediction. No other value
+  /// becomes one of them.
   std::vector<double> missing = {};
 
   static ErrorContract lossless() { return {}; }

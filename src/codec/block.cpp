@@ -269,9 +269,20 @@ class LossyEncoder {
     s.max_error = scan.greatest;
     s.squares = scan.squares;
     s.sum = scan.sum;
-    for (int64_t i = 0; i < count && scan.violations > 0; ++i) {
+    // No value may become one that means "no data"; such values mostly lie far from all others.
+    const std::vector<Work> missing = as_elements<T>(contract_.missing);
+    const double least = specials.scan().least - scan.greatest, greatest = specials.scan().greatest + scan.greatest;
+    std::vector<uint8_t> ordinary;
+    if (std::any_of(missing.begin(), missing.end(), [&](Work m) { return m >= least && m <= greatest; })) {
+      ordinary.resize(values_.size());
+      value_rows<Work>(isa_).flag(other, count, missing.data(), static_cast<int64_t>(missing.size()), ordinary.data());
+    }
+    if (scan.violations == 0 && ordinary.empty()) return;
+    for (int64_t i = 0; i < count; ++i) {
+      if (counted != nullptr && counted[i] == 0) continue;
       const double error = std::abs(static_cast<double>(other[i]) - static_cast<double>(values[i]));
-      if ((counted == nullptr || counted[i] != 0) && !(error <= bound)) exceptions_.push_back(static_cast<size_t>(i));
+      if (!(error <= bound) || (!ordinary.empty() && ordinary[static_cast<size_t>(i)] == 0))
+        exceptions_.push_back(static_cast<size_t>(i));
     }
   }
 

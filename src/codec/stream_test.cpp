@@ -61,6 +61,19 @@ TEST(Stream, StaysWithinItsBoundAndSaysSo) {
   }
 }
 
+TEST(Stream, NoValueBecomesOneThatMeansNoData) {
+  const Tensor src = field({40, 50, 60}, 0);  // and the field crosses zero
+  ErrorContract contract = ErrorContract::absolute(0.5);
+  contract.missing = {0};
+  for (const std::string& name : codec_names()) {
+    EncodeOptions options;
+    options.codec = name;
+    const Tensor decoded = decode(encode(src, contract, options).bytes);
+    for (size_t i = 0; i < static_cast<size_t>(src.size()); ++i)
+      ASSERT_EQ(decoded.as<float>()[i] == 0, src.as<float>()[i] == 0) << name << " " << i;
+  }
+}
+
 TEST(Stream, UsesTheCodecThatIsAskedForAndEachPays) {
   const Tensor src = field({64, 50, 60}, 0);
   for (const std::string& name : codec_names()) {

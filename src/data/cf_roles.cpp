@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <sstream>
+#include <string_view>
 
 namespace gregale::data {
 namespace {
@@ -36,7 +37,10 @@ constexpr Naming kNamings[] = {{"coordinates", "auxiliary coordinate", false},
 void name_words(const std::string& text, const Naming& naming, std::map<std::string, const Naming*>& named) {
   std::istringstream words(text);
   for (std::string word; words >> word;) {
-    if (word.back() == ':') continue;
+    if (word.back() == ':') {
+      if (naming.role != std::string_view("grid mapping")) continue;
+      word.pop_back();  // "crs: x y": here the key is the variable
+    }
     if (const size_t slash = word.rfind('/'); slash != std::string::npos) word.erase(0, slash + 1);
     named.emplace(word, &naming);
   }

@@ -361,11 +361,12 @@ void find_boundary(Executable::Plan& plan, int loss) {
   for (const Step& step : plan.steps)
     for (const int32_t id : step.outputs)
       if (const Storage& s = plan.storages[static_cast<size_t>(id)]; is_kept(plan, s) && s.bytes > 0)
-        log_line("memory", fmt::format("kept: {} bytes of {} from node {} to {}", s.bytes,
-                                       step.node >= 0 && !plan.graph.nodes()[static_cast<size_t>(step.node)].regions.empty()
-                                           ? plan.graph.nodes()[static_cast<size_t>(step.node)].regions[0].name()
-                                           : step.op,
-                                       s.first, s.last));
+        log_line("memory",
+                 fmt::format("kept: {} bytes of {} from node {} to {}", s.bytes,
+                             step.node >= 0 && !plan.graph.nodes()[static_cast<size_t>(step.node)].regions.empty()
+                                 ? plan.graph.nodes()[static_cast<size_t>(step.node)].regions[0].name()
+                                 : step.op,
+                             s.first, s.last));
 }
 
 }  // namespace gregale

@@ -59,6 +59,22 @@ void keep_valid(Tensor& values, const ChunkParameters& p) {
   }
 }
 
+/// Calls row(first of it in an array of `small` extents, the same place in one of `large` extents, length).
+template <class Row>
+void for_rows(const Extents& small, const Extents& large, Row&& row) {
+  if (element_count(small) == 0) return;
+  const size_t last = small.size() - 1;
+  Extents index(small.size(), 0);
+  for (int64_t from = 0;; from += small[last]) {
+    int64_t at = 0;
+    for (size_t d = 0; d <= last; ++d) at = at * large[d] + index[d];
+    row(from, at, small[last]);
+    size_t d = last;
+    while (d > 0 && ++index[d - 1] == small[d - 1]) index[--d] = 0;
+    if (d == 0) return;
+  }
+}
+
 }  // namespace
 
 int64_t ChunkParameters::bytes() const {
@@ -159,20 +175,24 @@ void pad_chunk(const Tensor& values, const Extents& chunk, std::span<std::byte> 
     return;
   }
   std::fill(out.begin(), out.end(), std::byte{0});
-  if (values.size() == 0) return;
   const int64_t width = size_of(values.dtype());
-  const size_t last = chunk.size() - 1;
-  const auto row = static_cast<size_t>(values.extents()[last] * width);
-  Extents index(chunk.size(), 0);
-  for (;;) {
-    int64_t at = 0;
-    for (size_t d = 0; d <= last; ++d) at = at * chunk[d] + index[d];
-    std::copy_n(src, row, out.begin() + static_cast<std::ptrdiff_t>(at * width));
-    src += row;
-    size_t d = last;
-    while (d > 0 && ++index[d - 1] == values.extents()[d - 1]) index[--d] = 0;
-    if (d == 0) return;
-  }
+  for_rows(values.extents(), chunk, [&](int64_t row, int64_t at, int64_t length) {
+    std::copy_n(src + row * width, length * width, out.begin() + at * width);
+  });
+}
+
+Tensor crop(const Tensor& values, const Extents& extents) {
+  if (values.extents() == extents) return values;
+  for (size_t d = 0; d < extents.size(); ++d)
+    GREGALE_CHECK(values.extents()[d] >= extents[d], corrupt_data, "it holds {} values of dimension {} and not {}",
+                  values.extents()[d], d, extents[d]);
+  Tensor cropped(values.dtype(), extents);
+  const int64_t width = size_of(values.dtype());
+  const auto* src = static_cast<const std::byte*>(values.data());
+  for_rows(extents, values.extents(), [&](int64_t row, int64_t at, int64_t length) {
+    std::copy_n(src + at * width, length * width, static_cast<std::byte*>(cropped.data()) + row * width);
+  });
+  return cropped;
 }
 
 void swap_bytes(std::span<std::byte> bytes, int64_t width) {

@@ -41,6 +41,9 @@ Encoded encode_chunk(const Tensor& values, const ChunkParameters& parameters, co
 Tensor decode_chunk(std::span<const std::byte> stream, const ChunkParameters& parameters, ThreadTeam* team = nullptr);
 /// Spreads values over a whole chunk, zeros behind them.
 void pad_chunk(const Tensor& values, const Extents& chunk, std::span<std::byte> out);
+/// The first values of every dimension: HDF5 hands whole chunks to its filters, also at the array's end. Throws
+/// ErrorCode::corrupt_data where there are fewer.
+Tensor crop(const Tensor& values, const Extents& extents);
 
 /// Reverses the bytes of every element.
 void swap_bytes(std::span<std::byte> bytes, int64_t width);

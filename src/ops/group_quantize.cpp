@@ -39,8 +39,8 @@ codec::Rounding rounding_of(const float* values, int64_t count, bool stochastic)
 }
 
 template <class T>
-void encode_group(const codec::GroupTable& table, const T* src, int64_t group, int64_t count, int bits,
-                  bool stochastic, std::byte* dst) {
+void encode_group(const codec::GroupTable& table, const T* src, int64_t group, int64_t count, int bits, bool stochastic,
+                  std::byte* dst) {
   const int64_t some = std::min(kGroup, count - group * kGroup);
   float converted[kGroup];
   const float* values = converted;
@@ -144,16 +144,18 @@ const OpDef& group_quantize_op() {
     d.doc =
         "Keeps x in few bits: groups of 256 neighbours share a least value and a step, and each value is rounded to "
         "the "
-        "nearest of 2^bits multiples of the step above it, or to one at random, (ActNN, Chen et al., ICML 2021). A group with a value that "
+        "nearest of 2^bits multiples of the step above it, or to one at random, (ActNN, Chen et al., ICML 2021). A "
+        "group with a value that "
         "is "
         "not finite comes back as NaN.";
     d.inputs = {{"x", "f32, bf16 or f64, of a constant shape; worked on in f32"}};
     d.outputs = {{"bytes", "u8: for each group a least value and a step in f32, then 32 bytes a bit"}};
-    d.attributes = {{"bits", AttributeKind::integer, "1 to 8", {}},
-                    {"stochastic", AttributeKind::boolean,
-                     "up or down at random, so that the error is zero on average, by numbers drawn from the group's own "
-                     "first and last value",
-                     false}};
+    d.attributes = {
+        {"bits", AttributeKind::integer, "1 to 8", {}},
+        {"stochastic", AttributeKind::boolean,
+         "up or down at random, so that the error is zero on average, by numbers drawn from the group's own "
+         "first and last value",
+         false}};
     d.no_gradient = "it is put into graphs that are differentiated already";
     d.infer = [](const NodeView& node) {
       check_dtype(node, node.input(0).dtype);
@@ -167,8 +169,8 @@ const OpDef& group_quantize_op() {
       const int bits = bits_of(c.node);
       std::vector<std::byte> bytes(static_cast<size_t>(codec::quantized_bytes(count, bits)));
       for (int64_t g = 0; g < codec::group_count(count); ++g)
-        encode_group(codec::group_table(Isa::reference), x.data(), g, count, bits,
-                     c.node.boolean("stochastic"), bytes.data());
+        encode_group(codec::group_table(Isa::reference), x.data(), g, count, bits, c.node.boolean("stochastic"),
+                     bytes.data());
       auto& out = c.outputs[0].integer();
       for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<int64_t>(bytes[i]);
     };
@@ -193,10 +195,11 @@ const OpDef& group_dequantize_op() {
     d.doc = "The way back from group_quantize, which must have had the same bits.";
     d.inputs = {{"bytes", "u8, of group_quantize"}};
     d.outputs = {{"x", "of the dtype and extents asked for"}};
-    d.attributes = {{"bits", AttributeKind::integer, "1 to 8", {}},
-                    {"dtype", AttributeKind::dtype, "f32, bf16 or f64", {}},
-                    {"extents", AttributeKind::integers, "of the tensor that was quantised", {}},
-                    {"steps", AttributeKind::boolean, "the step that each value was rounded to a multiple of, instead", false}};
+    d.attributes = {
+        {"bits", AttributeKind::integer, "1 to 8", {}},
+        {"dtype", AttributeKind::dtype, "f32, bf16 or f64", {}},
+        {"extents", AttributeKind::integers, "of the tensor that was quantised", {}},
+        {"steps", AttributeKind::boolean, "the step that each value was rounded to a multiple of, instead", false}};
     d.no_gradient = "it is put into graphs that are differentiated already";
     d.infer = [](const NodeView& node) {
       check_dtype(node, node.dtype("dtype"));

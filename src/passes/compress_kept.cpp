@@ -41,7 +41,8 @@ class Compressor {
     std::map<int32_t, std::vector<int32_t>> early_after;
     for (const int32_t n : early_) early_after[earliest(n)].push_back(n);
     for (now_ = 0; now_ < count(); ++now_) {
-      if (early_.count(now_) > 0 || (!node(now_).outputs.empty() && copy_.count(node(now_).outputs[0].id) > 0)) continue;
+      if (early_.count(now_) > 0 || (!node(now_).outputs.empty() && copy_.count(node(now_).outputs[0].id) > 0))
+        continue;
       add(now_, !forward_[at(now_)] && !is_state(now_));
       for (const int32_t n : early_after[now_]) add(n, false);
     }
@@ -80,8 +81,7 @@ class Compressor {
       const Value difference = ops::square(result_, ops::sub(result_, other, copy_.at(v.id)));
       const Value predicted = variance(v);
       outputs.push_back(ops::mean(result_, difference));
-      outputs.push_back(predicted.valid() ? ops::mean(result_, predicted)
-                                          : ops::scalar(result_, g_.type(v).dtype, -1));
+      outputs.push_back(predicted.valid() ? ops::mean(result_, predicted) : ops::scalar(result_, g_.type(v).dtype, -1));
     }
     result_.set_outputs(outputs);
     return std::move(result_);
@@ -104,12 +104,10 @@ class Compressor {
     return p >= 0 && forward_[at(p)];
   }
 
-  /// Elementwise on values of the forward pass, and on what is there anyway: made in the forward pass, so that it is not
-  /// its operands that are kept but, of an activation, its derivative. The backward pass is linear in that, and errors
-  /// that are zero on average stay so (arXiv 2605.01255).
-  bool is_early(int32_t n) const {
-    return node(n).outputs.size() == 1 && node(n).op->express && reads_forward(n);
-  }
+  /// Elementwise on values of the forward pass, and on what is there anyway: made in the forward pass, so that it is
+  /// not its operands that are kept but, of an activation, its derivative. The backward pass is linear in that, and
+  /// errors that are zero on average stay so (arXiv 2605.01255).
+  bool is_early(int32_t n) const { return node(n).outputs.size() == 1 && node(n).op->express && reads_forward(n); }
   bool reads_forward(int32_t n) const {
     const Node& nd = node(n);
     if (nd.op->has_side_effect) return false;
@@ -180,7 +178,8 @@ class Compressor {
     } else if (worth && type.dtype == DType::f32 && keep_ == Keep::bf16) {
       kept_[v.id] = ops::cast(result_, now, DType::bf16);
     } else if (worth && (type.dtype == DType::f32 || type.dtype == DType::bf16) && keep_ == Keep::compressed) {
-      kept_[v.id] = result_.add1(ops::standard_ops().at("group_quantize"), {now}, {{"bits", bits_}, {"stochastic", true}});
+      kept_[v.id] =
+          result_.add1(ops::standard_ops().at("group_quantize"), {now}, {{"bits", bits_}, {"stochastic", true}});
     }
     plan_.kept_bytes += kept_.count(v.id) > 0 ? result_.type(kept_[v.id]).bytes() : bytes;
   }
@@ -227,8 +226,9 @@ class Compressor {
     }
     if (is_of_forward(v) && kept_.count(v.id) > 0 && keep_ == Keep::compressed) {
       const Type& type = g_.type(v);
-      const Value step = result_.add1(ops::standard_ops().at("group_dequantize"), {kept_.at(v.id)},
-                                      {{"bits", bits_}, {"dtype", type.dtype}, {"extents", type.shape.extents()}, {"steps", true}});
+      const Value step =
+          result_.add1(ops::standard_ops().at("group_dequantize"), {kept_.at(v.id)},
+                       {{"bits", bits_}, {"dtype", type.dtype}, {"extents", type.shape.extents()}, {"steps", true}});
       // Rounded up with probability f: step^2 f (1 - f), which is |error| (step - |error|) whatever came of it.
       const Value error = ops::abs(result_, ops::sub(result_, approximate(v), copy_.at(v.id)));
       return ops::mul(result_, error, ops::sub(result_, step, error));
@@ -277,7 +277,7 @@ class Compressor {
   std::set<int32_t> crossing_;  ///< values
   Graph result_{g_.name()};
   std::map<int32_t, Value> copy_, kept_;              ///< by value
-  std::map<int32_t, Value> other_;                     ///< of the second backward pass
+  std::map<int32_t, Value> other_;                    ///< of the second backward pass
   std::map<int32_t, std::pair<Value, int32_t>> out_;  ///< by value: as the backward pass has it, and for which node
   int32_t now_ = 0;
   KeepPlan plan_;

@@ -98,7 +98,15 @@ TEST_F(Compressed, KeepsItsBoundAndEverythingElse) {
   EXPECT_EQ(document["variables"]["wide"]["bound"], 1e-5);
   EXPECT_EQ(document["kept"]["x"], "coordinate");
   EXPECT_EQ(document["kept"]["area"], "integer");
-  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  const Outcome back = gregale({"decompress", "small.nc", "plain.nc", "--json"});
+  ASSERT_EQ(back.status, 0) << back.err;
+  const auto decompressed = nlohmann::json::parse(back.out);
+  for (const char* name : {"temp", "wide"}) {
+    for (const char* key : {"hash", "bound", "bytes_in", "bytes_out"})
+      EXPECT_EQ(decompressed["variables"][name][key], document["variables"][name][key]) << name << key;
+    EXPECT_GT(decompressed["variables"][name]["decode_gbs"], 0);
+  }
+  EXPECT_EQ(decompressed["variables"].size(), 2U);
   for (const std::string name : {"temp", "wide"}) {
     const auto& said = document["variables"][name];
     const std::vector<double> before = values("in.nc", name), after = values("plain.nc", name);
@@ -145,8 +153,149 @@ TEST_F(Compressed, IsReadByOtherPrograms) {
                   "compression_opts=(1, 5, 3)); d = h5py.File('w.h5', 'r')['d'][:]; "
                   "print(0 < abs(d - x).max() <= 5e-3)\""),
             "True\n");
+  // Theirs are whole chunks, also at the array's end, and in either order of bytes.
+  EXPECT_EQ(shell("/usr/bin/python3 -c \"import h5py, numpy; x = numpy.random.default_rng(1).normal(size=(50, 70)); "
+                  "f = h5py.File('w.h5', 'w'); [f.create_dataset(n, data=x, dtype=t, chunks=(24, 32), "
+                  "compression=51026, compression_opts=(1, 5, 3)) for n, t in (('d', '<f8'), ('e', '>f8'))]\""),
+            "");
+  ASSERT_EQ(gregale({"decompress", "w.h5", "w.nc", "--quiet"}).status, 0);
+  EXPECT_EQ(shell("/usr/bin/python3 -c \"import h5py, numpy; a, b = (h5py.File(f, 'r') for f in ('w.h5', 'w.nc')); "
+                  "print([numpy.array_equal(a[n][:], b[n][:]) for n in 'de'])\""),
+            "[True, True]\n");
+  // And copied by them: other chunks, the same parameters.
+  shell("h5repack -l temp:CHUNK=2x13x17 small.nc again.nc");
+  EXPECT_THAT(shell("h5diff -d 0.06 small.nc again.nc /temp && h5dump -pH -d /temp again.nc"),
+              testing::HasSubstr("51026"));
   // Our own program needs no plugin.
   EXPECT_EQ(gregale({"info", "small.nc"}).status, 0);
+}
+
+TEST_F(Compressed, KeepsGroupsTypesStringsAndWhatElseAFileMayHold) {
+  std::ofstream(folder_ / "all.cdl") << R"(netcdf all {
+types:
+  byte enum sky { clear = 0, cloudy = 1 } ;
+  compound point { float x ; int n(2) ; } ;
+  opaque(3) blob ;
+  int(*) list ;
+dimensions:
+  time = UNLIMITED ;
+  member = UNLIMITED ;
+  x = 40 ;
+variables:
+  double time(time) ;
+    time:units = "days since 2000-01-01" ;
+  float one ;
+  string words(x) ;
+    string words:also = "a", "b" ;
+  char letters(time, x) ;
+  sky weather(time) ;
+  point points(time) ;
+    point points:origin = {1.5, {1, 2}} ;
+  blob blobs(time) ;
+  list lists(time) ;
+  ubyte small(x) ;
+    small:_FillValue = 3UB ;
+  int64 large(time, x) ;
+    large:_DeflateLevel = 4 ;
+    large:_Shuffle = "true" ;
+  float empty(member, x) ;
+// global attributes:
+    :title = "everything" ;
+    :numbers = 1b, 2b ;
+data:
+  time = 0.5, 1.5 ;
+  one = 4.25 ;
+  words = "one", "two", "", "four" ;
+  letters = "abc", "xyz" ;
+  weather = clear, cloudy ;
+  points = {1, {2, 3}}, {4, {5, 6}} ;
+  blobs = 0X010203, 0X0a0b0c ;
+  lists = {1, 2, 3}, {} ;
+  small = 1, 2, 3, 4 ;
+  large = 1, 2, 3, 4, 5, 6, 7, 8, 9 ;
+group: model {
+  dimensions:
+    y = 30 ;
+  variables:
+    float field(y, x) ;
+      field:_FillValue = -9.f ;
+  data:
+    field = 1, 2.5, _, 3, 4, 5, 6, 7, 8, 9, 1e5, 11 ;
+  group: inner {
+    variables:
+      double deep(y, x) ;
+    data:
+      deep = 0.1, 0.2, 0.3 ;
+  }
+}
+})";
+  shell("ncgen -4 -o all.nc all.cdl");
+  const Outcome outcome = gregale({"compress", "all.nc", "small.nc", "--abs", "/model/field=0.5", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(document["variables"]["/model/field"]["bound"], 0.5);
+  EXPECT_EQ(document["variables"]["/model/inner/deep"]["max_error"], 0);
+  EXPECT_EQ(document["kept"]["empty"], "small");
+  EXPECT_EQ(document["kept"]["points"], "user-defined type");
+  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  for (const std::string file : {"small.nc", "plain.nc"}) {
+    const auto dump = [&](const std::string& name) {
+      return shell("ncdump " + name + " | tail -n +2 | grep -v 'gregale\\|:history' | sed '/field =/,/;$/d'");
+    };
+    EXPECT_EQ(dump(file), dump("all.nc"));
+  }
+}
+
+TEST_F(Compressed, KeepsTheBoundOnObservations) {
+  const std::string coads = "/usr/share/ferret-vis/data/coads_climatology.cdf";
+  if (!std::filesystem::exists(coads)) GTEST_SKIP() << "ferret-datasets is not installed";
+  const Outcome outcome = gregale({"compress", coads, "small.nc", "--rel", "1e-3", "--json", "--threads", "2"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(document["variables"].size(), 7U);
+  EXPECT_GT(document["ratio"], 8);
+  const auto read = [&](const std::string& path, const std::string& name) {
+    int id = -1, v = -1;
+    std::vector<float> values(12 * 90 * 180);
+    ok(nc_open(path.c_str(), NC_NOWRITE, &id));
+    ok(nc_inq_varid(id, name.c_str(), &v));
+    ok(nc_get_var_float(id, v, values.data()));
+    ok(nc_close(id));
+    return values;
+  };
+  ASSERT_EQ(gregale({"decompress", "small.nc", "plain.nc", "--quiet"}).status, 0);
+  for (const auto& [name, said] : document["variables"].items()) {
+    const std::vector<float> before = read(coads, name), after = read(folder_ / "plain.nc", name);
+    double least = 1e30, most = -1e30, greatest = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      if (before[i] == kMissing) {
+        ASSERT_EQ(after[i], kMissing);
+        continue;
+      }
+      const double x = static_cast<double>(before[i]);
+      least = std::min(least, x);
+      most = std::max(most, x);
+      greatest = std::max(greatest, std::abs(static_cast<double>(after[i]) - x));
+    }
+    EXPECT_EQ(said["range"], most - least);
+    EXPECT_NEAR(said["bound"].get<double>(), 1e-3 * (most - least), 1e-12 * most);
+    EXPECT_LE(greatest, said["bound"].get<double>());
+    EXPECT_EQ(greatest, said["max_error"].get<double>());
+  }
+}
+
+TEST_F(Compressed, AFullDiskLeavesWhatWasThere) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"compress", "in.nc", "out.nc", "--rel", "1e-5"}, {"decompress", "in.nc", "out.nc"}}) {
+    std::ofstream(folder_ / "out.nc") << "older";
+    How how = how_;
+    for (const uint64_t limit : {1000, 60000, 100000}) {
+      how.file_size_limit = limit;
+      expect_failure(run(arguments, how), 1, {"gregale: " + arguments[0] + ": ", "cannot write out.nc"});
+      EXPECT_EQ(std::filesystem::file_size(folder_ / "out.nc"), 5U);
+      EXPECT_THAT(folder_.entries(), testing::Not(testing::Contains(".out.nc.tmp")));
+    }
+  }
 }
 
 TEST_F(Compressed, RefusesWhatItCannotDo) {
@@ -180,7 +329,9 @@ TEST_F(Compressed, NamesBlockAndByteOfDamage) {
   const size_t at = good.find("GRGC");
   ASSERT_NE(at, std::string::npos);
   for (size_t i = 0; i < 40; ++i) bad[at + 200 + i] = static_cast<char>(bad[at + 200 + i] ^ 0x55);
-  expect_failure(damaged(bad), 1, {"gregale: decompress: ", "block 0 at byte "});
+  expect_failure(
+      damaged(bad), 1,
+      {"gregale: decompress: ", ": temp: ", "bad.nc", "the chunk from (0, 0, 0), at byte ", "block 0 at byte "});
   std::mt19937 random(1);
   for (int i = 0; i < 30; ++i) {  // anything else: one line, no crash
     bad = good;
