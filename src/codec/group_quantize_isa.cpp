@@ -111,12 +111,15 @@ void encode(const float* src, int64_t count, int bits, const Rounding& rounding,
     const int32_t levels = (1 << bits) - 1;
     header.step = range / static_cast<float>(levels);
     const float inverse = header.step > 0 ? 1 / header.step : 0;
-    const float scale = inverse <= std::numeric_limits<float>::max() ? inverse : 0;  // of a denormal step: all are alike
+    const float scale =
+        inverse <= std::numeric_limits<float>::max() ? inverse : 0;  // of a denormal step: all are alike
     const Ints most = Ints{} + levels;
-    const auto low = static_cast<uint32_t>(rounding.key), high = static_cast<uint32_t>(rounding.key >> 32 ^ index >> 32);
+    const auto low = static_cast<uint32_t>(rounding.key),
+               high = static_cast<uint32_t>(rounding.key >> 32 ^ index >> 32);
     constexpr uint32_t kOdd = 0x9E3779B1U;
     Words place{};
-    for (int lane = 0; lane < kLanes; ++lane) place[lane] = (static_cast<uint32_t>(index) + static_cast<uint32_t>(lane)) * kOdd;
+    for (int lane = 0; lane < kLanes; ++lane)
+      place[lane] = (static_cast<uint32_t>(index) + static_cast<uint32_t>(lane)) * kOdd;
     for (int i = 0; i < kGroup; i += kLanes) {
       const Reals above = (load<Reals>(values + i) - header.least) * scale;
       Reals up = Reals{} + 0.5F;
