@@ -30,7 +30,7 @@ std::string history_line(const std::string& command, const CompressionFiles& fil
 
 void CompressionProgress::operator()(int64_t done, int64_t total, const std::string& variable) {
   constexpr int64_t kMegabyte = 1 << 20;  // what the bar counts
-  if (bar_ == nullptr) bar_ = std::make_unique<Progress>(what_, (total + kMegabyte - 1) / kMegabyte, quiet_);
+  if (bar_ == nullptr) bar_ = std::make_unique<Progress>(what_ + " MB", (total + kMegabyte - 1) / kMegabyte, quiet_);
   bar_->update(done / kMegabyte, variable);
   GREGALE_CHECK(!interrupted(), interrupted, "interrupted: nothing was written");
 }

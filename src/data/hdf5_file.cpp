@@ -186,9 +186,10 @@ void ChunkWriter::write(const Extents& start, std::span<const std::byte> stream)
 
 void ChunkWriter::close() {
   std::lock_guard lock(netcdf_mutex());
-  const bool well = (dataset_ < 0 || H5Dclose(dataset_) >= 0) & (file_ < 0 || H5Fclose(file_) >= 0);
+  const bool dataset_closed = dataset_ < 0 || H5Dclose(dataset_) >= 0;
+  const bool file_closed = file_ < 0 || H5Fclose(file_) >= 0;
   dataset_ = file_ = -1;
-  if (!well) fail("closing it");
+  if (!dataset_closed || !file_closed) fail("closing it");
 }
 
 }  // namespace gregale::data

@@ -50,9 +50,10 @@ TEST(ChunkParameters, RefuseWhatTheyCannotBe) {
     bad[at] = number;
     return bad;
   };
-  for (const auto& [at, number] : std::vector<std::pair<size_t, unsigned>>{
+  for (const auto& change : std::vector<std::pair<size_t, unsigned>>{
            {0, 1}, {1, 99}, {1, 99U << 16}, {8, 0}, {8, 33}, {9, 0}, {9, 0xffffffff}, {10, 0xffffffff}, {12, 0xffff}})
-    expect_error(ErrorCode::corrupt_data, "parameters", [&] { ChunkParameters::parse(changed(at, number)); });
+    expect_error(ErrorCode::corrupt_data, "parameters",
+                 [&] { ChunkParameters::parse(changed(change.first, change.second)); });
   std::vector<unsigned> longer = good;
   longer.push_back(0);
   expect_error(ErrorCode::corrupt_data, "follows", [&] { ChunkParameters::parse(longer); });

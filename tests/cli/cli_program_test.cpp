@@ -42,7 +42,8 @@ class Program : public TinyRun {
   }
 };
 
-const std::vector<std::string> kCommands{"init", "train", "forecast", "score", "info", "machine"};
+const std::vector<std::string> kCommands{"init", "train",   "forecast", "score",
+                                         "info", "machine", "compress", "decompress"};
 
 TEST_F(Program, HelpHasAnExample) {
   for (const std::string& command : kCommands) {
