@@ -71,7 +71,8 @@ template <class T>
 void flag(const T* values, int64_t count, const T* missing, int64_t missing_count, uint8_t* flags) {
   if (missing_count == 1) {
     const T m = missing[0];
-    for (int64_t i = 0; i < count; ++i) flags[i] = (values[i] - values[i] == 0) & (values[i] != m) ? 1 : 0;
+    for (int64_t i = 0; i < count; ++i)
+      flags[i] = static_cast<uint8_t>(static_cast<int>(values[i] - values[i] == 0) & static_cast<int>(values[i] != m));
     return;
   }
   for (int64_t i = 0; i < count; ++i) flags[i] = is_ordinary(values[i], missing, missing_count) ? 1 : 0;
