@@ -265,9 +265,10 @@ class Keeper {
 
 std::string to_string(const KeepPlan& plan) {
   if (plan.whole_bytes > 0)
-    return fmt::format("{} values of {:.1f} MB are kept for the backward pass in {:.1f} MB, {:.1f} MB of it comparisons",
-                       plan.kept, static_cast<double>(plan.whole_bytes) * 1e-6,
-                       static_cast<double>(plan.kept_bytes) * 1e-6, static_cast<double>(plan.mask_bytes) * 1e-6);
+    return fmt::format(
+        "{} values of {:.1f} MB are kept for the backward pass in {:.1f} MB, {:.1f} MB of it comparisons", plan.kept,
+        static_cast<double>(plan.whole_bytes) * 1e-6, static_cast<double>(plan.kept_bytes) * 1e-6,
+        static_cast<double>(plan.mask_bytes) * 1e-6);
   return fmt::format("{} values of {:.1f} MB are kept for the backward pass, {} operators of {:.3g} Gflop run again",
                      plan.kept, static_cast<double>(plan.kept_bytes) * 1e-6, plan.recomputed,
                      plan.recomputed_flops * 1e-9);

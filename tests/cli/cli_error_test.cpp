@@ -77,7 +77,7 @@ TEST_F(BadUsage, BenchModel) {
   expect_refusal(model({}), 2, {"gregale: bench: ", "name"});
   expect_refusal(
       model({"alexnet"}), 2,
-      {"gregale: bench: model 'alexnet' is none of fourcastnet, afno, bert-base-layer, resnet50, surrogate3d, mlp"});
+      {"gregale: bench: model 'alexnet' is none of fourcastnet, bert-base-layer, resnet50, afno, surrogate3d, mlp"});
   expect_refusal(model({"mlp", "--precision", "fp8"}), 2,
                  {"gregale: bench: --precision: expected fp32 or bf16, got 'fp8'"});
   expect_refusal(model({"mlp", "--tune", "slow"}), 2, {"gregale: bench: --tune: expected off or quick, got 'slow'"});
