@@ -112,6 +112,28 @@ TEST(CompressKept, KeepsABitOfAComparison) {
   EXPECT_EQ(plan.mask_bytes, 3 * 512 * 64 / 8);
 }
 
+TEST(CompressKept, DoesToGradientsWhatIsPredicted) {
+  for (const bool relu : {false, true}) {
+    const Network n = network(relu);
+    const Graph g = passes::kept_error(n.graph, 0, Keep::compressed, 4);
+    verify(g);
+    const Executable program = compile(g);
+    ExecutionContext context;
+    VariableValues state = n.state;
+    const std::vector<Tensor> results = program.run(context, n.inputs, &state);
+    const std::vector<Tensor> exact = run(n, Keep::everything, 4), kept = run(n, Keep::compressed, 4);
+    const size_t count = n.graph.outputs().size();
+    ASSERT_EQ(results.size(), 3 * count);
+    for (size_t i = 1; i < count; ++i) {
+      const double measured = std::sqrt(static_cast<double>(results[count + 2 * i].as<float>()[0]));
+      const double predicted = std::sqrt(static_cast<double>(results[count + 2 * i + 1].as<float>()[0]));
+      EXPECT_NEAR(measured, rms(kept[i], &exact[i]), 0.02 * measured) << i;  // 0 where masks alone decide
+      EXPECT_GE(predicted, 0.75 * measured) << i;
+      EXPECT_LE(predicted, 1.25 * measured) << i;
+    }
+  }
+}
+
 TEST(CompressKept, TellsWhatIsResidentAtTheBoundary) {
   const Network n = network(false);
   CompileOptions options;
