@@ -25,7 +25,8 @@ struct BlockContract {
   RandomKey key;
 };
 
-/// T is float or double. `valid` is null where all values are; what stands at other places is finite and means nothing.
+/// T is float or double. `valid` is null where all values are; at other places stands the last valid value before
+/// (or the first there is), so that codecs which know of no such places lose little.
 template <class T>
 struct BlockInput {
   const T* values = nullptr;
@@ -72,27 +73,6 @@ std::shared_ptr<const BlockCodec> zfp_codec();
 Bytes encode_exact(ByteSpan values, int64_t width);
 /// Fills `values`; throws ErrorCode::corrupt_data.
 void decode_exact(ByteSpan in, std::span<std::byte> values, int64_t width);
-
-/// Puts the nearest earlier valid value of its row (or the next one) at every place that has none, for codecs that know
-/// of no such places.
-template <class T>
-std::vector<T> fill_invalid(const BlockInput<T>& in) {
-  std::vector<T> filled(in.values, in.values + count_of(in.extents));
-  if (in.valid == nullptr) return filled;
-  T last{};
-  bool any = false;
-  for (size_t i = 0; i < filled.size() && !any; ++i) {
-    any = in.valid[i] != 0;
-    if (any) last = filled[i];
-  }
-  for (size_t i = 0; i < filled.size(); ++i) {
-    if (in.valid[i] != 0)
-      last = filled[i];
-    else
-      filled[i] = last;
-  }
-  return filled;
-}
 
 }  // namespace codec
 }  // namespace gregale

@@ -38,12 +38,4 @@ struct GroupTable {
 
 const GroupTable& group_table(Isa isa);
 
-/// All groups of an array, on the team's threads.
-void quantize_groups(const float* src, int64_t count, int bits, const Rounding& rounding, Isa isa, ThreadTeam& team,
-                     std::byte* dst);
-void dequantize_groups(const std::byte* src, int64_t count, int bits, Isa isa, ThreadTeam& team, float* dst);
-
-/// The variance of the rounding error, in units of the step squared, for values spread evenly between its multiples.
-constexpr double rounding_variance(bool stochastic) { return stochastic ? 1.0 / 6 : 1.0 / 12; }
-
 }  // namespace gregale::codec

@@ -16,12 +16,12 @@ class QuantizeCodec final : public BlockCodec {
   std::string_view name() const override { return "quantize"; }
   uint8_t id() const override { return 16; }
   bool encode(const BlockInput<float>& in, Bytes& out) const override {
-    const std::vector<float> filled = fill_invalid(in);
-    return encode_values(filled, in.contract, out);
+    return encode_values({in.values, static_cast<size_t>(count_of(in.extents))}, in.contract, out);
   }
   bool encode(const BlockInput<double>& in, Bytes& out) const override {
-    std::vector<float> narrow;
-    for (const double x : fill_invalid(in)) narrow.push_back(static_cast<float>(x));
+    std::vector<float> narrow(static_cast<size_t>(count_of(in.extents)));
+    std::transform(in.values, in.values + narrow.size(), narrow.begin(),
+                   [](double x) { return static_cast<float>(x); });
     BlockContract contract = in.contract;  // what rounding to f32 takes of the bound
     contract.bound -= std::max(std::abs(in.least), std::abs(in.greatest)) * 0x1p-23;
     return contract.bound > 0 && encode_values(narrow, contract, out);
@@ -36,7 +36,7 @@ class QuantizeCodec final : public BlockCodec {
   }
 
  private:
-  bool encode_values(const std::vector<float>& values, const BlockContract& contract, Bytes& out) const {
+  bool encode_values(std::span<const float> values, const BlockContract& contract, Bytes& out) const {
     const Rounding rounding{contract.kind == ErrorContract::Kind::unbiased,
                             contract.key.seed ^ static_cast<uint64_t>(contract.key.step) << 32 ^ contract.key.stream};
     const auto count = static_cast<int64_t>(values.size());

@@ -21,8 +21,6 @@ class ResidualEncoder {
   void finish(ByteWriter& out);
 
   static constexpr uint64_t kSmall = 24;
-  /// Larger ones cannot be coded.
-  static constexpr int64_t kGreatest = int64_t{1} << 50;
 
  private:
   static uint64_t folded(int64_t residual) {  // 0, -1, 1, -2, ... as 0, 1, 2, 3, ...

@@ -41,7 +41,7 @@ class SplitFrequencyCodec final : public BlockCodec {
 
   template <class T>
   bool encode_any(const BlockInput<T>& in, Bytes& out) const {
-    const std::vector<T> values = fill_invalid(in);
+    const std::span<const T> values(in.values, static_cast<size_t>(count_of(in.extents)));
     const int64_t row = in.extents[3];
     std::vector<uint16_t> means;
     std::vector<T> left(values.size());  // box by box

@@ -156,7 +156,7 @@ void Executable::execute(ExecutionContext& context, const std::vector<Tensor>& i
     }
   }
   for (const Step& step : plan.steps) {
-    if (context.boundary() && &step == &plan.steps[0] + plan.boundary) {
+    if (context.boundary() && &step - plan.steps.data() == plan.boundary) {
       give_back(plan, base);
       context.boundary()();
     }

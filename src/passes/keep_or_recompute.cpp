@@ -31,9 +31,9 @@ class Keeper {
   Keeper(const Graph& graph, int loss, const Target& target, double price)
       : g_(graph), rates_(tile::rates_of(target)), cores_(target.cores), price_(price) {
     const size_t n = graph.nodes().size();
-    forward_.assign(n, false);
+    forward_ = forward_nodes(graph, loss);
     data_.assign(n, false);
-    find_forward(graph.outputs()[static_cast<size_t>(loss)]);
+    find_wanted();
   }
 
   Graph run(KeepPlan* plan) {
@@ -56,22 +56,12 @@ class Keeper {
   }
   bool is_view(const Node& n) const { return static_cast<bool>(n.op->result_as_view); }
 
-  /// The forward pass: what the loss is made of, but for what constants and variables alone decide.
-  void find_forward(Value loss) {
-    std::vector<bool> makes_loss(g_.nodes().size(), false);
-    if (g_.producer(loss) >= 0) makes_loss[static_cast<size_t>(g_.producer(loss))] = true;
-    for (int32_t n = count() - 1; n >= 0; --n) {
-      if (!makes_loss[static_cast<size_t>(n)]) continue;
-      for (const Value v : node(n).inputs)
-        if (g_.producer(v) >= 0) makes_loss[static_cast<size_t>(g_.producer(v))] = true;
-    }
+  /// What constants and variables do not decide alone, and what of the forward pass the backward pass wants.
+  void find_wanted() {
     for (int32_t n = 0; n < count(); ++n) {
-      const Node& nd = node(n);
       bool data = false;
-      for (const Value v : nd.inputs) data |= g_.producer(v) < 0 || data_[static_cast<size_t>(g_.producer(v))];
+      for (const Value v : node(n).inputs) data |= g_.producer(v) < 0 || data_[static_cast<size_t>(g_.producer(v))];
       data_[static_cast<size_t>(n)] = data;
-      const bool state = nd.op->name == kReadOp || nd.op->name == kConstantOp || nd.op->name == kWriteOp;
-      forward_[static_cast<size_t>(n)] = makes_loss[static_cast<size_t>(n)] && !state;
     }
     wanted_.assign(g_.nodes().size(), false);
     for (int32_t n = 0; n < count(); ++n) {
