@@ -2,17 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/group_quantize.hpp"
 #include "codec/predict_isa.hpp"
+#include "codec/rans_isa.hpp"
+#include "codec/residuals_isa.hpp"
 #include "codec/values_isa.hpp"
 
 // Which of the loops compiled per instruction set serve.
 namespace gregale::codec {
 
-#define GREGALE_CODEC_TABLES(isa)          \
-  namespace isa {                          \
-  extern const PredictTable table;         \
-  extern const ValueRows<float> rows_f32;  \
-  extern const ValueRows<double> rows_f64; \
-  extern const GroupTable group_rows;      \
+#define GREGALE_CODEC_TABLES(isa)           \
+  namespace isa {                           \
+  extern const PredictTable table;          \
+  extern const ValueRows<float> rows_f32;   \
+  extern const ValueRows<double> rows_f64;  \
+  extern const GroupTable group_rows;       \
+  extern const RansTable rans_rows;         \
+  extern const ResidualTable residual_rows; \
   }
 GREGALE_CODEC_TABLES(isa_generic)
 GREGALE_CODEC_TABLES(isa_avx2)
@@ -27,6 +31,16 @@ const PredictTable& predict_table(Isa isa) {
 const GroupTable& group_table(Isa isa) {
   if (isa == Isa::reference) return isa_generic::group_rows;
   return isa == Isa::avx2 ? isa_avx2::group_rows : isa_avx512::group_rows;
+}
+
+const RansTable& rans_table(Isa isa) {
+  if (isa == Isa::reference) return isa_generic::rans_rows;
+  return isa == Isa::avx2 ? isa_avx2::rans_rows : isa_avx512::rans_rows;
+}
+
+const ResidualTable& residual_table(Isa isa) {
+  if (isa == Isa::reference) return isa_generic::residual_rows;
+  return isa == Isa::avx2 ? isa_avx2::residual_rows : isa_avx512::residual_rows;
 }
 
 template <>

@@ -30,8 +30,8 @@ class Walker {
   template <class Coder>
   void run(Coder&& coder) {
     const int64_t n = e_[3];
-    std::vector<int64_t> before(static_cast<size_t>(n)), residuals(before.size());
-    std::vector<uint8_t> keys(static_cast<size_t>(row_room(n)));
+    std::vector<int64_t> before(static_cast<size_t>(n)), residuals(static_cast<size_t>(row_room(n)));
+    std::vector<uint8_t> keys(static_cast<size_t>(row_room(n))), there(keys.size());
     std::array<int64_t, 3> at{};
     int64_t base = 0;
     for (at[0] = 0; at[0] < e_[0]; ++at[0])
@@ -39,7 +39,8 @@ class Walker {
         for (at[2] = 0; at[2] < e_[2]; ++at[2], base += n) {
           predict(at, base, before);
           find_keys(at, base, keys);
-          const uint8_t* valid = valid_ == nullptr ? nullptr : valid_ + base;
+          const uint8_t* valid = nullptr;
+          if (valid_ != nullptr) valid = std::copy_n(valid_ + base, n, there.data()) - n;
           coder.row(base, before.data(), keys.data(), valid, residuals.data());
           uint64_t left = 0;
           for (int64_t i = 0; i < n; ++i) {
@@ -121,7 +122,7 @@ struct Encoding {
       r[i] = now - left;
       left = now;
     }
-    residuals.add(r, keys, in.extents[3], valid, 1);
+    residuals.add(r, keys, in.extents[3], valid);
   }
 };
 
@@ -129,7 +130,7 @@ struct Decoding {
   int64_t count;
   ResidualDecoder residuals;
   void row(int64_t, const int64_t*, const uint8_t* keys, const uint8_t* valid, int64_t* r) {
-    residuals.next(r, keys, count, valid, 1);
+    residuals.next(r, keys, count, valid);
   }
 };
 
@@ -169,14 +170,14 @@ Estimate estimate_lorenzo(const BlockInput<T>& in, const Grid& grid) {
 
 template <class T>
 void encode_lorenzo(const BlockInput<T>& in, const Grid& grid, Isa isa, ByteWriter& out) {
-  Encoding<T> encoding{in, grid, ResidualEncoder(static_cast<size_t>(count_of(in.extents)))};
+  Encoding<T> encoding{in, grid, ResidualEncoder(static_cast<size_t>(count_of(in.extents)), isa)};
   Walker(in.extents, in.valid, predict_table(isa)).run(encoding);
   encoding.residuals.finish(out);
 }
 
 template <class T>
 void decode_lorenzo(ByteReader& in, const BlockOutput<T>& out, const Grid& grid, Isa isa) {
-  Decoding decoding{out.extents[3], ResidualDecoder(in)};
+  Decoding decoding{out.extents[3], ResidualDecoder(in, isa)};
   Walker walker(out.extents, out.valid, predict_table(isa));
   walker.run(decoding);
   decoding.residuals.finish();

@@ -14,7 +14,8 @@ namespace {
 
 constexpr size_t kMostTaps = 24;
 constexpr int64_t kLeft = 1, kRight = 2;  // margins of even points: taps reach that far
-constexpr uint8_t kAnchorKey = 255;
+constexpr std::array<uint8_t, 16> kAnchorKeys{255, 255, 255, 255, 255, 255, 255, 255,
+                                              255, 255, 255, 255, 255, 255, 255, 255};
 
 /// The points of one level: values and the sizes of their residuals.
 template <class Int>
@@ -205,8 +206,9 @@ class Walker {
     for_each_row(pass.level, pass.start, pass.step, odd ? 1 : 0, level, [&](const Row& row) {
       if (valid_ != nullptr && level.rows_valid[static_cast<size_t>(row.index)] == 0) return;
       predict(pass, level, row, odd);
-      coder.row(row, quantum, keys_.data(), predicted_.data(), residuals_.data());
       const auto to = static_cast<size_t>(odd ? level.odd_at(row.index) : level.even_at(row.index));
+      const uint8_t* valid = valid_ == nullptr ? nullptr : (odd ? level.odd_valid : level.even_valid).data() + to;
+      coder.row(row, quantum, keys_.data(), valid, predicted_.data(), residuals_.data());
       Int* values = (odd ? level.odd : level.even).data() + to;
       uint8_t* sizes = (odd ? level.odd_sizes : level.even_sizes).data() + to;
       if constexpr (sizeof(Int) == 4) {
@@ -311,10 +313,11 @@ struct Encoding {
   int64_t anchor(int64_t place, Int predicted, int64_t quantum) {
     const double left = scaled(place) - static_cast<double>(predicted);
     const auto k = static_cast<int64_t>(std::nearbyint(left / static_cast<double>(quantum)));
-    residuals.add(&k, &kAnchorKey, 1, nullptr, 1);
+    std::array<int64_t, 16> row{k};
+    residuals.add(row.data(), kAnchorKeys.data(), 1, nullptr);
     return k;
   }
-  void row(const Row& row, int32_t quantum, const uint8_t* keys, const Int* predicted, Int* k) {
+  void row(const Row& row, int32_t quantum, const uint8_t* keys, const uint8_t* valid, const Int* predicted, Int* k) {
     const double inverse = 1.0 / quantum;
     if constexpr (std::is_same_v<T, float> && sizeof(Int) == 4) {
       table.quantize_f32(in.values + row.base, row.step, row.count, grid.offset, 1 / grid.unit, predicted, inverse, k);
@@ -323,25 +326,23 @@ struct Encoding {
         k[i] = static_cast<Int>(
             std::nearbyint((scaled(row.base + i * row.step) - static_cast<double>(predicted[i])) * inverse));
     }
-    const uint8_t* valid = in.valid == nullptr ? nullptr : in.valid + row.base;
-    residuals.add(k, keys, row.count, valid, row.step);
+    residuals.add(k, keys, row.count, valid);
     if (valid == nullptr) return;
-    for (int64_t i = 0; i < row.count; ++i) k[i] = valid[i * row.step] != 0 ? k[i] : 0;
+    for (int64_t i = 0; i < row.count; ++i) k[i] = valid[i] != 0 ? k[i] : 0;
   }
 };
 
 template <class Int>
 struct Decoding {
-  const uint8_t* valid;
   ResidualDecoder residuals;
 
   int64_t anchor(int64_t, Int, int64_t) {
-    int64_t k = 0;
-    residuals.next(&k, &kAnchorKey, 1, nullptr, 1);
-    return k;
+    std::array<int64_t, 16> row;
+    residuals.next(row.data(), kAnchorKeys.data(), 1, nullptr);
+    return row[0];
   }
-  void row(const Row& row, int32_t, const uint8_t* keys, const Int*, Int* k) {
-    residuals.next(k, keys, row.count, valid == nullptr ? nullptr : valid + row.base, row.step);
+  void row(const Row& row, int32_t, const uint8_t* keys, const uint8_t* valid, const Int*, Int* k) {
+    residuals.next(k, keys, row.count, valid);
   }
 };
 
@@ -385,7 +386,7 @@ void encode_multilevel(const BlockInput<T>& in, const Grid& grid, const Multilev
   const PredictTable& table = predict_table(isa);
   const auto count = static_cast<size_t>(count_of(in.extents));
   const auto run = [&]<class Int>(Int) {
-    Encoding<T, Int> encoding{in, grid, table, ResidualEncoder(count)};
+    Encoding<T, Int> encoding{in, grid, table, ResidualEncoder(count, isa)};
     Walker<Int>(lattice, grid, plan, in.valid, table).run(encoding);
     encoding.residuals.finish(out);
   };
@@ -415,7 +416,7 @@ void decode_multilevel(ByteReader& in, const BlockOutput<T>& out, const Grid& gr
   }
   const PredictTable& table = predict_table(isa);
   const auto run = [&]<class Int>(Int) {
-    Decoding<Int> decoding{out.valid, ResidualDecoder(in)};
+    Decoding<Int> decoding{ResidualDecoder(in, isa)};
     const Level<Int> level = Walker<Int>(lattice, grid, plan, out.valid, table).run(decoding);
     decoding.residuals.finish();
     const int64_t rows = out.extents[0] * out.extents[1] * out.extents[2], n = out.extents[3];

@@ -3,12 +3,15 @@
 #include "codec/rans.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
 #include <numeric>
 
 namespace gregale::codec {
 namespace {
 
 constexpr uint32_t kTotal = 1U << kRansBits;
+constexpr int64_t kFewSymbols = int64_t{1} << 14;
 
 }  // namespace
 
@@ -54,57 +57,48 @@ RansModel RansModel::read(ByteReader& in) {
   return model;
 }
 
-Bytes rans_encode(std::span<const uint8_t> symbols, std::span<const uint8_t> contexts,
-                  std::span<const RansModel> models) {
-  // x / frequency as a product: ceil(2^(32 + shift) / frequency) x >> (32 + shift), exact for all x below 2^32
-  // (Granlund and Montgomery, PLDI 1994), with one bit more than 32 in the factor kept apart by x itself.
-  struct Entry {
-    uint32_t frequency, start, reciprocal, shift;
-    uint64_t limit;
-  };
-  std::vector<Entry> table(models.size() * kRansSymbols);
+Bytes rans_encode(const RansVectors& vectors, const std::array<uint8_t, 256>& contexts,
+                  const std::vector<RansModel>& models, Isa isa) {
+  std::vector<uint32_t> entries(models.size() * kRansSymbols);
   for (size_t m = 0; m < models.size(); ++m) {
     uint32_t start = 0;
     for (size_t s = 0; s < kRansSymbols; ++s) {
       const uint32_t f = models[m].frequency[s];
-      Entry& e = table[m * kRansSymbols + s];
-      e = {f, start, 0, 0, uint64_t{f} << 20};
+      entries[m * kRansSymbols + s] = f | start << 12;
       start += f;
-      if (f == 0) continue;
-      while ((1U << e.shift) < f) ++e.shift;
-      e.reciprocal = static_cast<uint32_t>(((uint64_t{1} << (32 + e.shift)) + f - 1) / f - (uint64_t{1} << 32));
     }
   }
-  std::vector<uint16_t> words(symbols.size() + 4);  // from the end
-  size_t free = words.size();
-  std::array<uint32_t, 4> states;
-  states.fill(1U << 16);
-  for (size_t i = symbols.size(); i-- > 0;) {
-    const Entry& e = table[size_t{contexts[i]} * kRansSymbols + symbols[i]];
-    uint32_t& x = states[i & 3];
-    if (x >= e.limit) {
-      words[--free] = static_cast<uint16_t>(x);
-      x >>= 16;
-    }
-    const auto share = static_cast<uint32_t>(((uint64_t{x} * e.reciprocal >> 32) + x) >> e.shift);
-    x = (share << kRansBits) + (x - share * e.frequency) + e.start;
-  }
-  Bytes out;
-  out.reserve((words.size() - free) * 2 + 16);
-  ByteWriter writer(out);
-  for (const uint32_t x : states) writer.number(x);
-  writer.raw(words.data() + free, (words.size() - free) * 2);
+  const uint32_t states = vectors.count * kRansLanes < kFewSymbols ? kRansFewStates : kRansStates;
+  std::array<uint32_t, kRansStates> state;
+  state.fill(1U << 16);
+  const auto room = static_cast<size_t>((vectors.count + 1) * kRansLanes);
+  const auto words = std::make_unique_for_overwrite<uint16_t[]>(room);
+  const size_t count =
+      rans_table(isa).encode(entries.data(), contexts.data(), vectors, state.data(), states, words.get());
+  std::reverse(words.get(), words.get() + count);
+  Bytes out(1 + 4 * states + 2 * count);
+  out[0] = static_cast<std::byte>(states);
+  std::memcpy(out.data() + 1, state.data(), 4 * states);
+  std::memcpy(out.data() + 1 + 4 * states, words.get(), 2 * count);
   return out;
 }
 
-RansDecoder::RansDecoder(ByteSpan in, std::span<const RansModel> models) : table_(models.size() << kRansBits) {
+RansDecoder::RansDecoder(ByteSpan in, const std::vector<RansModel>& models, Isa isa)
+    : table_(rans_table(isa)), slots_(models.size() << kRansBits) {
   ByteReader reader(in);
-  for (uint32_t& x : states_) x = reader.number<uint32_t>();
-  in_ = reader.take(reader.left() / 2 * 2);
-  auto entry = table_.begin();
+  source_.state_count = reader.number<uint8_t>();
+  if (source_.state_count != kRansFewStates && source_.state_count != kRansStates) reader.fail("no such coder");
+  for (uint32_t s = 0; s < source_.state_count; ++s) source_.states[s] = reader.number<uint32_t>();
+  const ByteSpan words = reader.take(reader.left() / 2 * 2);
+  words_.assign(words.begin(), words.end());
+  words_.resize(words.size() + kRansSlack);
+  source_.words = words_.data();
+  source_.end = words.size();
+  source_.slots = slots_.data();
+  auto slot = slots_.begin();
   for (const RansModel& model : models)
     for (uint32_t s = 0; s < kRansSymbols; ++s)
-      for (uint32_t i = 0; i < model.frequency[s]; ++i) *entry++ = s | i << 7 | (model.frequency[s] - 1U) << 19;
+      for (uint32_t i = 0; i < model.frequency[s]; ++i) *slot++ = s | i << 8 | (model.frequency[s] - 1U) << 20;
 }
 
 }  // namespace gregale::codec

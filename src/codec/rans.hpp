@@ -2,18 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
+#include <vector>
 
 #include "codec/bytes.hpp"
+#include "codec/rans_isa.hpp"
 
 /// Range asymmetric numeral systems (J. Duda, arXiv 1311.2540) with frequencies that are known beforehand: an entropy
-/// coder whose decoder takes a few cycles a symbol. Four coders take turns on one stream, so that they overlap.
+/// coder whose decoder takes a few cycles a symbol. Many coders take turns on one stream (F. Giesen, arXiv 1402.3392),
+/// so that they fill vectors.
 namespace gregale::codec {
 
-inline constexpr int kRansBits = 12;  ///< frequencies of a context add up to 4096
 inline constexpr int kRansSymbols = 128;
 
-/// How often each symbol of one context comes, scaled to 4096; what occurs has at least 1.
+/// How often each symbol of one context comes, scaled to 2048; what occurs has at least 1.
 struct RansModel {
   std::array<uint16_t, kRansSymbols> frequency{};
   /// From counts; all zero gives everything to symbol 0.
@@ -22,65 +23,26 @@ struct RansModel {
   static RansModel read(ByteReader& in);
 };
 
-/// Symbols and contexts of equal length, as bytes.
-Bytes rans_encode(std::span<const uint8_t> symbols, std::span<const uint8_t> contexts,
-                  std::span<const RansModel> models);
+/// `contexts`: the model of every key.
+Bytes rans_encode(const RansVectors& vectors, const std::array<uint8_t, 256>& contexts,
+                  const std::vector<RansModel>& models, Isa isa);
 
 /// Symbols in order. Reading beyond the end gives symbols that mean nothing; overrun() says so.
 class RansDecoder {
  public:
-  RansDecoder(ByteSpan in, std::span<const RansModel> models);
+  RansDecoder(ByteSpan in, const std::vector<RansModel>& models, Isa isa);
 
-  /// The next `count` symbols; the context of the i-th is context(i), and take(i, symbol) gets it.
-  template <class Context, class Take>
-  void decode(int64_t count, Context&& context, Take&& take) {
-    const uint32_t* const table = table_.data();
-    const std::byte* const words = in_.data();
-    size_t at = at_;
-    const auto step = [&](int64_t i, uint32_t& state, auto&& refill) {
-      const uint32_t entry = table[context(i) << kRansBits | (state & ((1U << kRansBits) - 1))];
-      state = ((entry >> 19) + 1) * (state >> kRansBits) + (entry >> 7 & 0xFFF);
-      refill(state);
-      take(i, entry & 127);
-    };
-    const auto carefully = [&](uint32_t& state) {
-      if (state >= (1U << 16)) return;
-      uint16_t word = 0;
-      if (at < in_.size()) std::memcpy(&word, words + at, 2);
-      at += 2;
-      state = state << 16 | word;
-    };
-    int64_t i = 0;
-    for (; i < count && turn_ != 0; ++i, turn_ = (turn_ + 1) & 3) step(i, states_[turn_], carefully);
-    uint32_t a = states_[0], b = states_[1], c = states_[2], d = states_[3];
-    const auto four = [&](auto&& refill) {
-      step(i, a, refill);
-      step(i + 1, b, refill);
-      step(i + 2, c, refill);
-      step(i + 3, d, refill);
-    };
-    // Whether a word is due is a coin toss, so it is always read, and there must be one.
-    const auto freely = [&](uint32_t& state) {
-      uint16_t word;
-      std::memcpy(&word, words + at, 2);
-      const bool due = state < (1U << 16);
-      state = due ? state << 16 | word : state;
-      at += due ? 2 : 0;
-    };
-    for (; i + 4 <= count && at + 8 <= in_.size(); i += 4) four(freely);
-    for (; i + 4 <= count; i += 4) four(carefully);
-    states_ = {a, b, c, d};
-    for (; i < count; ++i, turn_ = (turn_ + 1) & 3) step(i, states_[turn_], carefully);
-    at_ = at;
+  /// RansTable::decode.
+  void decode(const uint8_t* contexts, const uint8_t* keys, const uint8_t* valid, int64_t count, uint8_t* symbols) {
+    table_.decode(source_, contexts, keys, valid, count, symbols);
   }
-  bool overrun() const { return at_ > in_.size(); }
+  bool overrun() const { return source_.at > source_.end; }
 
  private:
-  ByteSpan in_;  ///< whole words
-  size_t at_ = 0;
-  std::array<uint32_t, 4> states_{};
-  uint32_t turn_ = 0;
-  std::vector<uint32_t> table_;  ///< a context's 4096 slots: symbol, offset in it << 7, frequency - 1 << 19
+  const RansTable& table_;
+  RansSource source_;
+  Bytes words_;
+  std::vector<uint32_t> slots_;
 };
 
 }  // namespace gregale::codec

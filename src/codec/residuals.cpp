@@ -83,51 +83,108 @@ void merge(std::vector<Cluster>& clusters, bool neighbours, size_t most) {
 
 }  // namespace
 
+uint64_t take_large(uint32_t symbol, RestBits& rest) {
+  const uint64_t count = (symbol - kSmall) / 2 + 3, top = (symbol - kSmall) & 1;
+  uint64_t low = 0;
+  for (uint64_t taken = 0; taken < count;) {  // bit by byte
+    const uint64_t byte = rest.at / 8, shift = rest.at % 8, some = std::min<uint64_t>(8 - shift, count - taken);
+    if (rest.at < rest.end)
+      low |= (static_cast<uint64_t>(rest.bytes[byte]) >> shift & ((uint64_t{1} << some) - 1)) << taken;
+    taken += some;
+    rest.at = std::min(rest.at + some, rest.end + 1);
+  }
+  return (uint64_t{2} | top) << count | low;
+}
+
+ResidualEncoder::ResidualEncoder(size_t count, Isa isa) : isa_(isa), table_(residual_table(isa)) {
+  reserve(count / 16 + count / 128 + 64);
+}
+
+void ResidualEncoder::reserve(size_t vectors) {
+  const auto grow = [&]<class T>(std::unique_ptr<T[]>& array, size_t lanes) {
+    auto larger = std::make_unique_for_overwrite<T[]>(vectors * lanes);
+    std::copy_n(array.get(), vectors_ * lanes, larger.get());
+    array = std::move(larger);
+  };
+  grow(symbols_, 16);
+  grow(keys_, 16);
+  grow(masks_, 1);
+  room_ = vectors;
+}
+
+void ResidualEncoder::put(uint64_t bits, uint64_t count) {
+  open_ |= bits << filled_ % 64;
+  if (filled_ % 64 + count >= 64) {
+    bits_.push_back(open_);
+    open_ = filled_ % 64 == 0 ? 0 : bits >> (64 - filled_ % 64);
+  }
+  filled_ += count;
+}
+
 uint8_t ResidualEncoder::large(uint64_t v) {
   const auto width = static_cast<uint64_t>(std::bit_width(v));  // at least 5
-  const uint64_t rest = v & ((uint64_t{1} << (width - 2)) - 1), shift = filled_ % 64;
-  if (shift == 0) bits_.push_back(0);
-  bits_.back() |= rest << shift;
-  if (shift + width - 2 > 64) bits_.push_back(rest >> (64 - shift));
-  filled_ += width - 2;
+  put(v & ((uint64_t{1} << (width - 2)) - 1), width - 2);
   return static_cast<uint8_t>(kSmall + (width - 5) * 2 + (v >> (width - 2) & 1));
 }
 
 template <class Int>
-void ResidualEncoder::add(const Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid,
-                          int64_t step) {
-  GREGALE_ASSERT(count_ + static_cast<size_t>(count) <= tokens_.size());
-  uint8_t* const tokens = tokens_.data() + count_;
-  uint8_t* const to = keys_.data() + count_;
-  if (valid == nullptr) {
-    uint64_t greatest = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      const uint64_t v = folded(residuals[i]);
-      greatest |= v;
-      tokens[i] = static_cast<uint8_t>(v);
-      to[i] = keys[i];
+void ResidualEncoder::add(const Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid) {
+  const auto vectors = static_cast<size_t>((count + 15) / 16);
+  if (vectors_ + vectors > room_) reserve((vectors_ + vectors) * 3 / 2);
+  uint8_t* const symbols = symbols_.get() + vectors_ * 16;
+  uint16_t* const masks = masks_.get() + vectors_;
+  std::copy_n(keys, vectors * 16, keys_.get() + vectors_ * 16);
+  if constexpr (sizeof(Int) == 4) {
+    table_.fold(residuals, count, symbols, masks);
+  } else {
+    std::fill_n(masks, vectors, uint16_t{0xFFFF});
+  }
+  for (size_t n = 0; n < vectors; ++n) {
+    const int64_t left = count - static_cast<int64_t>(n) * 16;
+    uint32_t there = left >= 16 ? 0xFFFF : (1U << left) - 1;
+    if (valid != nullptr) {
+      uint32_t some = 0;
+      for (size_t l = 0; l < 16; ++l) some |= (valid[n * 16 + l] != 0 ? 1U : 0U) << l;
+      there &= some;
     }
-    if (greatest >= 16)  // one of them may be above kSmall
-      for (int64_t i = 0; i < count; ++i)
-        if (const uint64_t v = folded(residuals[i]); v >= kSmall) tokens[i] = large(v);
-    count_ += static_cast<size_t>(count);
-    return;
+    for (uint32_t m = masks[n] & there; m != 0; m &= m - 1) {
+      const size_t i = n * 16 + static_cast<size_t>(std::countr_zero(m));
+      const uint64_t v = folded(residuals[i]);
+      symbols[i] = v < kSmall ? static_cast<uint8_t>(v) : large(v);
+    }
+    masks[n] = static_cast<uint16_t>(there);
   }
-  int64_t n = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const uint64_t v = folded(residuals[i]);
-    if (valid[i * step] == 0) continue;
-    tokens[n] = v < kSmall ? static_cast<uint8_t>(v) : large(v);
-    to[n++] = keys[i];
+  vectors_ += vectors;
+}
+
+/// How often each symbol comes with each key.
+std::vector<ResidualEncoder::Counts> ResidualEncoder::counted() const {
+  std::vector<Counts> counts(256), others(256);  // two, so that equal neighbours do not wait for each other
+  for (size_t n = 0; n < vectors_; ++n) {
+    const uint8_t *symbols = symbols_.get() + n * 16, *keys = keys_.get() + n * 16;
+    if (masks_[n] == 0xFFFF) {
+      for (size_t l = 0; l < 16; l += 2) {
+        ++counts[keys[l]][symbols[l]];
+        ++others[keys[l + 1]][symbols[l + 1]];
+      }
+    } else {
+      for (uint32_t m = masks_[n]; m != 0; m &= m - 1) {
+        const auto l = static_cast<size_t>(std::countr_zero(m));
+        ++counts[keys[l]][symbols[l]];
+      }
+    }
   }
-  count_ += static_cast<size_t>(n);
+  for (size_t k = 0; k < 256; ++k)
+    for (size_t s = 0; s < kRansSymbols; ++s) counts[k][s] += others[k][s];
+  return counts;
 }
 
 void ResidualEncoder::finish(ByteWriter& out) {
-  tokens_.resize(count_);
-  keys_.resize(count_);
   std::vector<Cluster> clusters(256);
-  for (size_t i = 0; i < tokens_.size(); ++i) ++clusters[keys_[i]].counts[tokens_[i]];
+  {
+    const std::vector<Counts> counts = counted();
+    for (size_t key = 0; key < clusters.size(); ++key) clusters[key].counts = counts[key];
+  }
   for (size_t key = 0; key < clusters.size(); ++key) {
     Cluster& c = clusters[key];
     c.keys = {static_cast<uint8_t>(key)};
@@ -159,13 +216,14 @@ void ResidualEncoder::finish(ByteWriter& out) {
     key = end;
   }
   for (const RansModel& m : models) m.write(writer);
-  for (uint8_t& key : keys_) key = context[key];
+  bits_.push_back(open_);
   out.part(tables);
   out.part({reinterpret_cast<const std::byte*>(bits_.data()), (filled_ + 7) / 8});
-  out.part(rans_encode(tokens_, keys_, models));
+  const RansVectors vectors{symbols_.get(), keys_.get(), masks_.get(), static_cast<int64_t>(vectors_)};
+  out.part(rans_encode(vectors, context, models, isa_));
 }
 
-ResidualDecoder::ResidualDecoder(ByteReader& in) {
+ResidualDecoder::ResidualDecoder(ByteReader& in, Isa isa) : table_(residual_table(isa)) {
   ByteReader tables(in.part());
   const uint64_t count = tables.varint_to(kMostContexts, "too many contexts");
   if (count == 0) tables.fail("no contexts");
@@ -173,61 +231,39 @@ ResidualDecoder::ResidualDecoder(ByteReader& in) {
     const auto context = tables.number<uint8_t>();
     const size_t run = tables.number<uint8_t>() + size_t{1};
     if (context >= count || key + run > 256) tables.fail("no such context");
-    std::fill_n(context_.begin() + key, run, context);
+    std::fill_n(context_.begin() + static_cast<std::ptrdiff_t>(key), run, context);
     key += run;
   }
   std::vector<RansModel> models;
   for (uint64_t m = 0; m < count; ++m) models.push_back(RansModel::read(tables));
-  bits_ = in.part();
-  rans_ = std::make_unique<RansDecoder>(in.part(), models);
+  const ByteSpan bits = in.part();
+  bits_.assign(bits.begin(), bits.end());
+  bits_.resize(bits.size() + kBitsSlack);
+  rest_ = {bits_.data(), 0, bits.size() * 8};
+  rans_ = std::make_unique<RansDecoder>(in.part(), models, isa);
 }
 
 template <class Int>
-void ResidualDecoder::next(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid, int64_t step) {
-  const auto residual = [&](uint32_t token) {
-    const uint64_t v = token < ResidualEncoder::kSmall ? token : large(token);
-    return static_cast<Int>(static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1));
-  };
-  if (valid == nullptr) {
-    rans_->decode(
-        count, [&](int64_t i) { return context_[keys[i]]; },
-        [&](int64_t i, uint32_t token) { residuals[i] = residual(token); });
-    return;
+void ResidualDecoder::next(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid) {
+  const auto room = static_cast<size_t>((count + 15) / 16 * 16);
+  if (symbols_.size() < room) symbols_.resize(room);
+  rans_->decode(context_.data() + (keys[0] & 0xF0), keys, valid, count, symbols_.data());
+  if constexpr (sizeof(Int) == 4) {
+    table_.unfold(symbols_.data(), static_cast<int64_t>(room), rest_, residuals);
+  } else {
+    for (size_t i = 0; i < room; ++i)
+      residuals[i] = unfolded(symbols_[i] < kSmall ? symbols_[i] : take_large(symbols_[i], rest_));
   }
-  places_.resize(std::max(places_.size(), static_cast<size_t>(count)));
-  int64_t n = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    residuals[i] = 0;
-    places_[static_cast<size_t>(n)] = static_cast<int32_t>(i);
-    n += valid[i * step] != 0 ? 1 : 0;
-  }
-  const int32_t* const places = places_.data();
-  rans_->decode(
-      n, [&](int64_t i) { return context_[keys[places[i]]]; },
-      [&](int64_t i, uint32_t token) { residuals[places[i]] = residual(token); });
-}
-
-uint64_t ResidualDecoder::large(uint32_t token) {
-  const uint64_t width = (token - ResidualEncoder::kSmall) / 2 + 5, top = (token - ResidualEncoder::kSmall) & 1;
-  uint64_t rest = 0;
-  for (uint64_t taken = 0; taken < width - 2;) {  // bit by byte
-    const uint64_t byte = at_ / 8, shift = at_ % 8, some = std::min<uint64_t>(8 - shift, width - 2 - taken);
-    if (byte < bits_.size())
-      rest |= (static_cast<uint64_t>(bits_[byte]) >> shift & ((uint64_t{1} << some) - 1)) << taken;
-    taken += some;
-    at_ += some;
-  }
-  return (uint64_t{2} | top) << (width - 2) | rest;
 }
 
 void ResidualDecoder::finish() const {
-  if (rans_->overrun() || at_ > bits_.size() * 8)
-    throw_error(ErrorCode::corrupt_data, fmt::format("byte {}: residuals end too early", at_ / 8));
+  if (rans_->overrun() || rest_.at > rest_.end)
+    throw_error(ErrorCode::corrupt_data, fmt::format("byte {}: residuals end too early", rest_.at / 8));
 }
 
-template void ResidualEncoder::add(const int32_t*, const uint8_t*, int64_t, const uint8_t*, int64_t);
-template void ResidualEncoder::add(const int64_t*, const uint8_t*, int64_t, const uint8_t*, int64_t);
-template void ResidualDecoder::next(int32_t*, const uint8_t*, int64_t, const uint8_t*, int64_t);
-template void ResidualDecoder::next(int64_t*, const uint8_t*, int64_t, const uint8_t*, int64_t);
+template void ResidualEncoder::add(const int32_t*, const uint8_t*, int64_t, const uint8_t*);
+template void ResidualEncoder::add(const int64_t*, const uint8_t*, int64_t, const uint8_t*);
+template void ResidualDecoder::next(int32_t*, const uint8_t*, int64_t, const uint8_t*);
+template void ResidualDecoder::next(int64_t*, const uint8_t*, int64_t, const uint8_t*);
 
 }  // namespace gregale::codec

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "codec/rans.hpp"
+#include "codec/residuals_isa.hpp"
 
 /// Codes the quantised residuals of a predictor: integers, mostly small, each with a key (below 256) that says what
 /// kind it is: where it stands and how large those around it were. Keys whose integers are distributed alike share a
@@ -13,44 +14,47 @@ namespace gregale::codec {
 
 class ResidualEncoder {
  public:
-  /// For at most `count` residuals.
-  explicit ResidualEncoder(size_t count) : tokens_(count), keys_(count) {}
-  /// A row of them. `valid`: null, or which of them are coded, `step` apart.
+  /// For about `count` residuals.
+  ResidualEncoder(size_t count, Isa isa);
+  /// A row of them, whose keys have the same upper four bits. `valid`: null, or which of them are coded. All are read
+  /// up to the next multiple of 16.
   template <class Int>
-  void add(const Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid, int64_t step);
+  void add(const Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid);
   void finish(ByteWriter& out);
 
-  static constexpr uint64_t kSmall = 24;
-
  private:
-  static uint64_t folded(int64_t residual) {  // 0, -1, 1, -2, ... as 0, 1, 2, 3, ...
-    return (static_cast<uint64_t>(residual) << 1) ^ static_cast<uint64_t>(residual >> 63);
-  }
+  using Counts = std::array<uint32_t, kRansSymbols>;
+  void reserve(size_t vectors);
   uint8_t large(uint64_t v);
+  void put(uint64_t bits, uint64_t count);
+  std::vector<Counts> counted() const;
 
-  std::vector<uint8_t> tokens_, keys_;
-  size_t count_ = 0;
-  std::vector<uint64_t> bits_;  ///< the rest of large ones
-  uint64_t filled_ = 0;
+  Isa isa_;
+  const ResidualTable& table_;
+  size_t room_ = 0, vectors_ = 0;  ///< in vectors of 16
+  std::unique_ptr<uint8_t[]> symbols_, keys_;
+  std::unique_ptr<uint16_t[]> masks_;
+  std::vector<uint64_t> bits_;  ///< the rest of large ones, whole words
+  uint64_t open_ = 0, filled_ = 0;
 };
 
 class ResidualDecoder {
  public:
   /// Throws ErrorCode::corrupt_data.
-  explicit ResidualDecoder(ByteReader& in);
-  /// The row that was added in the same place; what is not valid is 0.
+  ResidualDecoder(ByteReader& in, Isa isa);
+  /// The row that was added in the same place; what is not valid is 0. All are written up to the next multiple of 16.
   template <class Int>
-  void next(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid, int64_t step);
+  void next(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid);
   /// Throws ErrorCode::corrupt_data where more was read than there was.
   void finish() const;
 
  private:
-  uint64_t large(uint32_t token);
-  std::array<uint32_t, 256> context_{};
+  const ResidualTable& table_;
+  std::array<uint8_t, 256> context_{};
   std::unique_ptr<RansDecoder> rans_;
-  std::vector<int32_t> places_;  ///< of the valid ones of a row
-  ByteSpan bits_;
-  uint64_t at_ = 0;
+  std::vector<uint8_t> symbols_;  ///< of a row
+  Bytes bits_;
+  RestBits rest_;
 };
 
 }  // namespace gregale::codec

@@ -4,6 +4,15 @@
 
 #include <cstddef>
 
+#if defined(__AVX2__)
+#pragma GCC diagnostic push
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own _mm512_undefined_epi32()
+#endif
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
+
 /// The compilers' own vectors, as wide as the instruction set that a *_isa.cpp file is compiled for allows.
 namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 

@@ -1,0 +1,41 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "gregale/context.hpp"
+
+/// Residuals as symbols, in vectors of 16. Folded (0, -1, 1, -2, ... as 0, 1, 2, 3, ...) they are symbols themselves
+/// below kSmall; above, a symbol says how many bits there are and the second highest, and the rest goes beside, as it
+/// is.
+namespace gregale::codec {
+
+inline constexpr uint64_t kSmall = 24;
+inline constexpr size_t kBitsSlack = 64;  ///< bytes that can be read behind the last bit
+
+/// Where a decoder stands in the rest of large residuals.
+struct RestBits {
+  const std::byte* bytes = nullptr;
+  uint64_t at = 0, end = 0;  ///< bits; `at` stays close to `end`
+};
+
+struct ResidualTable {
+  /// symbols[i] of small residuals, and for every 16 the lanes that hold a large one.
+  void (*fold)(const int32_t* residuals, int64_t count, uint8_t* symbols, uint16_t* large);
+  /// The inverse; takes the bits of large ones in order.
+  void (*unfold)(const uint8_t* symbols, int64_t count, RestBits& rest, int32_t* residuals);
+};
+
+const ResidualTable& residual_table(Isa isa);
+
+inline uint64_t folded(int64_t residual) {
+  return (static_cast<uint64_t>(residual) << 1) ^ static_cast<uint64_t>(residual >> 63);
+}
+inline int64_t unfolded(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
+
+/// The folded residual of a large symbol.
+uint64_t take_large(uint32_t symbol, RestBits& rest);
+
+}  // namespace gregale::codec
