@@ -12,7 +12,6 @@
 namespace gregale::codec {
 namespace {
 
-constexpr size_t kMostTaps = 24;
 constexpr int64_t kLeft = 1, kRight = 2;  // margins of even points: taps reach that far
 constexpr std::array<uint8_t, 16> kAnchorKeys{255, 255, 255, 255, 255, 255, 255, 255,
                                               255, 255, 255, 255, 255, 255, 255, 255};

@@ -115,7 +115,100 @@ void predict_among(const Int* const* taps, const uint8_t* const* valid, const ui
   }
 }
 
+#if defined(__AVX512F__)
+
+/// Lanes are bits of masks here.
+template <>
+void predict_among(const int32_t* const* taps, const uint8_t* const* valid, const uint8_t* self, const int32_t* weights,
+                   int tap_count, int64_t count, int32_t least, int32_t greatest, int32_t* dst) {
+  const auto lanes = [](const uint8_t* flags) {
+    return _mm_test_epi8_mask(_mm_loadu_si128(reinterpret_cast<const __m128i*>(flags)), _mm_set1_epi8(-1));
+  };
+  std::array<__mmask16, kMostTaps> there;
+  for (int64_t begin = 0; begin < count; begin += 16) {
+    const __mmask16 wanted = lanes(self + begin);
+    if (wanted == 0) {
+      _mm512_storeu_si512(dst + begin, _mm512_setzero_si512());
+      continue;
+    }
+    __mmask16 all = wanted;
+    for (int t = 0; t < tap_count; ++t) {
+      there[static_cast<size_t>(t)] = lanes(valid[t] + begin);
+      all &= there[static_cast<size_t>(t)];
+    }
+    if (all == wanted) {
+      predict_tile(taps, weights, tap_count, begin, least, greatest, dst);
+      continue;
+    }
+    // sum_t w_t v_t (x_t - mean) + mean = sum_t w_t v_t x_t + mean (1 - sum_t w_t v_t)
+    const __m512i one = _mm512_set1_epi32(1), zero = _mm512_setzero_si512();
+    __m512i sum = zero, number = zero, product = zero, share = zero;
+    for (int t = 0; t < tap_count; ++t) {
+      const __mmask16 m = there[static_cast<size_t>(t)];
+      const __m512i value = _mm512_maskz_loadu_epi32(m, taps[t] + begin), weight = _mm512_set1_epi32(weights[t]);
+      sum = _mm512_add_epi32(sum, value);
+      number = _mm512_mask_add_epi32(number, m, number, one);
+      product = _mm512_add_epi32(product, _mm512_mullo_epi32(value, weight));
+      share = _mm512_mask_add_epi32(share, m, share, weight);
+    }
+    const __m512 mean_of_some =
+        _mm512_div_ps(_mm512_cvtepi32_ps(sum), _mm512_cvtepi32_ps(_mm512_max_epi32(number, one)));
+    const __m512i mean = _mm512_mask_loadu_epi32(_mm512_cvttps_epi32(mean_of_some),
+                                                 _mm512_testn_epi32_mask(number, number), taps[0] + begin);
+    share = _mm512_sub_epi32(_mm512_set1_epi32(1 << kWeightBits), share);
+    product = _mm512_add_epi32(product, _mm512_mullo_epi32(mean, share));
+    product = _mm512_add_epi32(product, _mm512_set1_epi32(1 << (kWeightBits - 1)));
+    const __m512i value = _mm512_max_epi32(_mm512_srai_epi32(product, kWeightBits), _mm512_set1_epi32(least));
+    _mm512_storeu_si512(dst + begin, _mm512_min_epi32(value, _mm512_set1_epi32(greatest)));
+  }
+}
+
+#endif
+
 constexpr uint16_t kLimits[kActivities - 1] = {0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 90};
+
+#if defined(__AVX512F__)
+
+void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int64_t count, uint32_t scale,
+          uint8_t base, uint8_t* dst) {
+  static_assert(kRowTile % 32 == 0);
+  const __m512i factor = _mm512_set1_epi16(static_cast<int16_t>(scale));
+  for (int64_t begin = 0; begin < count; begin += 32) {
+    __m512i sum = _mm512_setzero_si512();
+    for (int t = 0; t < tap_count; ++t) {
+      if (weights[t] == 0) continue;
+      const __m512i sizes =
+          _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(taps[t] + begin)));
+      sum = _mm512_add_epi16(sum, _mm512_mullo_epi16(sizes, _mm512_set1_epi16(weights[t])));
+    }
+    // At most 4 kGreatestSize = 124 after the scale, so bytes do.
+    const __m256i size = _mm512_cvtepi16_epi8(_mm512_srli_epi16(_mm512_mullo_epi16(sum, factor), 8));
+    __m256i key = _mm256_set1_epi8(static_cast<char>(base));
+    for (const uint16_t limit : kLimits)
+      key = _mm256_sub_epi8(key, _mm256_cmpgt_epi8(size, _mm256_set1_epi8(static_cast<char>(limit))));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + begin), key);
+  }
+}
+
+void apply(const int32_t* predicted, const int32_t* residual, int32_t quantum, int64_t count, int32_t* dst,
+           uint8_t* sizes) {
+  const __m512i step = _mm512_set1_epi32(quantum), most = _mm512_set1_epi32(kGreatestSize);
+  for (int64_t i = 0; i < count; i += 16) {
+    const __m512i r = _mm512_loadu_si512(residual + i);
+    const __m512i value = _mm512_add_epi32(_mm512_loadu_si512(predicted + i), _mm512_mullo_epi32(r, step));
+    const __m128i size = _mm512_cvtepi32_epi8(_mm512_min_epu32(_mm512_abs_epi32(r), most));
+    if (count - i >= 16) {
+      _mm512_storeu_si512(dst + i, value);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(sizes + i), size);
+    } else {
+      const auto lanes = static_cast<__mmask16>((1U << (count - i)) - 1);
+      _mm512_mask_storeu_epi32(dst + i, lanes, value);
+      _mm_mask_storeu_epi8(sizes + i, lanes, size);
+    }
+  }
+}
+
+#else
 
 void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int64_t count, uint32_t scale,
           uint8_t base, uint8_t* dst) {
@@ -135,6 +228,17 @@ void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int
   }
 }
 
+void apply(const int32_t* predicted, const int32_t* residual, int32_t quantum, int64_t count, int32_t* dst,
+           uint8_t* sizes) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto r = static_cast<uint32_t>(residual[i]);
+    dst[i] = static_cast<int32_t>(static_cast<uint32_t>(predicted[i]) + r * static_cast<uint32_t>(quantum));
+    sizes[i] = static_cast<uint8_t>(std::min<uint32_t>(residual[i] < 0 ? 0U - r : r, kGreatestSize));
+  }
+}
+
+#endif
+
 template <int64_t kStep>
 void quantize_steps(const float* values, int64_t step, int64_t count, double offset, double scale,
                     const int32_t* predicted, double inverse, int32_t* residual) {
@@ -152,15 +256,6 @@ void quantize_f32(const float* values, int64_t step, int64_t count, double offse
   if (step == 1) return quantize_steps<1>(values, step, count, offset, scale, predicted, inverse, residual);
   if (step == 2) return quantize_steps<2>(values, step, count, offset, scale, predicted, inverse, residual);
   quantize_steps<0>(values, step, count, offset, scale, predicted, inverse, residual);
-}
-
-void apply(const int32_t* predicted, const int32_t* residual, int32_t quantum, int64_t count, int32_t* dst,
-           uint8_t* sizes) {
-  for (int64_t i = 0; i < count; ++i) {
-    const auto r = static_cast<uint32_t>(residual[i]);
-    dst[i] = static_cast<int32_t>(static_cast<uint32_t>(predicted[i]) + r * static_cast<uint32_t>(quantum));
-    sizes[i] = static_cast<uint8_t>(std::min<uint32_t>(residual[i] < 0 ? 0U - r : r, kGreatestSize));
-  }
 }
 
 template <class T>

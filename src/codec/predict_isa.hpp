@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "gregale/context.hpp"
@@ -11,6 +12,7 @@
 namespace gregale::codec {
 
 inline constexpr int kWeightBits = 10;        ///< of the fraction of predictors' weights
+inline constexpr size_t kMostTaps = 24;
 inline constexpr int kActivities = 16;        ///< classes of activity
 inline constexpr uint8_t kGreatestSize = 31;  ///< sizes of residuals are cut here
 /// Rows are worked on this many values at a time: they may be read and written up to the next multiple.
