@@ -77,12 +77,12 @@ class Walker {
 
   /// From the residuals of the row before along each outer dimension, and those beside in the nearest.
   void find_keys(const std::array<int64_t, 3>& at, int64_t base, std::vector<uint8_t>& keys) const {
-    std::array<const uint8_t*, 6> taps;
+    std::array<int64_t, 6> places;
     std::array<uint8_t, 6> weights{};
     int count = 0;
     uint32_t total = 0;
     const auto tap = [&](int64_t place, uint8_t weight) {
-      taps[static_cast<size_t>(count)] = sizes_.data() + place;
+      places[static_cast<size_t>(count)] = place;
       weights[static_cast<size_t>(count++)] = weight;
       total += weight;
     };
@@ -94,7 +94,7 @@ class Walker {
       tap(there - 1, 1);
       tap(there + 1, 1);
     }
-    table_.keys(taps.data(), weights.data(), count, e_[3], 1024 / std::max(total, 1U),
+    table_.keys(sizes_.data(), places.data(), weights.data(), count, e_[3], 1024 / std::max(total, 1U),
                 static_cast<uint8_t>(count * kActivities), keys.data());
   }
 

@@ -3,6 +3,7 @@
 #include "codec/multilevel.hpp"
 
 #include <cmath>
+#include <memory>
 
 #include "codec/residuals.hpp"
 
@@ -16,60 +17,83 @@ constexpr int64_t kLeft = 1, kRight = 2;  // margins of even points: taps reach 
 constexpr std::array<uint8_t, 16> kAnchorKeys{255, 255, 255, 255, 255, 255, 255, 255,
                                               255, 255, 255, 255, 255, 255, 255, 255};
 
-/// The points of one level: values and the sizes of their residuals.
-template <class Int>
-struct Level {
+/// Where the points of a level are: the rows of even ones, then those of odd ones.
+struct LevelShape {
   BlockExtents extents;
-  int64_t even_width, odd_width, even_room, odd_room;
-  std::vector<Int> even, odd;
-  std::vector<uint8_t> even_sizes, odd_sizes;
-  std::vector<uint8_t> even_valid, odd_valid, rows_valid;  ///< where some are not; of rows: whether any is
+  int64_t even_width, odd_width, even_room, odd_begin, size;
 
-  Level(const BlockExtents& e, bool all_valid) : extents(e) {
+  explicit LevelShape(const BlockExtents& e) : extents(e) {
     even_width = (e[3] + 1) / 2;
     odd_width = e[3] / 2;
     even_room = kLeft + even_width + kRight;
-    odd_room = odd_width;
-    const int64_t rows = e[0] * e[1] * e[2];
-    const auto size = [&](int64_t room) { return static_cast<size_t>(rows * room + row_room(room) + kRowTile); };
-    even.resize(size(even_room));
-    even_sizes.resize(even.size());
-    odd.resize(size(odd_room));
-    odd_sizes.resize(odd.size());
-    if (all_valid) return;
-    even_valid.resize(even.size());
-    odd_valid.resize(odd.size());
-    rows_valid.resize(static_cast<size_t>(rows));
+    odd_begin = rows() * even_room;
+    size = odd_begin + rows() * odd_width + row_room(even_room) + kRowTile;
   }
+  int64_t rows() const { return extents[0] * extents[1] * extents[2]; }
   int64_t row(const std::array<int64_t, 4>& at) const { return (at[0] * extents[1] + at[1]) * extents[2] + at[2]; }
   int64_t even_at(int64_t row) const { return row * even_room + kLeft; }
-  int64_t odd_at(int64_t row) const { return row * odd_room; }
+  int64_t odd_at(int64_t row) const { return odd_begin + row * odd_width; }
 
   /// Repeats the ends of a row of even points.
-  void margin(int64_t row) {
-    const auto fill = [&](auto* first) {
-      first[-1] = first[0];
-      for (int64_t i = 0; i < kRight; ++i) first[even_width + i] = first[even_width - 1];
-    };
-    fill(even.data() + even_at(row));
-    fill(even_sizes.data() + even_at(row));
-    if (!even_valid.empty()) fill(even_valid.data() + even_at(row));
+  template <class T>
+  void margin(T* first) const {
+    first[-1] = first[0];
+    for (int64_t i = 0; i < kRight; ++i) first[even_width + i] = first[even_width - 1];
   }
+  /// Memory for something of every point. What is read beyond the last row has no effect, but is to be something.
+  template <class T>
+  std::unique_ptr<T[]> room() const {
+    auto array = std::make_unique_for_overwrite<T[]>(static_cast<size_t>(size));
+    std::fill(array.get() + odd_begin + rows() * odd_width, array.get() + size, T{0});
+    return array;
+  }
+};
+
+/// The points of one level: values and the sizes of their residuals.
+template <class Int>
+struct Level : LevelShape {
+  std::unique_ptr<Int[]> values;
+  std::unique_ptr<uint8_t[]> sizes;
+  explicit Level(const LevelShape& shape) : LevelShape(shape), values(room<Int>()), sizes(room<uint8_t>()) {}
+  void margins(int64_t row) {
+    margin(values.get() + even_at(row));
+    margin(sizes.get() + even_at(row));
+  }
+};
+
+/// Which points of a level have data, where some have none; and which rows have any.
+struct ValidLevel {
+  std::unique_ptr<uint8_t[]> points;
+  std::vector<uint8_t> rows;
 };
 
 /// A row of a pass: its coordinates in the level, and where in the block its values are.
 struct Row {
   std::array<int64_t, 4> at{};
-  int64_t index = 0;  ///< of Level::row()
+  int64_t index = 0;  ///< LevelShape::row()
   int64_t base = 0, count = 0, step = 0;
 };
+
+/// Splits n values into those at even and odd places; gives whether any is not zero.
+bool split(const uint8_t* from, int64_t n, uint8_t* __restrict even, uint8_t* __restrict odd) {
+  uint8_t any = 0;
+  for (int64_t i = 0; i < n / 2; ++i) {
+    even[i] = from[2 * i];
+    odd[i] = from[2 * i + 1];
+    any |= even[i] | odd[i];
+  }
+  if (n % 2 != 0) any |= even[n / 2] = from[n - 1];
+  return any != 0;
+}
 
 template <class Int>
 class Walker {
  public:
   Walker(const Lattice& lattice, const Grid& grid, const MultilevelPlan& plan, const uint8_t* valid,
          const PredictTable& table)
-      : lattice_(lattice), grid_(grid), plan_(plan), valid_(valid), table_(table) {}
+      : lattice_(lattice), grid_(grid), plan_(plan), table_(table) {
+    if (valid != nullptr) find_valid(valid);
+  }
 
   /// `coder` says the residuals of rows, in order. Gives the finest level.
   template <class Coder>
@@ -79,7 +103,7 @@ class Walker {
     int at = lattice_.levels();
     for (size_t p = 0; p < passes.size(); ++p) {
       for (; at > passes[p].level; --at) level = finer(level, at - 1);
-      begin(passes[p], plan_.weights[p]);
+      begin(passes[p], plan_.weights[p], level);
       pass(passes[p], level, coder);
     }
     for (; at > 0; --at) level = finer(level, at - 1);
@@ -87,109 +111,133 @@ class Walker {
   }
 
  private:
+  /// The finest level from the block, each coarser one from the one before.
+  void find_valid(const uint8_t* block) {
+    LevelShape fine(lattice_.extents);
+    valid_.resize(static_cast<size_t>(lattice_.levels()) + 1);
+    std::vector<uint8_t> whole(static_cast<size_t>(fine.extents[3]));
+    for (size_t l = 0; l < valid_.size(); ++l) {
+      const LevelShape shape(lattice_.extents_at(static_cast<int>(l)));
+      ValidLevel& to = valid_[l];
+      to.points = shape.room<uint8_t>();
+      to.rows.resize(static_cast<size_t>(shape.rows()));
+      std::array<int64_t, 4> at{}, from{};
+      for (at[0] = 0; at[0] < shape.extents[0]; ++at[0])
+        for (at[1] = 0; at[1] < shape.extents[1]; ++at[1])
+          for (at[2] = 0; at[2] < shape.extents[2]; ++at[2]) {
+            const int64_t row = shape.row(at);
+            const uint8_t* values = block + row * shape.extents[3];
+            if (l > 0) {  // where rows are dense, all points of the finer level, else its even ones
+              for (size_t d = 0; d < 3; ++d) from[d] = lattice_.dense[d] ? at[d] : 2 * at[d];
+              values = valid_[l - 1].points.get() + fine.even_at(fine.row(from));
+            }
+            uint8_t* even = to.points.get() + shape.even_at(row);
+            to.rows[static_cast<size_t>(row)] =
+                split(values, shape.extents[3], even, to.points.get() + shape.odd_at(row)) ? 1 : 0;
+            shape.margin(even);
+          }
+      fine = shape;
+    }
+  }
+  const uint8_t* valid_at(int level) const {
+    return valid_.empty() ? nullptr : valid_[static_cast<size_t>(level)].points.get();
+  }
+
   /// The points that no pass reaches: one row of one point for every place in the dense dimensions.
   template <class Coder>
   Level<Int> anchors(Coder&& coder) {
     const int top = lattice_.levels();
-    Level<Int> level = level_at(top);
+    Level<Int> level{LevelShape(lattice_.extents_at(top))};
     const int64_t quantum = plan_.steps.empty() ? 1 << grid_.fraction_bits : plan_.steps.back();
+    const uint8_t* valid = valid_at(top);
     Int last = 0;
     for_each_row(top, {0, 0, 0, 0}, {1, 1, 1, 1}, 0, level, [&](const Row& row) {
-      Int& value = level.even[static_cast<size_t>(level.even_at(row.index))];
-      value = last;
-      if (valid_ == nullptr || valid_[row.base] != 0) {
+      const int64_t place = level.even_at(row.index);
+      if (valid == nullptr || valid[place] != 0) {
         const int64_t k = coder.anchor(row.base, last, quantum);
-        last = value = sum(last, k, quantum);
+        last = sum(last, k, quantum);
       }
-      level.margin(row.index);
+      level.values[static_cast<size_t>(place)] = last;
+      level.sizes[static_cast<size_t>(place)] = 0;
+      level.margins(row.index);
     });
-    return level;
-  }
-
-  Level<Int> level_at(int at) const {
-    Level<Int> level(lattice_.extents_at(at), valid_ == nullptr);
-    if (valid_ == nullptr) return level;
-    for (const int64_t odd : {0, 1})
-      for_each_row(at, {0, 0, 0, 0}, {1, 1, 1, 1}, odd, level, [&](const Row& row) {
-        uint8_t* to = odd != 0 ? level.odd_valid.data() + level.odd_at(row.index)
-                               : level.even_valid.data() + level.even_at(row.index);
-        uint8_t any = 0;
-        for (int64_t i = 0; i < row.count; ++i) any |= to[i] = valid_[row.base + i * row.step] != 0 ? 1 : 0;
-        level.rows_valid[static_cast<size_t>(row.index)] |= any;
-        if (odd == 0) level.margin(row.index);
-      });
     return level;
   }
 
   /// The next finer level, with the points of this one in their places.
   Level<Int> finer(const Level<Int>& from, int to) const {
-    Level<Int> level = level_at(to);
+    Level<Int> level{LevelShape(lattice_.extents_at(to))};
     std::array<int64_t, 4> at{}, fine{};
     for (at[0] = 0; at[0] < from.extents[0]; ++at[0])
       for (at[1] = 0; at[1] < from.extents[1]; ++at[1])
         for (at[2] = 0; at[2] < from.extents[2]; ++at[2]) {
           for (size_t d = 0; d < 3; ++d) fine[d] = lattice_.dense[d] ? at[d] : 2 * at[d];
           const int64_t src = from.row(at), dst = level.row(fine), even = from.even_at(src), odd = from.odd_at(src);
-          Int* values = level.even.data() + level.even_at(dst);
+          Int* values = level.values.get() + level.even_at(dst);
           if constexpr (sizeof(Int) == 4) {
-            table_.interleave_i32(from.even.data() + even, from.odd.data() + odd, from.extents[3], values);
+            table_.interleave_i32(from.values.get() + even, from.values.get() + odd, from.extents[3], values);
           } else {
             for (int64_t i = 0; i < from.extents[3]; ++i)
-              values[i] = i % 2 == 0 ? from.even[static_cast<size_t>(even + i / 2)]
-                                     : from.odd[static_cast<size_t>(odd + i / 2)];
+              values[i] = from.values[static_cast<size_t>((i % 2 == 0 ? even : odd) + i / 2)];
           }
-          table_.interleave_u8(from.even_sizes.data() + even, from.odd_sizes.data() + odd, from.extents[3],
-                               level.even_sizes.data() + level.even_at(dst));
-          level.margin(dst);
+          table_.interleave_u8(from.sizes.get() + even, from.sizes.get() + odd, from.extents[3],
+                               level.sizes.get() + level.even_at(dst));
+          level.margins(dst);
         }
     return level;
   }
 
   template <class Body>
   void for_each_row(int at_level, const std::array<int64_t, 4>& start, const std::array<int64_t, 4>& step, int64_t odd,
-                    const Level<Int>& level, Body&& body) const {
+                    const LevelShape& shape, Body&& body) const {
     Row row;
     std::array<int64_t, 4> stride;
     for (size_t d = 0; d < 4; ++d) stride[d] = lattice_.stride(at_level, d);
-    row.count = odd != 0 ? level.odd_width : level.even_width;
+    row.count = odd != 0 ? shape.odd_width : shape.even_width;
     row.step = 2 * stride[3];
     auto& at = row.at;
-    for (at[0] = start[0]; at[0] < level.extents[0]; at[0] += step[0])
-      for (at[1] = start[1]; at[1] < level.extents[1]; at[1] += step[1])
-        for (at[2] = start[2]; at[2] < level.extents[2]; at[2] += step[2]) {
-          row.index = level.row(at);
+    for (at[0] = start[0]; at[0] < shape.extents[0]; at[0] += step[0])
+      for (at[1] = start[1]; at[1] < shape.extents[1]; at[1] += step[1])
+        for (at[2] = start[2]; at[2] < shape.extents[2]; at[2] += step[2]) {
+          row.index = shape.row(at);
           row.base = at[0] * stride[0] + at[1] * stride[1] + at[2] * stride[2] + odd * stride[3];
           body(row);
         }
   }
 
-  void begin(const Pass& pass, const std::vector<int32_t>& weights) {
+  /// Where the taps of a pass are, of every row: from its first even or odd point, a sum of what each coordinate adds.
+  void begin(const Pass& pass, const std::vector<int32_t>& weights, const LevelShape& shape) {
+    taps_ = pass.taps.size();
+    GREGALE_ASSERT(taps_ <= kMostTaps);
+    active_ = 0;
+    causal_.clear();
     uint32_t total = 0;
-    tap_count_ = pass.taps.size();
-    GREGALE_ASSERT(tap_count_ <= kMostTaps);
-    for (size_t t = 0; t < tap_count_; ++t) {
+    const std::array<int64_t, 3> rows{shape.extents[1] * shape.extents[2], shape.extents[2], 1};
+    for (size_t d = 0; d < 3; ++d) offsets_[d].resize(static_cast<size_t>(shape.extents[d]) * taps_);
+    for (size_t t = 0; t < taps_; ++t) {
+      const Tap& tap = pass.taps[t];
       weights_[t] = static_cast<Int>(weights[t]);
-      activity_[t] = pass.taps[t].weight;
-      total += pass.taps[t].weight;
+      if (tap.weight != 0) {
+        active_taps_[active_] = t;
+        activity_[active_++] = tap.weight;
+      }
+      total += tap.weight;
+      among_odd_[t] = pass.dimension == 3 && tap.causal;
+      const int64_t room = among_odd_[t] ? shape.odd_width : shape.even_room;
+      for (size_t d = 0; d < 3; ++d)
+        for (int64_t c = 0; c < shape.extents[d]; ++c)
+          offsets_[d][static_cast<size_t>(c) * taps_ + t] =
+              Lattice::resolve(pass, tap, d, c, shape.extents[d]) * rows[d] * room +
+              (d == 0 && !among_odd_[t] ? aside(tap.offset[3], pass.dimension == 3) : 0);
+      if (tap.causal) {
+        size_t d = 0;
+        while (tap.offset[d] == 0) ++d;
+        // Without a row before, the neighbour before along the pass's dimension stands in.
+        const int64_t back = pass.dimension == 3 ? 0 : rows[static_cast<size_t>(pass.dimension)] * shape.even_room;
+        causal_.push_back({t, d, -tap.offset[d], back});
+      }
     }
     scale_ = 4 * 256 / std::max(total, 1U);
-    // Where the taps of inner rows are, from a row's first even or odd point.
-    const BlockExtents extents = lattice_.extents_at(pass.level);
-    const int64_t even_room = kLeft + (extents[3] + 1) / 2 + kRight, odd_room = extents[3] / 2;
-    for (size_t d = 0; d < 3; ++d) {
-      inner_begin_[d] = 0;
-      inner_end_[d] = extents[d];
-    }
-    for (size_t t = 0; t < tap_count_; ++t) {
-      const auto& o = pass.taps[t].offset;
-      for (size_t d = 0; d < 3; ++d) {
-        inner_begin_[d] = std::max(inner_begin_[d], -o[d]);
-        inner_end_[d] = std::min(inner_end_[d], extents[d] - o[d]);
-      }
-      const int64_t rows = (o[0] * extents[1] + o[1]) * extents[2] + o[2];
-      among_odd_[t] = pass.dimension == 3 && pass.taps[t].causal;
-      inner_[t] = among_odd_[t] ? rows * odd_room : rows * even_room + aside(o[3], pass.dimension == 3);
-    }
     // The three finest levels are told apart, and the pass in its level.
     base_ = static_cast<uint8_t>((std::min(pass.level, 2) * 4 + pass.place) * kActivities);
   }
@@ -198,18 +246,24 @@ class Walker {
   void pass(const Pass& pass, Level<Int>& level, Coder&& coder) {
     const bool odd = pass.dimension == 3;
     const int32_t quantum = plan_.steps[static_cast<size_t>(pass.level)];
+    const uint8_t* valid = valid_at(pass.level);
     const auto room = static_cast<size_t>(row_room(level.even_width));
     predicted_.resize(std::max(predicted_.size(), room));
     residuals_.resize(predicted_.size());
     keys_.resize(predicted_.size());
     for_each_row(pass.level, pass.start, pass.step, odd ? 1 : 0, level, [&](const Row& row) {
-      if (valid_ != nullptr && level.rows_valid[static_cast<size_t>(row.index)] == 0) return;
-      predict(pass, level, row, odd);
-      const auto to = static_cast<size_t>(odd ? level.odd_at(row.index) : level.even_at(row.index));
-      const uint8_t* valid = valid_ == nullptr ? nullptr : (odd ? level.odd_valid : level.even_valid).data() + to;
-      coder.row(row, quantum, keys_.data(), valid, predicted_.data(), residuals_.data());
-      Int* values = (odd ? level.odd : level.even).data() + to;
-      uint8_t* sizes = (odd ? level.odd_sizes : level.even_sizes).data() + to;
+      const int64_t to = odd ? level.odd_at(row.index) : level.even_at(row.index);
+      Int* values = level.values.get() + to;
+      uint8_t* sizes = level.sizes.get() + to;
+      if (valid != nullptr && valid_[static_cast<size_t>(pass.level)].rows[static_cast<size_t>(row.index)] == 0) {
+        const int64_t around = odd ? 0 : 1;  // no margin is missing
+        std::fill(sizes - around * kLeft, sizes + row.count + around * kRight, uint8_t{0});
+        std::fill(values - around * kLeft, values + row.count + around * kRight, Int{0});
+        return;
+      }
+      const uint8_t* self = valid == nullptr ? nullptr : valid + to;
+      predict(level, row, valid, self);
+      coder.row(row, quantum, keys_.data(), self, predicted_.data(), residuals_.data());
       if constexpr (sizeof(Int) == 4) {
         table_.apply_i32(predicted_.data(), residuals_.data(), quantum, row.count, values, sizes);
       } else {
@@ -220,81 +274,67 @@ class Walker {
           sizes[i] = static_cast<uint8_t>(std::min<uint64_t>(size, kGreatestSize));
         }
       }
-      if (!odd) level.margin(row.index);
+      if (!odd) level.margins(row.index);
     });
   }
 
-  void predict(const Pass& pass, const Level<Int>& level, const Row& row, bool odd) {
-    std::array<const Int*, kMostTaps> values;
-    std::array<const uint8_t*, kMostTaps> sizes, valid;
-    bool inner = true;
-    for (size_t d = 0; d < 3; ++d) inner &= row.at[d] >= inner_begin_[d] && row.at[d] < inner_end_[d];
-    const int64_t even = level.even_at(row.index), among = level.odd_at(row.index);
-    for (size_t t = 0; t < tap_count_; ++t) {
-      const bool among_odd = among_odd_[t] && (inner || !Lattice::first_row(pass.taps[t], row.at));
-      const int64_t place = inner ? (among_odd ? among : even) + inner_[t] : place_of(pass, level, row, t, odd);
-      values[t] = (among_odd ? level.odd : level.even).data() + place;
-      sizes[t] = (among_odd ? level.odd_sizes : level.even_sizes).data() + place;
-      if (valid_ != nullptr) valid[t] = (among_odd ? level.odd_valid : level.even_valid).data() + place;
-    }
+  void predict(const Level<Int>& level, const Row& row, const uint8_t* valid, const uint8_t* self) {
+    std::array<int64_t, kMostTaps> places, active;
+    const int64_t even = level.even_at(row.index), odd = level.odd_at(row.index);
+    std::array<const int64_t*, 3> offsets;
+    for (size_t d = 0; d < 3; ++d) offsets[d] = offsets_[d].data() + static_cast<size_t>(row.at[d]) * taps_;
+    for (size_t t = 0; t < taps_; ++t)
+      places[t] = (among_odd_[t] ? odd : even) + offsets[0][t] + offsets[1][t] + offsets[2][t];
+    for (const Causal& c : causal_)
+      if (row.at[c.dimension] < c.reach) places[c.tap] = even - c.back;
+    for (size_t a = 0; a < active_; ++a) active[a] = places[active_taps_[a]];
     const auto least = static_cast<Int>(grid_.least), greatest = static_cast<Int>(grid_.greatest);
-    const int taps = static_cast<int>(tap_count_);
+    const int taps = static_cast<int>(taps_);
+    const Int* values = level.values.get();
     Int* dst = predicted_.data();
-    const uint8_t* self = valid_ == nullptr ? nullptr
-                          : odd             ? level.odd_valid.data() + among
-                                            : level.even_valid.data() + even;
     if constexpr (sizeof(Int) == 4) {
-      if (valid_ == nullptr)
-        table_.predict_i32(values.data(), weights_.data(), taps, row.count, least, greatest, dst);
+      if (valid == nullptr)
+        table_.predict_i32(values, places.data(), weights_.data(), taps, row.count, least, greatest, dst);
       else
-        table_.predict_among_i32(values.data(), valid.data(), self, weights_.data(), taps, row.count, least, greatest,
+        table_.predict_among_i32(values, valid, places.data(), self, weights_.data(), taps, row.count, least, greatest,
                                  dst);
     } else {
-      if (valid_ == nullptr)
-        table_.predict_i64(values.data(), weights_.data(), taps, row.count, least, greatest, dst);
+      if (valid == nullptr)
+        table_.predict_i64(values, places.data(), weights_.data(), taps, row.count, least, greatest, dst);
       else
-        table_.predict_among_i64(values.data(), valid.data(), self, weights_.data(), taps, row.count, least, greatest,
+        table_.predict_among_i64(values, valid, places.data(), self, weights_.data(), taps, row.count, least, greatest,
                                  dst);
     }
-    table_.keys(sizes.data(), activity_.data(), taps, row.count, scale_, base_, keys_.data());
+    table_.keys(level.sizes.get(), active.data(), activity_.data(), static_cast<int>(active_), row.count, scale_, base_,
+                keys_.data());
   }
 
   /// Odd points are between even ones: -1 is the even point of the same number. Even ones are two apart.
   static int64_t aside(int64_t along, bool odd) { return odd ? (along + 1) / 2 : along / 2; }
-
-  /// Where tap t of a row near the block's faces is, among even points or odd ones.
-  static int64_t place_of(const Pass& pass, const Level<Int>& level, const Row& row, size_t t, bool odd) {
-    const Tap& tap = pass.taps[t];
-    std::array<int64_t, 4> at = row.at;
-    int64_t along = tap.offset[3];
-    if (Lattice::first_row(tap, row.at)) {
-      if (odd)
-        along = -1;
-      else
-        at[static_cast<size_t>(pass.dimension)] -= 1;
-    } else {
-      for (size_t d = 0; d < 3; ++d) at[d] += Lattice::resolve(pass, tap, d, row.at[d], level.extents[d]);
-      if (odd && tap.causal) return level.odd_at(level.row(at));
-    }
-    return level.even_at(level.row(at)) + aside(along, odd);
-  }
 
   static Int sum(Int value, int64_t k, int64_t quantum) {
     using Unsigned = std::make_unsigned_t<Int>;
     return static_cast<Int>(static_cast<Unsigned>(value) + static_cast<Unsigned>(k) * static_cast<Unsigned>(quantum));
   }
 
+  struct Causal {
+    size_t tap, dimension;
+    int64_t reach;  ///< rows below this coordinate have none before
+    int64_t back;   ///< to what stands in, from the row's first even point
+  };
+
   const Lattice& lattice_;
   const Grid& grid_;
   const MultilevelPlan& plan_;
-  const uint8_t* valid_;
   const PredictTable& table_;
-  size_t tap_count_ = 0;
+  std::vector<ValidLevel> valid_;  ///< by level; empty where all points have data
+  size_t taps_ = 0, active_ = 0;
   std::array<Int, kMostTaps> weights_{};
-  std::array<uint8_t, kMostTaps> activity_{};
-  std::array<int64_t, kMostTaps> inner_{};
   std::array<bool, kMostTaps> among_odd_{};
-  std::array<int64_t, 3> inner_begin_{}, inner_end_{};
+  std::array<size_t, kMostTaps> active_taps_{};  ///< those with a weight for the activity
+  std::array<uint8_t, kMostTaps> activity_{};
+  std::array<std::vector<int64_t>, 3> offsets_;  ///< by dimension: coordinate, tap
+  std::vector<Causal> causal_;
   uint32_t scale_ = 0;
   uint8_t base_ = 0;
   std::vector<Int> predicted_, residuals_;
@@ -326,8 +366,6 @@ struct Encoding {
             std::nearbyint((scaled(row.base + i * row.step) - static_cast<double>(predicted[i])) * inverse));
     }
     residuals.add(k, keys, row.count, valid);
-    if (valid == nullptr) return;
-    for (int64_t i = 0; i < row.count; ++i) k[i] = valid[i] != 0 ? k[i] : 0;
   }
 };
 
@@ -420,8 +458,8 @@ void decode_multilevel(ByteReader& in, const BlockOutput<T>& out, const Grid& gr
     decoding.residuals.finish();
     const int64_t rows = out.extents[0] * out.extents[1] * out.extents[2], n = out.extents[3];
     for (int64_t r = 0; r < rows; ++r) {
-      const Int* even = level.even.data() + level.even_at(r);
-      const Int* odd = level.odd.data() + level.odd_at(r);
+      const Int* even = level.values.get() + level.even_at(r);
+      const Int* odd = level.values.get() + level.odd_at(r);
       T* values = out.values + r * n;
       if constexpr (std::is_same_v<T, float> && sizeof(Int) == 4) {
         table.restore_f32(even, odd, n, grid.offset, grid.unit, values);

@@ -13,12 +13,12 @@ namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 namespace {
 
 template <class Int>
-void predict_tile(const Int* const* taps, const Int* weights, int tap_count, int64_t begin, Int least, Int greatest,
-                  Int* dst) {
+void predict_tile(const Int* values, const int64_t* places, const Int* weights, int tap_count, int64_t begin, Int least,
+                  Int greatest, Int* dst) {
   using V = Vector<std::make_unsigned_t<Int>>;
   V sum = V{} + (std::make_unsigned_t<Int>{1} << (kWeightBits - 1));
   for (int t = 0; t < tap_count; ++t)
-    sum += load<V>(taps[t] + begin) * static_cast<std::make_unsigned_t<Int>>(weights[t]);
+    sum += load<V>(values + places[t] + begin) * static_cast<std::make_unsigned_t<Int>>(weights[t]);
   Vector<Int> value = reinterpret_cast<Vector<Int>>(sum) >> kWeightBits;
   const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
   value = value < low ? low : value;
@@ -28,8 +28,8 @@ void predict_tile(const Int* const* taps, const Int* weights, int tap_count, int
 
 /// A row's tile stays in registers while the taps are added up.
 template <class Int>
-void predict(const Int* const* taps, const Int* weights, int tap_count, int64_t count, Int least, Int greatest,
-             Int* dst) {
+void predict(const Int* values, const int64_t* places, const Int* weights, int tap_count, int64_t count, Int least,
+             Int greatest, Int* dst) {
   using Unsigned = std::make_unsigned_t<Int>;
   constexpr size_t kLanes = kVectorBytes / sizeof(Int), kVectors = 2;
   static_assert(kRowTile % (kVectors * kLanes) == 0);
@@ -37,8 +37,8 @@ void predict(const Int* const* taps, const Int* weights, int tap_count, int64_t 
     Vector<Unsigned> a = Vector<Unsigned>{} + (Unsigned{1} << (kWeightBits - 1)), b = a;
     for (int t = 0; t < tap_count; ++t) {
       const auto weight = static_cast<Unsigned>(weights[t]);
-      a += load<Vector<Unsigned>>(taps[t] + begin) * weight;
-      b += load<Vector<Unsigned>>(taps[t] + begin + kLanes) * weight;
+      a += load<Vector<Unsigned>>(values + places[t] + begin) * weight;
+      b += load<Vector<Unsigned>>(values + places[t] + begin + kLanes) * weight;
     }
     const auto finish = [&](Vector<Unsigned> sum, Int* to) {
       Vector<Int> value = reinterpret_cast<Vector<Int>>(sum) >> kWeightBits;
@@ -72,8 +72,8 @@ bool all_are(const Flags& flags, uint64_t one) {
 }
 
 template <class Int>
-void predict_among(const Int* const* taps, const uint8_t* const* valid, const uint8_t* self, const Int* weights,
-                   int tap_count, int64_t count, Int least, Int greatest, Int* dst) {
+void predict_among(const Int* values, const uint8_t* valid, const int64_t* places, const uint8_t* self,
+                   const Int* weights, int tap_count, int64_t count, Int least, Int greatest, Int* dst) {
   using Unsigned = std::make_unsigned_t<Int>;
   using Float = std::conditional_t<sizeof(Int) == 4, float, double>;  // holds sums of taps, and divides as IEEE says
   constexpr size_t kLanes = kVectorBytes / sizeof(Int);
@@ -84,17 +84,17 @@ void predict_among(const Int* const* taps, const uint8_t* const* valid, const ui
       store(V{}, dst + begin);
       continue;
     }
-    Flags all = load<Flags>(valid[0] + begin);
-    for (int t = 1; t < tap_count; ++t) all &= load<Flags>(valid[t] + begin);
+    Flags all = load<Flags>(valid + places[0] + begin);
+    for (int t = 1; t < tap_count; ++t) all &= load<Flags>(valid + places[t] + begin);
     if (all_are(all, 1)) {
-      predict_tile(taps, weights, tap_count, begin, least, greatest, dst);
+      predict_tile(values, places, weights, tap_count, begin, least, greatest, dst);
       continue;
     }
     // sum_t w_t v_t (x_t - mean) + mean = sum_t w_t v_t x_t + mean (1 - sum_t w_t v_t)
     V sum{}, number{}, product{}, share{};
     for (int t = 0; t < tap_count; ++t) {
-      const V there = V{} - __builtin_convertvector(load<Flags>(valid[t] + begin), V);
-      const V value = load<V>(taps[t] + begin) & there;
+      const V there = V{} - __builtin_convertvector(load<Flags>(valid + places[t] + begin), V);
+      const V value = load<V>(values + places[t] + begin) & there;
       const auto weight = static_cast<Unsigned>(weights[t]);
       sum += value;
       number -= there;
@@ -105,7 +105,7 @@ void predict_among(const Int* const* taps, const uint8_t* const* valid, const ui
     const auto total = __builtin_convertvector(reinterpret_cast<Vector<Int>>(sum), Vector<Float>);
     const auto many = __builtin_convertvector(reinterpret_cast<Vector<Int>>(number - alone), Vector<Float>);
     V mean = reinterpret_cast<V>(__builtin_convertvector(total / many, Vector<Int>));
-    mean = (load<V>(taps[0] + begin) & alone) | (mean & ~alone);
+    mean = (load<V>(values + places[0] + begin) & alone) | (mean & ~alone);
     product += mean * ((Unsigned{1} << kWeightBits) - share) + (Unsigned{1} << (kWeightBits - 1));
     Vector<Int> value = reinterpret_cast<Vector<Int>>(product) >> kWeightBits;
     const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
@@ -119,8 +119,9 @@ void predict_among(const Int* const* taps, const uint8_t* const* valid, const ui
 
 /// Lanes are bits of masks here.
 template <>
-void predict_among(const int32_t* const* taps, const uint8_t* const* valid, const uint8_t* self, const int32_t* weights,
-                   int tap_count, int64_t count, int32_t least, int32_t greatest, int32_t* dst) {
+void predict_among(const int32_t* values, const uint8_t* valid, const int64_t* places, const uint8_t* self,
+                   const int32_t* weights, int tap_count, int64_t count, int32_t least, int32_t greatest,
+                   int32_t* dst) {
   const auto lanes = [](const uint8_t* flags) {
     return _mm_test_epi8_mask(_mm_loadu_si128(reinterpret_cast<const __m128i*>(flags)), _mm_set1_epi8(-1));
   };
@@ -133,11 +134,11 @@ void predict_among(const int32_t* const* taps, const uint8_t* const* valid, cons
     }
     __mmask16 all = wanted;
     for (int t = 0; t < tap_count; ++t) {
-      there[static_cast<size_t>(t)] = lanes(valid[t] + begin);
+      there[static_cast<size_t>(t)] = lanes(valid + places[t] + begin);
       all &= there[static_cast<size_t>(t)];
     }
     if (all == wanted) {
-      predict_tile(taps, weights, tap_count, begin, least, greatest, dst);
+      predict_tile(values, places, weights, tap_count, begin, least, greatest, dst);
       continue;
     }
     // sum_t w_t v_t (x_t - mean) + mean = sum_t w_t v_t x_t + mean (1 - sum_t w_t v_t)
@@ -145,7 +146,8 @@ void predict_among(const int32_t* const* taps, const uint8_t* const* valid, cons
     __m512i sum = zero, number = zero, product = zero, share = zero;
     for (int t = 0; t < tap_count; ++t) {
       const __mmask16 m = there[static_cast<size_t>(t)];
-      const __m512i value = _mm512_maskz_loadu_epi32(m, taps[t] + begin), weight = _mm512_set1_epi32(weights[t]);
+      const __m512i value = _mm512_maskz_loadu_epi32(m, values + places[t] + begin),
+                    weight = _mm512_set1_epi32(weights[t]);
       sum = _mm512_add_epi32(sum, value);
       number = _mm512_mask_add_epi32(number, m, number, one);
       product = _mm512_add_epi32(product, _mm512_mullo_epi32(value, weight));
@@ -154,7 +156,7 @@ void predict_among(const int32_t* const* taps, const uint8_t* const* valid, cons
     const __m512 mean_of_some =
         _mm512_div_ps(_mm512_cvtepi32_ps(sum), _mm512_cvtepi32_ps(_mm512_max_epi32(number, one)));
     const __m512i mean = _mm512_mask_loadu_epi32(_mm512_cvttps_epi32(mean_of_some),
-                                                 _mm512_testn_epi32_mask(number, number), taps[0] + begin);
+                                                 _mm512_testn_epi32_mask(number, number), values + places[0] + begin);
     share = _mm512_sub_epi32(_mm512_set1_epi32(1 << kWeightBits), share);
     product = _mm512_add_epi32(product, _mm512_mullo_epi32(mean, share));
     product = _mm512_add_epi32(product, _mm512_set1_epi32(1 << (kWeightBits - 1)));
@@ -169,17 +171,16 @@ constexpr uint16_t kLimits[kActivities - 1] = {0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 
 
 #if defined(__AVX512F__)
 
-void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int64_t count, uint32_t scale,
-          uint8_t base, uint8_t* dst) {
+void keys(const uint8_t* sizes, const int64_t* places, const uint8_t* weights, int tap_count, int64_t count,
+          uint32_t scale, uint8_t base, uint8_t* dst) {
   static_assert(kRowTile % 32 == 0);
   const __m512i factor = _mm512_set1_epi16(static_cast<int16_t>(scale));
   for (int64_t begin = 0; begin < count; begin += 32) {
     __m512i sum = _mm512_setzero_si512();
     for (int t = 0; t < tap_count; ++t) {
-      if (weights[t] == 0) continue;
-      const __m512i sizes =
-          _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(taps[t] + begin)));
-      sum = _mm512_add_epi16(sum, _mm512_mullo_epi16(sizes, _mm512_set1_epi16(weights[t])));
+      const __m512i size =
+          _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(sizes + places[t] + begin)));
+      sum = _mm512_add_epi16(sum, _mm512_mullo_epi16(size, _mm512_set1_epi16(weights[t])));
     }
     // At most 4 kGreatestSize = 124 after the scale, so bytes do.
     const __m256i size = _mm512_cvtepi16_epi8(_mm512_srli_epi16(_mm512_mullo_epi16(sum, factor), 8));
@@ -210,8 +211,8 @@ void apply(const int32_t* predicted, const int32_t* residual, int32_t quantum, i
 
 #else
 
-void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int64_t count, uint32_t scale,
-          uint8_t base, uint8_t* dst) {
+void keys(const uint8_t* sizes, const int64_t* places, const uint8_t* weights, int tap_count, int64_t count,
+          uint32_t scale, uint8_t base, uint8_t* dst) {
   constexpr size_t kLanes = kVectorBytes / sizeof(uint16_t);
   using Wide = Vector<uint16_t>;
   using Narrow = VectorOf<uint8_t, kLanes>;
@@ -219,7 +220,7 @@ void keys(const uint8_t* const* taps, const uint8_t* weights, int tap_count, int
   for (int64_t begin = 0; begin < count; begin += kLanes) {
     Wide sum{};
     for (int t = 0; t < tap_count; ++t)
-      if (weights[t] != 0) sum += __builtin_convertvector(load<Narrow>(taps[t] + begin), Wide) * uint16_t{weights[t]};
+      sum += __builtin_convertvector(load<Narrow>(sizes + places[t] + begin), Wide) * uint16_t{weights[t]};
     sum =
         sum * static_cast<uint16_t>(scale) >> 8;  // at most kGreatestSize * 1024, as the scale is 1024 over all weights
     Wide above = Wide{} + base;

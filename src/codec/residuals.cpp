@@ -128,32 +128,33 @@ uint8_t ResidualEncoder::large(uint64_t v) {
 }
 
 template <class Int>
-void ResidualEncoder::add(const Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid) {
+void ResidualEncoder::add(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid) {
   const auto vectors = static_cast<size_t>((count + 15) / 16);
   if (vectors_ + vectors > room_) reserve((vectors_ + vectors) * 3 / 2);
+  if (large_.size() < vectors) large_.resize(vectors);
   uint8_t* const symbols = symbols_.get() + vectors_ * 16;
   uint16_t* const masks = masks_.get() + vectors_;
   std::copy_n(keys, vectors * 16, keys_.get() + vectors_ * 16);
   if constexpr (sizeof(Int) == 4) {
-    table_.fold(residuals, count, symbols, masks);
+    table_.fold(residuals, valid, count, symbols, masks, large_.data());
   } else {
-    std::fill_n(masks, vectors, uint16_t{0xFFFF});
-  }
-  for (size_t n = 0; n < vectors; ++n) {
-    const int64_t left = count - static_cast<int64_t>(n) * 16;
-    uint32_t there = left >= 16 ? 0xFFFF : (1U << left) - 1;
-    if (valid != nullptr) {
-      uint32_t some = 0;
-      for (size_t l = 0; l < 16; ++l) some |= (valid[n * 16 + l] != 0 ? 1U : 0U) << l;
-      there &= some;
+    for (size_t n = 0; n < vectors; ++n) {
+      uint32_t there = 0;
+      for (size_t l = 0; l < 16; ++l) {
+        const auto i = static_cast<int64_t>(n * 16 + l);
+        const bool is = i < count && (valid == nullptr || valid[i] != 0);
+        there |= (is ? 1U : 0U) << l;
+        if (!is) residuals[i] = 0;
+      }
+      masks[n] = large_[n] = static_cast<uint16_t>(there);
     }
-    for (uint32_t m = masks[n] & there; m != 0; m &= m - 1) {
+  }
+  for (size_t n = 0; n < vectors; ++n)
+    for (uint32_t m = large_[n]; m != 0; m &= m - 1) {
       const size_t i = n * 16 + static_cast<size_t>(std::countr_zero(m));
       const uint64_t v = folded(residuals[i]);
       symbols[i] = v < kSmall ? static_cast<uint8_t>(v) : large(v);
     }
-    masks[n] = static_cast<uint16_t>(there);
-  }
   vectors_ += vectors;
 }
 
@@ -261,8 +262,8 @@ void ResidualDecoder::finish() const {
     throw_error(ErrorCode::corrupt_data, fmt::format("byte {}: residuals end too early", rest_.at / 8));
 }
 
-template void ResidualEncoder::add(const int32_t*, const uint8_t*, int64_t, const uint8_t*);
-template void ResidualEncoder::add(const int64_t*, const uint8_t*, int64_t, const uint8_t*);
+template void ResidualEncoder::add(int32_t*, const uint8_t*, int64_t, const uint8_t*);
+template void ResidualEncoder::add(int64_t*, const uint8_t*, int64_t, const uint8_t*);
 template void ResidualDecoder::next(int32_t*, const uint8_t*, int64_t, const uint8_t*);
 template void ResidualDecoder::next(int64_t*, const uint8_t*, int64_t, const uint8_t*);
 

@@ -16,10 +16,10 @@ class ResidualEncoder {
  public:
   /// For about `count` residuals.
   ResidualEncoder(size_t count, Isa isa);
-  /// A row of them, whose keys have the same upper four bits. `valid`: null, or which of them are coded. All are read
-  /// up to the next multiple of 16.
+  /// A row of them, whose keys have the same upper four bits. `valid`: null, or which of them are coded; others
+  /// become 0. All are read up to the next multiple of 16.
   template <class Int>
-  void add(const Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid);
+  void add(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid);
   void finish(ByteWriter& out);
 
  private:
@@ -34,7 +34,8 @@ class ResidualEncoder {
   size_t room_ = 0, vectors_ = 0;  ///< in vectors of 16
   std::unique_ptr<uint8_t[]> symbols_, keys_;
   std::unique_ptr<uint16_t[]> masks_;
-  std::vector<uint64_t> bits_;  ///< the rest of large ones, whole words
+  std::vector<uint16_t> large_;  ///< of a row, as masks
+  std::vector<uint64_t> bits_;   ///< the rest of large ones, whole words
   uint64_t open_ = 0, filled_ = 0;
 };
 

@@ -11,10 +11,16 @@ namespace {
 
 #if defined(__AVX512F__)
 
-void fold(const int32_t* residuals, int64_t count, uint8_t* symbols, uint16_t* large) {
+void fold(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there, uint16_t* large) {
   for (int64_t i = 0; i < count; i += 16) {
-    const __m512i k = _mm512_loadu_si512(residuals + i);
+    auto mask = static_cast<__mmask16>(count - i >= 16 ? 0xFFFF : (1U << (count - i)) - 1);
+    if (valid != nullptr)
+      mask = _mm_mask_test_epi8_mask(mask, _mm_loadu_si128(reinterpret_cast<const __m128i*>(valid + i)),
+                                     _mm_set1_epi8(-1));
+    const __m512i k = _mm512_maskz_loadu_epi32(mask, residuals + i);
+    if (mask != 0xFFFF) _mm512_storeu_si512(residuals + i, k);
     const __m512i v = _mm512_xor_si512(_mm512_slli_epi32(k, 1), _mm512_srai_epi32(k, 31));
+    *there++ = mask;
     *large++ = _mm512_cmpge_epu32_mask(v, _mm512_set1_epi32(kSmall));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(symbols + i), _mm512_cvtepi32_epi8(v));
   }
@@ -64,15 +70,20 @@ void unfold(const uint8_t* symbols, int64_t count, RestBits& rest, int32_t* resi
 
 #else
 
-void fold(const int32_t* residuals, int64_t count, uint8_t* symbols, uint16_t* large) {
+void fold(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there, uint16_t* large) {
   for (int64_t i = 0; i < count; i += 16) {
-    uint32_t mask = 0;
+    uint32_t mask = 0, above = 0;
     for (int64_t l = 0; l < 16; ++l) {
-      const uint32_t v = (static_cast<uint32_t>(residuals[i + l]) << 1) ^ static_cast<uint32_t>(residuals[i + l] >> 31);
+      const bool is = i + l < count && (valid == nullptr || valid[i + l] != 0);
+      int32_t& k = residuals[i + l];
+      k = is ? k : 0;
+      const uint32_t v = (static_cast<uint32_t>(k) << 1) ^ static_cast<uint32_t>(k >> 31);
       symbols[i + l] = static_cast<uint8_t>(v);
-      mask |= (v >= kSmall ? 1U : 0U) << l;
+      mask |= (is ? 1U : 0U) << l;
+      above |= (v >= kSmall ? 1U : 0U) << l;
     }
-    *large++ = static_cast<uint16_t>(mask);
+    *there++ = static_cast<uint16_t>(mask);
+    *large++ = static_cast<uint16_t>(above);
   }
 }
 

@@ -22,8 +22,10 @@ struct RestBits {
 };
 
 struct ResidualTable {
-  /// symbols[i] of small residuals, and for every 16 the lanes that hold a large one.
-  void (*fold)(const int32_t* residuals, int64_t count, uint8_t* symbols, uint16_t* large);
+  /// symbols[i] of small residuals; for every 16 the lanes that are there, of those with valid[i] != 0 where `valid` is
+  /// not null, and of these the ones that hold a large residual. Others' residuals become 0.
+  void (*fold)(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there,
+               uint16_t* large);
   /// The inverse; takes the bits of large ones in order.
   void (*unfold)(const uint8_t* symbols, int64_t count, RestBits& rest, int32_t* residuals);
 };
