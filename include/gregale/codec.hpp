@@ -46,7 +46,7 @@ struct Certificate {
   double range = 0;                         ///< max - min
   int64_t values = 0, valid = 0;            ///< elements; those neither missing nor non-finite
   int64_t bytes_in = 0, bytes_out = 0;
-  int64_t encode_ns = 0, decode_ns = 0;  ///< encode: without the comparison
+  int64_t encode_ns = 0, decode_ns = 0;  ///< encode: without decompression and comparison
   uint64_t hash = 0;                     ///< XXH3 of the decompressed bytes
   std::string codec;                     ///< that most blocks use
 
@@ -56,6 +56,10 @@ struct Certificate {
 };
 
 class BlockCodec;
+/// Memory that calls work in and leave for the next one; calls of several threads may share it.
+class CodecWorkspace;
+std::shared_ptr<CodecWorkspace> make_codec_workspace();
+
 /// The codecs that can be asked for by name: exact, quantize, split-frequency, predictive, zfp where it is built in.
 const std::vector<std::shared_ptr<const BlockCodec>>& standard_codecs();
 std::vector<std::string> codec_names();
@@ -67,6 +71,11 @@ struct EncodeOptions {
   RandomKey key;               ///< of stochastic rounding
   /// Codecs beside the standard ones, learned ones for example. Whoever decompresses needs them too.
   std::vector<std::shared_ptr<const BlockCodec>> more_codecs = {};
+  CodecWorkspace* workspace = nullptr;  ///< null: one of this call
+  /// False leaves the proof to the caller, who decompresses, compares and, where a value is off, encodes again with
+  /// true: nothing is decompressed here, and the certificate has neither errors nor a hash. For contracts about single
+  /// values.
+  bool verify = true;
 };
 
 struct Encoded {
@@ -85,6 +94,7 @@ struct DecodeOptions {
   std::vector<std::shared_ptr<const BlockCodec>> more_codecs = {};
   /// A stream that claims more than this many decompressed bytes is refused before anything is allocated.
   int64_t max_bytes = INT64_MAX;
+  CodecWorkspace* workspace = nullptr;  ///< null: one of this call
 };
 
 /// The inverse. Throws ErrorCode::corrupt_data, with the block and the byte, for anything that encode() cannot have

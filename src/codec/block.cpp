@@ -31,12 +31,13 @@ class Specials {
   using Bits = typename Element<T>::Bits;
   using Work = typename Element<T>::Work;
 
-  Specials(std::span<const T> values, const ErrorContract& contract, Isa isa) : rows_(value_rows<Work>(isa)) {
+  Specials(std::span<const T> values, const ErrorContract& contract, Isa isa, Workspace& workspace)
+      : rows_(value_rows<Work>(isa)) {
     const auto count = static_cast<int64_t>(values.size());
     if constexpr (Element<T>::kSame) {
       work_ = values.data();
     } else {
-      converted_.resize(values.size());
+      converted_ = workspace.take<Work>(values.size());
       std::transform(values.begin(), values.end(), converted_.begin(), [](T x) { return Element<T>::work(x); });
       work_ = converted_.data();
     }
@@ -44,36 +45,22 @@ class Specials {
     scan_ = rows_.scan(work_, count, missing.data(), static_cast<int64_t>(missing.size()));
     const bool zeros = contract.keep_zeros && scan_.zeros > 0;
     if (scan_.ordinary == count && !zeros) return;
-    counted_.resize(values.size());
+    counted_ = workspace.take<uint8_t>(values.size());
     rows_.flag(work_, count, missing.data(), static_cast<int64_t>(missing.size()), counted_.data());
-    if (Element<T>::kSame) converted_.assign(work_, work_ + count);
-    work_ = converted_.data();
-    bool any_special = false;
-    classes_.resize(values.size());
-    size_t first = values.size();
-    Work last = 0;
-    for (size_t i = 0; i < values.size(); ++i) {
-      const Work x = converted_[i];
-      const bool special = counted_[i] == 0 || (zeros && x == 0);
-      if (!special) {
-        if (first == values.size()) first = i;
-        last = x;
-        continue;
-      }
-      converted_[i] = last;
-      // What is neither finite nor missing may come back as anything where nobody asks for it.
-      if (counted_[i] == 0 && !contract.keep_nonfinite && !std::isfinite(x) && !is_missing(x, missing)) continue;
-      classes_[i] = class_of(Element<T>::bits(values[i]));
-      any_special = true;
+    Buffer<uint8_t> others;  // what codecs are to see as ordinary
+    const uint8_t* ordinary = counted_.data();
+    if (zeros) {
+      others = workspace.take<uint8_t>(values.size());
+      for (size_t i = 0; i < values.size(); ++i) others[i] = counted_[i] != 0 && work_[i] != 0 ? 1 : 0;
+      ordinary = others.data();
     }
-    if (first < values.size()) std::fill_n(converted_.begin(), first, converted_[first]);
-    if (!any_special) classes_.clear();
+    fill(values, contract, missing, ordinary, workspace);
   }
 
   bool too_many() const { return too_many_; }
   const std::vector<Bits>& patterns() const { return patterns_; }
   /// Per place: 0, or one more than the index of its pattern. Empty where all are ordinary.
-  const std::vector<uint8_t>& classes() const { return classes_; }
+  const Buffer<uint8_t>& classes() const { return classes_; }
   /// The values as codecs see them, the last ordinary one where there is none.
   const Work* ordinary() const { return work_; }
   const ValueScan& scan() const { return scan_; }
@@ -81,6 +68,40 @@ class Specials {
   const uint8_t* counted() const { return counted_.empty() ? nullptr : counted_.data(); }
 
  private:
+  /// Runs of ordinary values stay; others become the last ordinary one, and get a class.
+  void fill(std::span<const T> values, const ErrorContract& contract, const std::vector<Work>& missing,
+            const uint8_t* ordinary, Workspace& workspace) {
+    const size_t count = values.size();
+    const auto next = [&](size_t from, int flag) {
+      const void* found = from < count ? std::memchr(ordinary + from, flag, count - from) : nullptr;
+      return found == nullptr ? count : static_cast<size_t>(static_cast<const uint8_t*>(found) - ordinary);
+    };
+    Buffer<Work> filled;
+    if (Element<T>::kSame) filled = workspace.take<Work>(count);
+    Work* const to = Element<T>::kSame ? filled.data() : converted_.data();
+    classes_ = workspace.take<uint8_t>(count);
+    bool any_special = false;
+    Work last = next(0, 1) < count ? work_[next(0, 1)] : 0;
+    for (size_t i = 0; i < count;) {
+      const size_t end = next(i, 0);
+      if (Element<T>::kSame) std::copy(work_ + i, work_ + end, to + i);
+      std::fill(classes_.data() + i, classes_.data() + end, uint8_t{0});
+      if (end > i) last = work_[end - 1];
+      i = end;
+      for (const size_t stop = next(i, 1); i < stop; ++i) {
+        const Work x = work_[i];
+        to[i] = last;
+        // What is neither finite nor missing may come back as anything where nobody asks for it.
+        const bool free = counted_[i] == 0 && !contract.keep_nonfinite && !std::isfinite(x) && !is_missing(x, missing);
+        classes_[i] = free ? 0 : class_of(Element<T>::bits(values[i]));
+        any_special |= !free;
+      }
+    }
+    if (Element<T>::kSame) converted_ = std::move(filled);
+    work_ = converted_.data();
+    if (!any_special) classes_ = {};
+  }
+
   static bool is_missing(Work x, const std::vector<Work>& missing) {
     return std::any_of(missing.begin(), missing.end(),
                        [&](Work m) { return m == x || (std::isnan(m) && std::isnan(x)); });
@@ -99,32 +120,38 @@ class Specials {
 
   const ValueRows<Work>& rows_;
   const Work* work_ = nullptr;
-  std::vector<Work> converted_;
+  Buffer<Work> converted_;
   ValueScan scan_;
   std::vector<Bits> patterns_;
-  std::vector<uint8_t> classes_, counted_;
+  Buffer<uint8_t> classes_, counted_;
   uint8_t last_class_ = 0;
   bool too_many_ = false;
 };
 
-std::vector<uint8_t> valid_of(const std::vector<uint8_t>& classes) {
-  std::vector<uint8_t> valid(classes.size());
-  for (size_t i = 0; i < classes.size(); ++i) valid[i] = classes[i] == 0 ? 1 : 0;
+/// 1 where a value is ordinary; empty where all are.
+Buffer<uint8_t> valid_of(const Buffer<uint8_t>& classes, Workspace& workspace) {
+  Buffer<uint8_t> valid;
+  if (classes.empty()) return valid;
+  valid = workspace.take<uint8_t>(classes.size());
+  const uint8_t* __restrict from = classes.data();
+  uint8_t* __restrict to = valid.data();
+  for (size_t i = 0, n = classes.size(); i < n; ++i) to[i] = from[i] == 0 ? 1 : 0;
   return valid;
 }
 
 template <class T>
-void decode_lossy(ByteSpan in, const BlockExtents& extents, const BlockCodec& codec, std::span<T> values) {
+void decode_lossy(ByteSpan in, const BlockExtents& extents, const BlockCodec& codec, std::span<T> values,
+                  Workspace& workspace) {
   using Bits = typename Element<T>::Bits;
   ByteReader reader(in);
   std::vector<Bits> patterns(static_cast<size_t>(reader.varint_to(kMostPatterns, "too many special values")));
   for (Bits& p : patterns) p = reader.number<Bits>();
-  std::vector<uint8_t> classes, valid;
+  Buffer<uint8_t> classes;
   if (!patterns.empty()) {
-    classes.resize(values.size());
+    classes = workspace.take<uint8_t>(values.size());
     decode_classes(reader.part(), classes.data(), extents, static_cast<uint8_t>(patterns.size()));
-    valid = valid_of(classes);
   }
+  const Buffer<uint8_t> valid = valid_of(classes, workspace);
   std::vector<std::pair<size_t, Bits>> exceptions(
       static_cast<size_t>(reader.varint_to(reader.left() / (1 + sizeof(Bits)), "more exceptions than bytes")));
   size_t place = 0;
@@ -137,7 +164,7 @@ void decode_lossy(ByteSpan in, const BlockExtents& extents, const BlockCodec& co
   const size_t payload = reader.position();
   const auto run = [&](Work* out) {
     try {
-      codec.decode(reader.rest(), BlockOutput<Work>{out, valid.empty() ? nullptr : valid.data(), extents});
+      codec.decode(reader.rest(), BlockOutput<Work>{out, valid.empty() ? nullptr : valid.data(), extents, &workspace});
     } catch (Error& error) {
       if (error.code() != ErrorCode::corrupt_data) throw;
       throw error.add_context(fmt::format("its {} part from byte {}", codec.name(), payload));
@@ -146,15 +173,20 @@ void decode_lossy(ByteSpan in, const BlockExtents& extents, const BlockCodec& co
   if constexpr (Element<T>::kSame) {
     run(values.data());
   } else {
-    std::vector<Work> work(values.size());
+    const Buffer<Work> work = workspace.take<Work>(values.size());
     run(work.data());
     std::transform(work.begin(), work.end(), values.begin(), [](Work x) { return Element<T>::rounded(x); });
   }
   const auto put = [&](size_t at, Bits bits) {
     std::memcpy(static_cast<void*>(values.data() + at), &bits, sizeof bits);
   };
-  for (size_t i = 0; i < classes.size(); ++i)
-    if (classes[i] != 0) put(i, patterns[classes[i] - 1U]);
+  for (size_t i = 0; i < classes.size();) {
+    uint64_t eight = 1;
+    if (i + 8 <= classes.size()) std::memcpy(&eight, classes.data() + i, 8);
+    for (const size_t end = eight == 0 ? i : std::min(i + 8, classes.size()); i < end; ++i)
+      if (classes[i] != 0) put(i, patterns[classes[i] - 1U]);
+    if (eight == 0) i += 8;
+  }
   for (const auto& [at, bits] : exceptions) put(at, bits);
 }
 
@@ -165,40 +197,50 @@ class LossyEncoder {
   using Work = typename Element<T>::Work;
 
   LossyEncoder(ByteSpan raw, const BlockExtents& extents, const ErrorContract& contract, double bound,
-               const BlockCodec& codec, const RandomKey& key, Isa isa)
+               const BlockCodec& codec, const RandomKey& key, Isa isa, Workspace& workspace)
       : values_(reinterpret_cast<const T*>(raw.data()), raw.size() / sizeof(T)),
         extents_(extents),
         contract_(contract),
         bound_(bound),
         codec_(codec),
         key_(key),
-        isa_(isa) {}
+        isa_(isa),
+        workspace_(workspace) {}
 
-  /// False where the codec cannot serve the block.
-  bool run(EncodedBlock& block) {
+  /// False where the codec cannot serve the block. `target`: EncodedBlock's `decoded`.
+  bool run(EncodedBlock& block, std::span<std::byte> target) {
     const int64_t begin = now_ns();
-    const Specials<T> specials(values_, contract_, isa_);
+    const Specials<T> specials(values_, contract_, isa_, workspace_);
     if (specials.too_many()) return false;
     const ValueScan& scan = specials.scan();
     const double slack = Element<T>::slack(std::max(std::abs(scan.least), std::abs(scan.greatest)));
     if (slack > bound_ / 2) return false;
-    std::vector<uint8_t> valid = valid_of(specials.classes());
+    const Buffer<uint8_t> valid = valid_of(specials.classes(), workspace_);
     BlockInput<Work> in{specials.ordinary(),
                         valid.empty() ? nullptr : valid.data(),
                         extents_,
                         {kind(), bound_ - slack, key_},
                         scan.least,
-                        scan.greatest};
+                        scan.greatest,
+                        &workspace_};
     Bytes payload;
     // Errors spread evenly over +-bound have a root mean square of bound / sqrt(3).
     const bool spread = contract_.kind == ErrorContract::Kind::rms && kind() == ErrorContract::Kind::abs_max;
     if (spread) in.contract.bound *= std::sqrt(3.0) * 0.98;
     if (!codec_.encode(in, payload)) return false;
     assemble(specials, {}, payload, block.bytes);
+    block.kind = codec_.id();
     const int64_t coded = now_ns();
-    block.decoded.resize(values_.size_bytes());
-    const std::span<T> decoded(reinterpret_cast<T*>(block.decoded.data()), values_.size());
-    decode_lossy<T>(block.bytes, extents_, codec_, decoded);
+    block.statistics.encode_ns = coded - begin;
+    block.statistics.valid = scan.ordinary;
+    if (target.empty() && per_value()) return true;
+    Buffer<std::byte> own;
+    if (target.empty()) {
+      own = workspace_.take<std::byte>(values_.size_bytes());
+      target = {own.data(), own.size()};
+    }
+    const std::span<T> decoded(reinterpret_cast<T*>(target.data()), values_.size());
+    decode_lossy<T>(block.bytes, extents_, codec_, decoded, workspace_);
     block.statistics.decode_ns = now_ns() - coded;
     compare(specials, decoded, block.statistics);
     if (spread && block.statistics.squares > bound_ * bound_ * static_cast<double>(block.statistics.valid)) {
@@ -207,7 +249,7 @@ class LossyEncoder {
       if (!codec_.encode(in, payload)) return false;
       block.bytes.clear();
       assemble(specials, {}, payload, block.bytes);
-      decode_lossy<T>(block.bytes, extents_, codec_, decoded);
+      decode_lossy<T>(block.bytes, extents_, codec_, decoded, workspace_);
       compare(specials, decoded, block.statistics);
     }
     if (!exceptions_.empty()) {
@@ -216,8 +258,6 @@ class LossyEncoder {
       for (const size_t at : exceptions_) decoded[at] = values_[at];
       compare(specials, decoded, block.statistics);
     }
-    block.statistics.encode_ns = now_ns() - begin - block.statistics.decode_ns;
-    block.kind = codec_.id();
     const double squares = bound_ * bound_ * static_cast<double>(block.statistics.valid);
     return exceptions_.empty() && (per_value() || block.statistics.squares <= squares);
   }
@@ -250,13 +290,15 @@ class LossyEncoder {
   /// Finds the errors, and the places that must be stored exactly.
   void compare(const Specials<T>& specials, std::span<const T> decoded, BlockStatistics& s) {
     const Work *values = nullptr, *other = nullptr;
-    std::vector<Work> a, b;
+    Buffer<Work> a, b;
     if constexpr (Element<T>::kSame) {
       values = values_.data();
       other = decoded.data();
     } else {
-      for (const T x : values_) a.push_back(Element<T>::work(x));
-      for (const T x : decoded) b.push_back(Element<T>::work(x));
+      a = workspace_.take<Work>(values_.size());
+      b = workspace_.take<Work>(values_.size());
+      std::transform(values_.begin(), values_.end(), a.begin(), Element<T>::work);
+      std::transform(decoded.begin(), decoded.end(), b.begin(), Element<T>::work);
       values = a.data();
       other = b.data();
     }
@@ -272,9 +314,9 @@ class LossyEncoder {
     // No value may become one that means "no data"; such values mostly lie far from all others.
     const std::vector<Work> missing = as_elements<T>(contract_.missing);
     const double least = specials.scan().least - scan.greatest, greatest = specials.scan().greatest + scan.greatest;
-    std::vector<uint8_t> ordinary;
+    Buffer<uint8_t> ordinary;
     if (std::any_of(missing.begin(), missing.end(), [&](Work m) { return m >= least && m <= greatest; })) {
-      ordinary.resize(values_.size());
+      ordinary = workspace_.take<uint8_t>(values_.size());
       value_rows<Work>(isa_).flag(other, count, missing.data(), static_cast<int64_t>(missing.size()), ordinary.data());
     }
     if (scan.violations == 0 && ordinary.empty()) return;
@@ -293,6 +335,7 @@ class LossyEncoder {
   const BlockCodec& codec_;
   RandomKey key_;
   Isa isa_;
+  Workspace& workspace_;
   Bytes map_;
   std::vector<size_t> exceptions_;
 };
@@ -307,13 +350,14 @@ int64_t count_valid(ByteSpan values, DType dtype, const ErrorContract& contract)
 }  // namespace
 
 EncodedBlock encode_block(ByteSpan values, DType dtype, const BlockExtents& extents, const ErrorContract& contract,
-                          double bound, const BlockCodec* codec, const RandomKey& key, Isa isa) {
+                          double bound, const BlockCodec* codec, const RandomKey& key, Isa isa, Workspace& workspace,
+                          std::span<std::byte> decoded) {
   EncodedBlock block;
   const int64_t begin = now_ns();
   const auto width = static_cast<size_t>(size_of(dtype));
   const auto exactly = [&](uint8_t kind) {
     block.kind = kind;
-    block.decoded.assign(values.begin(), values.end());
+    if (!decoded.empty()) std::copy(values.begin(), values.end(), decoded.begin());
     block.statistics = {};
     block.statistics.valid = count_valid(values, dtype, contract);
     block.statistics.encode_ns = now_ns() - begin;
@@ -326,28 +370,29 @@ EncodedBlock encode_block(ByteSpan values, DType dtype, const BlockExtents& exte
   bool lossy = false;
   if (codec != nullptr)
     for_real_float(dtype, [&]<class T>(T) {
-      lossy = LossyEncoder<T>(values, extents, contract, bound, *codec, key, isa).run(block);
+      lossy = LossyEncoder<T>(values, extents, contract, bound, *codec, key, isa, workspace).run(block, decoded);
     });
   if (lossy) {
     if (block.bytes.size() < values.size() / 2) return block;
-    Bytes exact = encode_exact(values, size_of(dtype));
+    Bytes exact = encode_exact(values, size_of(dtype), workspace);
     if (exact.size() >= block.bytes.size()) return block;
     block.bytes = std::move(exact);
   } else {
-    block.bytes = encode_exact(values, size_of(dtype));
+    block.bytes = encode_exact(values, size_of(dtype), workspace);
   }
   exactly(kExactBlock);
+  if (decoded.empty()) return block;
   const int64_t coded = now_ns();
-  decode_block(kExactBlock, block.bytes, dtype, extents, nullptr, block.decoded);
+  decode_block(kExactBlock, block.bytes, dtype, extents, nullptr, decoded, workspace);
   block.statistics.decode_ns = now_ns() - coded;
-  GREGALE_ASSERT(std::equal(values.begin(), values.end(), block.decoded.begin()));
+  GREGALE_ASSERT(std::equal(values.begin(), values.end(), decoded.begin()));
   return block;
 }
 
 void decode_block(uint8_t kind, ByteSpan in, DType dtype, const BlockExtents& extents, const BlockCodec* codec,
-                  std::span<std::byte> values) {
+                  std::span<std::byte> values, Workspace& workspace) {
   const auto width = static_cast<size_t>(size_of(dtype));
-  if (kind == kExactBlock) return decode_exact(in, values, size_of(dtype));
+  if (kind == kExactBlock) return decode_exact(in, values, size_of(dtype), workspace);
   if (kind == kConstantBlock) {
     if (in.size() != width) throw_error(ErrorCode::corrupt_data, "byte 0: a constant block holds one value");
     for (size_t at = 0; at < values.size(); at += width)
@@ -355,7 +400,8 @@ void decode_block(uint8_t kind, ByteSpan in, DType dtype, const BlockExtents& ex
     return;
   }
   const bool real = for_real_float(dtype, [&]<class T>(T) {
-    decode_lossy<T>(in, extents, *codec, std::span<T>(reinterpret_cast<T*>(values.data()), values.size() / width));
+    decode_lossy<T>(in, extents, *codec, std::span<T>(reinterpret_cast<T*>(values.data()), values.size() / width),
+                    workspace);
   });
   if (!real) throw_error(ErrorCode::corrupt_data, fmt::format("byte 0: {} is never coded with loss", name_of(dtype)));
 }

@@ -20,15 +20,16 @@ struct EncodedBlock {
   uint8_t kind = kExactBlock;
   Bytes bytes;
   BlockStatistics statistics;
-  Bytes decoded;  ///< what a reader will see
 };
 
-/// `values`: the block's elements, dense. `contract` is absolute; `codec` null: exact. `isa`: for speed.
+/// `values`: the block's elements, dense. `contract` is absolute; `codec` null: exact. `isa`: for speed. `decoded` gets
+/// what a reader will see; where it is empty, nothing is verified.
 EncodedBlock encode_block(ByteSpan values, DType dtype, const BlockExtents& extents, const ErrorContract& contract,
-                          double bound, const BlockCodec* codec, const RandomKey& key, Isa isa);
+                          double bound, const BlockCodec* codec, const RandomKey& key, Isa isa, Workspace& workspace,
+                          std::span<std::byte> decoded);
 
 /// `codec`: of `kind`, null for the first two. Throws ErrorCode::corrupt_data with the byte in the block.
 void decode_block(uint8_t kind, ByteSpan in, DType dtype, const BlockExtents& extents, const BlockCodec* codec,
-                  std::span<std::byte> values);
+                  std::span<std::byte> values, Workspace& workspace);
 
 }  // namespace gregale::codec

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "codec/bytes.hpp"
+#include "codec/workspace.hpp"
 #include "gregale/codec.hpp"
 
 /// The interface one codec implements. The stream around it (stream.cpp) cuts arrays into blocks, takes out what is no
@@ -34,6 +35,7 @@ struct BlockInput {
   BlockExtents extents{};
   BlockContract contract;
   double least = 0, greatest = 0;  ///< of the values that are ordinary numbers
+  Workspace* workspace = nullptr;  ///< never null where a stream calls
 };
 
 template <class T>
@@ -41,6 +43,7 @@ struct BlockOutput {
   T* values = nullptr;  ///< every one is to be written
   const uint8_t* valid = nullptr;
   BlockExtents extents{};
+  Workspace* workspace = nullptr;
 };
 
 }  // namespace codec
@@ -70,9 +73,9 @@ std::shared_ptr<const BlockCodec> zfp_codec();
 #endif
 
 /// Any bytes exactly: bytes of equal significance together (`width` a value), then zstd.
-Bytes encode_exact(ByteSpan values, int64_t width);
+Bytes encode_exact(ByteSpan values, int64_t width, Workspace& workspace);
 /// Fills `values`; throws ErrorCode::corrupt_data.
-void decode_exact(ByteSpan in, std::span<std::byte> values, int64_t width);
+void decode_exact(ByteSpan in, std::span<std::byte> values, int64_t width, Workspace& workspace);
 
 }  // namespace codec
 }  // namespace gregale

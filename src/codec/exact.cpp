@@ -28,8 +28,8 @@ void shuffle(const std::byte* src, std::byte* dst, size_t count, size_t width, b
 
 }  // namespace
 
-Bytes encode_exact(ByteSpan values, int64_t width) {
-  Bytes shuffled(values.size());
+Bytes encode_exact(ByteSpan values, int64_t width, Workspace& workspace) {
+  const auto shuffled = workspace.take<std::byte>(values.size());
   shuffle(values.data(), shuffled.data(), values.size() / static_cast<size_t>(width), static_cast<size_t>(width),
           false);
   Bytes out(ZSTD_compressBound(shuffled.size()));
@@ -39,8 +39,8 @@ Bytes encode_exact(ByteSpan values, int64_t width) {
   return out;
 }
 
-void decode_exact(ByteSpan in, std::span<std::byte> values, int64_t width) {
-  Bytes shuffled(values.size());
+void decode_exact(ByteSpan in, std::span<std::byte> values, int64_t width, Workspace& workspace) {
+  const auto shuffled = workspace.take<std::byte>(values.size());
   const size_t size = ZSTD_decompress(shuffled.data(), shuffled.size(), in.data(), in.size());
   if (ZSTD_isError(size) != 0 || size != values.size())
     throw_error(ErrorCode::corrupt_data, fmt::format("byte 0: what zstd packed is {}",

@@ -170,14 +170,14 @@ Estimate estimate_lorenzo(const BlockInput<T>& in, const Grid& grid) {
 
 template <class T>
 void encode_lorenzo(const BlockInput<T>& in, const Grid& grid, Isa isa, ByteWriter& out) {
-  Encoding<T> encoding{in, grid, ResidualEncoder(static_cast<size_t>(count_of(in.extents)), isa)};
+  Encoding<T> encoding{in, grid, ResidualEncoder(static_cast<size_t>(count_of(in.extents)), isa, *in.workspace)};
   Walker(in.extents, in.valid, predict_table(isa)).run(encoding);
   encoding.residuals.finish(out);
 }
 
 template <class T>
 void decode_lorenzo(ByteReader& in, const BlockOutput<T>& out, const Grid& grid, Isa isa) {
-  Decoding decoding{out.extents[3], ResidualDecoder(in, isa)};
+  Decoding decoding{out.extents[3], ResidualDecoder(in, isa, *out.workspace)};
   Walker walker(out.extents, out.valid, predict_table(isa));
   walker.run(decoding);
   decoding.residuals.finish();

@@ -3,7 +3,6 @@
 #include "codec/multilevel.hpp"
 
 #include <cmath>
-#include <memory>
 
 #include "codec/residuals.hpp"
 
@@ -42,28 +41,29 @@ struct LevelShape {
   }
   /// Memory for something of every point. What is read beyond the last row has no effect, but is to be something.
   template <class T>
-  std::unique_ptr<T[]> room() const {
-    auto array = std::make_unique_for_overwrite<T[]>(static_cast<size_t>(size));
-    std::fill(array.get() + odd_begin + rows() * odd_width, array.get() + size, T{0});
-    return array;
+  Buffer<T> room(Workspace& workspace) const {
+    auto buffer = workspace.take<T>(static_cast<size_t>(size));
+    std::fill(buffer.data() + odd_begin + rows() * odd_width, buffer.end(), T{0});
+    return buffer;
   }
 };
 
 /// The points of one level: values and the sizes of their residuals.
 template <class Int>
 struct Level : LevelShape {
-  std::unique_ptr<Int[]> values;
-  std::unique_ptr<uint8_t[]> sizes;
-  explicit Level(const LevelShape& shape) : LevelShape(shape), values(room<Int>()), sizes(room<uint8_t>()) {}
+  Buffer<Int> values;
+  Buffer<uint8_t> sizes;
+  Level(const LevelShape& shape, Workspace& workspace)
+      : LevelShape(shape), values(room<Int>(workspace)), sizes(room<uint8_t>(workspace)) {}
   void margins(int64_t row) {
-    margin(values.get() + even_at(row));
-    margin(sizes.get() + even_at(row));
+    margin(values.data() + even_at(row));
+    margin(sizes.data() + even_at(row));
   }
 };
 
 /// Which points of a level have data, where some have none; and which rows have any.
 struct ValidLevel {
-  std::unique_ptr<uint8_t[]> points;
+  Buffer<uint8_t> points;
   std::vector<uint8_t> rows;
 };
 
@@ -90,8 +90,8 @@ template <class Int>
 class Walker {
  public:
   Walker(const Lattice& lattice, const Grid& grid, const MultilevelPlan& plan, const uint8_t* valid,
-         const PredictTable& table)
-      : lattice_(lattice), grid_(grid), plan_(plan), table_(table) {
+         const PredictTable& table, Workspace& workspace)
+      : lattice_(lattice), grid_(grid), plan_(plan), table_(table), workspace_(workspace) {
     if (valid != nullptr) find_valid(valid);
   }
 
@@ -119,7 +119,7 @@ class Walker {
     for (size_t l = 0; l < valid_.size(); ++l) {
       const LevelShape shape(lattice_.extents_at(static_cast<int>(l)));
       ValidLevel& to = valid_[l];
-      to.points = shape.room<uint8_t>();
+      to.points = shape.room<uint8_t>(workspace_);
       to.rows.resize(static_cast<size_t>(shape.rows()));
       std::array<int64_t, 4> at{}, from{};
       for (at[0] = 0; at[0] < shape.extents[0]; ++at[0])
@@ -129,25 +129,25 @@ class Walker {
             const uint8_t* values = block + row * shape.extents[3];
             if (l > 0) {  // where rows are dense, all points of the finer level, else its even ones
               for (size_t d = 0; d < 3; ++d) from[d] = lattice_.dense[d] ? at[d] : 2 * at[d];
-              values = valid_[l - 1].points.get() + fine.even_at(fine.row(from));
+              values = valid_[l - 1].points.data() + fine.even_at(fine.row(from));
             }
-            uint8_t* even = to.points.get() + shape.even_at(row);
+            uint8_t* even = to.points.data() + shape.even_at(row);
             to.rows[static_cast<size_t>(row)] =
-                split(values, shape.extents[3], even, to.points.get() + shape.odd_at(row)) ? 1 : 0;
+                split(values, shape.extents[3], even, to.points.data() + shape.odd_at(row)) ? 1 : 0;
             shape.margin(even);
           }
       fine = shape;
     }
   }
   const uint8_t* valid_at(int level) const {
-    return valid_.empty() ? nullptr : valid_[static_cast<size_t>(level)].points.get();
+    return valid_.empty() ? nullptr : valid_[static_cast<size_t>(level)].points.data();
   }
 
   /// The points that no pass reaches: one row of one point for every place in the dense dimensions.
   template <class Coder>
   Level<Int> anchors(Coder&& coder) {
     const int top = lattice_.levels();
-    Level<Int> level{LevelShape(lattice_.extents_at(top))};
+    Level<Int> level(LevelShape(lattice_.extents_at(top)), workspace_);
     const int64_t quantum = plan_.steps.empty() ? 1 << grid_.fraction_bits : plan_.steps.back();
     const uint8_t* valid = valid_at(top);
     Int last = 0;
@@ -166,22 +166,22 @@ class Walker {
 
   /// The next finer level, with the points of this one in their places.
   Level<Int> finer(const Level<Int>& from, int to) const {
-    Level<Int> level{LevelShape(lattice_.extents_at(to))};
+    Level<Int> level(LevelShape(lattice_.extents_at(to)), workspace_);
     std::array<int64_t, 4> at{}, fine{};
     for (at[0] = 0; at[0] < from.extents[0]; ++at[0])
       for (at[1] = 0; at[1] < from.extents[1]; ++at[1])
         for (at[2] = 0; at[2] < from.extents[2]; ++at[2]) {
           for (size_t d = 0; d < 3; ++d) fine[d] = lattice_.dense[d] ? at[d] : 2 * at[d];
           const int64_t src = from.row(at), dst = level.row(fine), even = from.even_at(src), odd = from.odd_at(src);
-          Int* values = level.values.get() + level.even_at(dst);
+          Int* values = level.values.data() + level.even_at(dst);
           if constexpr (sizeof(Int) == 4) {
-            table_.interleave_i32(from.values.get() + even, from.values.get() + odd, from.extents[3], values);
+            table_.interleave_i32(from.values.data() + even, from.values.data() + odd, from.extents[3], values);
           } else {
             for (int64_t i = 0; i < from.extents[3]; ++i)
               values[i] = from.values[static_cast<size_t>((i % 2 == 0 ? even : odd) + i / 2)];
           }
-          table_.interleave_u8(from.sizes.get() + even, from.sizes.get() + odd, from.extents[3],
-                               level.sizes.get() + level.even_at(dst));
+          table_.interleave_u8(from.sizes.data() + even, from.sizes.data() + odd, from.extents[3],
+                               level.sizes.data() + level.even_at(dst));
           level.margins(dst);
         }
     return level;
@@ -253,8 +253,8 @@ class Walker {
     keys_.resize(predicted_.size());
     for_each_row(pass.level, pass.start, pass.step, odd ? 1 : 0, level, [&](const Row& row) {
       const int64_t to = odd ? level.odd_at(row.index) : level.even_at(row.index);
-      Int* values = level.values.get() + to;
-      uint8_t* sizes = level.sizes.get() + to;
+      Int* values = level.values.data() + to;
+      uint8_t* sizes = level.sizes.data() + to;
       if (valid != nullptr && valid_[static_cast<size_t>(pass.level)].rows[static_cast<size_t>(row.index)] == 0) {
         const int64_t around = odd ? 0 : 1;  // no margin is missing
         std::fill(sizes - around * kLeft, sizes + row.count + around * kRight, uint8_t{0});
@@ -290,7 +290,7 @@ class Walker {
     for (size_t a = 0; a < active_; ++a) active[a] = places[active_taps_[a]];
     const auto least = static_cast<Int>(grid_.least), greatest = static_cast<Int>(grid_.greatest);
     const int taps = static_cast<int>(taps_);
-    const Int* values = level.values.get();
+    const Int* values = level.values.data();
     Int* dst = predicted_.data();
     if constexpr (sizeof(Int) == 4) {
       if (valid == nullptr)
@@ -305,8 +305,8 @@ class Walker {
         table_.predict_among_i64(values, valid, places.data(), self, weights_.data(), taps, row.count, least, greatest,
                                  dst);
     }
-    table_.keys(level.sizes.get(), active.data(), activity_.data(), static_cast<int>(active_), row.count, scale_, base_,
-                keys_.data());
+    table_.keys(level.sizes.data(), active.data(), activity_.data(), static_cast<int>(active_), row.count, scale_,
+                base_, keys_.data());
   }
 
   /// Odd points are between even ones: -1 is the even point of the same number. Even ones are two apart.
@@ -327,6 +327,7 @@ class Walker {
   const Grid& grid_;
   const MultilevelPlan& plan_;
   const PredictTable& table_;
+  Workspace& workspace_;
   std::vector<ValidLevel> valid_;  ///< by level; empty where all points have data
   size_t taps_ = 0, active_ = 0;
   std::array<Int, kMostTaps> weights_{};
@@ -423,8 +424,8 @@ void encode_multilevel(const BlockInput<T>& in, const Grid& grid, const Multilev
   const PredictTable& table = predict_table(isa);
   const auto count = static_cast<size_t>(count_of(in.extents));
   const auto run = [&]<class Int>(Int) {
-    Encoding<T, Int> encoding{in, grid, table, ResidualEncoder(count, isa)};
-    Walker<Int>(lattice, grid, plan, in.valid, table).run(encoding);
+    Encoding<T, Int> encoding{in, grid, table, ResidualEncoder(count, isa, *in.workspace)};
+    Walker<Int>(lattice, grid, plan, in.valid, table, *in.workspace).run(encoding);
     encoding.residuals.finish(out);
   };
   if (is_narrow(grid))
@@ -453,13 +454,13 @@ void decode_multilevel(ByteReader& in, const BlockOutput<T>& out, const Grid& gr
   }
   const PredictTable& table = predict_table(isa);
   const auto run = [&]<class Int>(Int) {
-    Decoding<Int> decoding{ResidualDecoder(in, isa)};
-    const Level<Int> level = Walker<Int>(lattice, grid, plan, out.valid, table).run(decoding);
+    Decoding<Int> decoding{ResidualDecoder(in, isa, *out.workspace)};
+    const Level<Int> level = Walker<Int>(lattice, grid, plan, out.valid, table, *out.workspace).run(decoding);
     decoding.residuals.finish();
     const int64_t rows = out.extents[0] * out.extents[1] * out.extents[2], n = out.extents[3];
     for (int64_t r = 0; r < rows; ++r) {
-      const Int* even = level.values.get() + level.even_at(r);
-      const Int* odd = level.values.get() + level.odd_at(r);
+      const Int* even = level.values.data() + level.even_at(r);
+      const Int* odd = level.values.data() + level.odd_at(r);
       T* values = out.values + r * n;
       if constexpr (std::is_same_v<T, float> && sizeof(Int) == 4) {
         table.restore_f32(even, odd, n, grid.offset, grid.unit, values);

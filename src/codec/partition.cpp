@@ -41,6 +41,18 @@ Partition::Box Partition::box(int64_t index) const {
   return box;
 }
 
+std::optional<size_t> Partition::dense(const Box& box, int64_t width) const {
+  bool whole = true;  // all dimensions so far, from the fastest
+  int64_t place = 0, stride = 1;
+  for (size_t d = 4; d-- > 0;) {
+    if (!whole && box.extents[d] > 1) return std::nullopt;
+    whole &= box.extents[d] == array_[d];
+    place += box.begin[d] * stride;
+    stride *= array_[d];
+  }
+  return static_cast<size_t>(place * width);
+}
+
 template <class Copy>
 void Partition::rows(const Box& box, Copy copy) const {
   const auto& b = box.begin;

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+
 #include "codec/block_codec.hpp"
 
 /// How an array is cut into blocks: boxes of at most four dimensions, which threads work on alone.
@@ -24,6 +26,8 @@ class Partition {
   };
   Box box(int64_t index) const;
 
+  /// Where a box begins, in bytes, if its values lie together in the array.
+  std::optional<size_t> dense(const Box& box, int64_t width) const;
   /// Copies box <-> array, `width` bytes a value.
   void gather(const std::byte* array, const Box& box, std::byte* dense, int64_t width) const;
   void scatter(const std::byte* dense, const Box& box, std::byte* array, int64_t width) const;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <numeric>
 
 namespace gregale::codec {
@@ -58,7 +57,7 @@ RansModel RansModel::read(ByteReader& in) {
 }
 
 Bytes rans_encode(const RansVectors& vectors, const std::array<uint8_t, 256>& contexts,
-                  const std::vector<RansModel>& models, Isa isa) {
+                  const std::vector<RansModel>& models, Isa isa, Workspace& workspace) {
   std::vector<uint32_t> entries(models.size() * kRansSymbols);
   for (size_t m = 0; m < models.size(); ++m) {
     uint32_t start = 0;
@@ -72,30 +71,30 @@ Bytes rans_encode(const RansVectors& vectors, const std::array<uint8_t, 256>& co
   std::array<uint32_t, kRansStates> state;
   state.fill(1U << 16);
   const auto room = static_cast<size_t>((vectors.count + 1) * kRansLanes);
-  const auto words = std::make_unique_for_overwrite<uint16_t[]>(room);
+  const auto words = workspace.take<uint16_t>(room);
   const size_t count =
-      rans_table(isa).encode(entries.data(), contexts.data(), vectors, state.data(), states, words.get());
-  std::reverse(words.get(), words.get() + count);
+      rans_table(isa).encode(entries.data(), contexts.data(), vectors, state.data(), states, words.data());
+  std::reverse(words.data(), words.data() + count);
   Bytes out(1 + 4 * states + 2 * count);
   out[0] = static_cast<std::byte>(states);
   std::memcpy(out.data() + 1, state.data(), 4 * states);
-  std::memcpy(out.data() + 1 + 4 * states, words.get(), 2 * count);
+  std::memcpy(out.data() + 1 + 4 * states, words.data(), 2 * count);
   return out;
 }
 
-RansDecoder::RansDecoder(ByteSpan in, const std::vector<RansModel>& models, Isa isa)
-    : table_(rans_table(isa)), slots_(models.size() << kRansBits) {
+RansDecoder::RansDecoder(ByteSpan in, const std::vector<RansModel>& models, Isa isa, Workspace& workspace)
+    : table_(rans_table(isa)), slots_(workspace.take<uint32_t>(models.size() << kRansBits)) {
   ByteReader reader(in);
   source_.state_count = reader.number<uint8_t>();
   if (source_.state_count != kRansFewStates && source_.state_count != kRansStates) reader.fail("no such coder");
   for (uint32_t s = 0; s < source_.state_count; ++s) source_.states[s] = reader.number<uint32_t>();
   const ByteSpan words = reader.take(reader.left() / 2 * 2);
-  words_.assign(words.begin(), words.end());
-  words_.resize(words.size() + kRansSlack);
+  words_ = workspace.take<std::byte>(words.size() + kRansSlack);
+  std::fill(std::copy(words.begin(), words.end(), words_.begin()), words_.end(), std::byte{0});
   source_.words = words_.data();
   source_.end = words.size();
   source_.slots = slots_.data();
-  auto slot = slots_.begin();
+  uint32_t* slot = slots_.begin();
   for (const RansModel& model : models)
     for (uint32_t s = 0; s < kRansSymbols; ++s)
       for (uint32_t i = 0; i < model.frequency[s]; ++i) *slot++ = s | i << 8 | (model.frequency[s] - 1U) << 20;

@@ -6,6 +6,7 @@
 
 #include "codec/bytes.hpp"
 #include "codec/rans_isa.hpp"
+#include "codec/workspace.hpp"
 
 /// Range asymmetric numeral systems (J. Duda, arXiv 1311.2540) with frequencies that are known beforehand: an entropy
 /// coder whose decoder takes a few cycles a symbol. Many coders take turns on one stream (F. Giesen, arXiv 1402.3392),
@@ -25,12 +26,12 @@ struct RansModel {
 
 /// `contexts`: the model of every key.
 Bytes rans_encode(const RansVectors& vectors, const std::array<uint8_t, 256>& contexts,
-                  const std::vector<RansModel>& models, Isa isa);
+                  const std::vector<RansModel>& models, Isa isa, Workspace& workspace);
 
 /// Symbols in order. Reading beyond the end gives symbols that mean nothing; overrun() says so.
 class RansDecoder {
  public:
-  RansDecoder(ByteSpan in, const std::vector<RansModel>& models, Isa isa);
+  RansDecoder(ByteSpan in, const std::vector<RansModel>& models, Isa isa, Workspace& workspace);
 
   /// RansTable::decode.
   void decode(const uint8_t* contexts, const uint8_t* keys, const uint8_t* valid, int64_t count, uint8_t* symbols) {
@@ -41,8 +42,8 @@ class RansDecoder {
  private:
   const RansTable& table_;
   RansSource source_;
-  Bytes words_;
-  std::vector<uint32_t> slots_;
+  Buffer<std::byte> words_;
+  Buffer<uint32_t> slots_;
 };
 
 }  // namespace gregale::codec

@@ -96,15 +96,16 @@ uint64_t take_large(uint32_t symbol, RestBits& rest) {
   return (uint64_t{2} | top) << count | low;
 }
 
-ResidualEncoder::ResidualEncoder(size_t count, Isa isa) : isa_(isa), table_(residual_table(isa)) {
+ResidualEncoder::ResidualEncoder(size_t count, Isa isa, Workspace& workspace)
+    : isa_(isa), table_(residual_table(isa)), workspace_(workspace) {
   reserve(count / 16 + count / 128 + 64);
 }
 
 void ResidualEncoder::reserve(size_t vectors) {
-  const auto grow = [&]<class T>(std::unique_ptr<T[]>& array, size_t lanes) {
-    auto larger = std::make_unique_for_overwrite<T[]>(vectors * lanes);
-    std::copy_n(array.get(), vectors_ * lanes, larger.get());
-    array = std::move(larger);
+  const auto grow = [&]<class T>(Buffer<T>& buffer, size_t lanes) {
+    auto larger = workspace_.take<T>(vectors * lanes);
+    std::copy_n(buffer.data(), vectors_ * lanes, larger.data());
+    buffer = std::move(larger);
   };
   grow(symbols_, 16);
   grow(keys_, 16);
@@ -132,9 +133,9 @@ void ResidualEncoder::add(Int* residuals, const uint8_t* keys, int64_t count, co
   const auto vectors = static_cast<size_t>((count + 15) / 16);
   if (vectors_ + vectors > room_) reserve((vectors_ + vectors) * 3 / 2);
   if (large_.size() < vectors) large_.resize(vectors);
-  uint8_t* const symbols = symbols_.get() + vectors_ * 16;
-  uint16_t* const masks = masks_.get() + vectors_;
-  std::copy_n(keys, vectors * 16, keys_.get() + vectors_ * 16);
+  uint8_t* const symbols = symbols_.data() + vectors_ * 16;
+  uint16_t* const masks = masks_.data() + vectors_;
+  std::copy_n(keys, vectors * 16, keys_.data() + vectors_ * 16);
   if constexpr (sizeof(Int) == 4) {
     table_.fold(residuals, valid, count, symbols, masks, large_.data());
   } else {
@@ -159,10 +160,12 @@ void ResidualEncoder::add(Int* residuals, const uint8_t* keys, int64_t count, co
 }
 
 /// How often each symbol comes with each key.
-std::vector<ResidualEncoder::Counts> ResidualEncoder::counted() const {
-  std::vector<Counts> counts(256), others(256);  // two, so that equal neighbours do not wait for each other
+Buffer<ResidualEncoder::Counts> ResidualEncoder::counted() const {
+  auto counts = workspace_.take<Counts>(256),
+       others = workspace_.take<Counts>(256);  // two, so that equal neighbours do not wait for each other
+  for (const auto* all : {&counts, &others}) std::fill(all->begin(), all->end(), Counts{});
   for (size_t n = 0; n < vectors_; ++n) {
-    const uint8_t *symbols = symbols_.get() + n * 16, *keys = keys_.get() + n * 16;
+    const uint8_t *symbols = symbols_.data() + n * 16, *keys = keys_.data() + n * 16;
     if (masks_[n] == 0xFFFF) {
       for (size_t l = 0; l < 16; l += 2) {
         ++counts[keys[l]][symbols[l]];
@@ -183,7 +186,7 @@ std::vector<ResidualEncoder::Counts> ResidualEncoder::counted() const {
 void ResidualEncoder::finish(ByteWriter& out) {
   std::vector<Cluster> clusters(256);
   {
-    const std::vector<Counts> counts = counted();
+    const Buffer<Counts> counts = counted();
     for (size_t key = 0; key < clusters.size(); ++key) clusters[key].counts = counts[key];
   }
   for (size_t key = 0; key < clusters.size(); ++key) {
@@ -220,11 +223,11 @@ void ResidualEncoder::finish(ByteWriter& out) {
   bits_.push_back(open_);
   out.part(tables);
   out.part({reinterpret_cast<const std::byte*>(bits_.data()), (filled_ + 7) / 8});
-  const RansVectors vectors{symbols_.get(), keys_.get(), masks_.get(), static_cast<int64_t>(vectors_)};
-  out.part(rans_encode(vectors, context, models, isa_));
+  const RansVectors vectors{symbols_.data(), keys_.data(), masks_.data(), static_cast<int64_t>(vectors_)};
+  out.part(rans_encode(vectors, context, models, isa_, workspace_));
 }
 
-ResidualDecoder::ResidualDecoder(ByteReader& in, Isa isa) : table_(residual_table(isa)) {
+ResidualDecoder::ResidualDecoder(ByteReader& in, Isa isa, Workspace& workspace) : table_(residual_table(isa)) {
   ByteReader tables(in.part());
   const uint64_t count = tables.varint_to(kMostContexts, "too many contexts");
   if (count == 0) tables.fail("no contexts");
@@ -238,10 +241,10 @@ ResidualDecoder::ResidualDecoder(ByteReader& in, Isa isa) : table_(residual_tabl
   std::vector<RansModel> models;
   for (uint64_t m = 0; m < count; ++m) models.push_back(RansModel::read(tables));
   const ByteSpan bits = in.part();
-  bits_.assign(bits.begin(), bits.end());
-  bits_.resize(bits.size() + kBitsSlack);
+  bits_ = workspace.take<std::byte>(bits.size() + kBitsSlack);
+  std::fill(std::copy(bits.begin(), bits.end(), bits_.begin()), bits_.end(), std::byte{0});
   rest_ = {bits_.data(), 0, bits.size() * 8};
-  rans_ = std::make_unique<RansDecoder>(in.part(), models, isa);
+  rans_ = std::make_unique<RansDecoder>(in.part(), models, isa, workspace);
 }
 
 template <class Int>

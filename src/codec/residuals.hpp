@@ -15,7 +15,7 @@ namespace gregale::codec {
 class ResidualEncoder {
  public:
   /// For about `count` residuals.
-  ResidualEncoder(size_t count, Isa isa);
+  ResidualEncoder(size_t count, Isa isa, Workspace& workspace);
   /// A row of them, whose keys have the same upper four bits. `valid`: null, or which of them are coded; others
   /// become 0. All are read up to the next multiple of 16.
   template <class Int>
@@ -27,13 +27,14 @@ class ResidualEncoder {
   void reserve(size_t vectors);
   uint8_t large(uint64_t v);
   void put(uint64_t bits, uint64_t count);
-  std::vector<Counts> counted() const;
+  Buffer<Counts> counted() const;
 
   Isa isa_;
   const ResidualTable& table_;
+  Workspace& workspace_;
   size_t room_ = 0, vectors_ = 0;  ///< in vectors of 16
-  std::unique_ptr<uint8_t[]> symbols_, keys_;
-  std::unique_ptr<uint16_t[]> masks_;
+  Buffer<uint8_t> symbols_, keys_;
+  Buffer<uint16_t> masks_;
   std::vector<uint16_t> large_;  ///< of a row, as masks
   std::vector<uint64_t> bits_;   ///< the rest of large ones, whole words
   uint64_t open_ = 0, filled_ = 0;
@@ -42,7 +43,7 @@ class ResidualEncoder {
 class ResidualDecoder {
  public:
   /// Throws ErrorCode::corrupt_data.
-  ResidualDecoder(ByteReader& in, Isa isa);
+  ResidualDecoder(ByteReader& in, Isa isa, Workspace& workspace);
   /// The row that was added in the same place; what is not valid is 0. All are written up to the next multiple of 16.
   template <class Int>
   void next(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid);
@@ -54,7 +55,7 @@ class ResidualDecoder {
   std::array<uint8_t, 256> context_{};
   std::unique_ptr<RansDecoder> rans_;
   std::vector<uint8_t> symbols_;  ///< of a row
-  Bytes bits_;
+  Buffer<std::byte> bits_;
   RestBits rest_;
 };
 

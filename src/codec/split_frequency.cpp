@@ -60,7 +60,8 @@ class SplitFrequencyCodec final : public BlockCodec {
           left[to++] = values[static_cast<size_t>(first + r * row + c)] - static_cast<T>(to_f32(mean));
     });
     if (!fits) return false;
-    BlockInput<T> residual{left.data(), nullptr, {1, 1, 1, static_cast<int64_t>(left.size())}, in.contract};
+    BlockInput<T> residual{left.data(), nullptr,     {1, 1, 1, static_cast<int64_t>(left.size())}, in.contract, 0,
+                           0,           in.workspace};
     // The sum at the end rounds once more.
     const double greatest = std::max(std::abs(in.least), std::abs(in.greatest));
     residual.contract.bound -= greatest * (sizeof(T) == 4 ? 0x1p-22 : 0x1p-50);
@@ -84,8 +85,9 @@ class SplitFrequencyCodec final : public BlockCodec {
     const ByteSpan low = reader.take(means.size() * sizeof(uint16_t));
     std::memcpy(means.data(), low.data(), low.size());
     std::vector<T> left(static_cast<size_t>(count_of(out.extents)));
-    residual_->decode(reader.rest(),
-                      BlockOutput<T>{left.data(), nullptr, {1, 1, 1, static_cast<int64_t>(left.size())}});
+    residual_->decode(
+        reader.rest(),
+        BlockOutput<T>{left.data(), nullptr, {1, 1, 1, static_cast<int64_t>(left.size())}, out.workspace});
     size_t from = 0;
     const int64_t row = out.extents[3];
     for_each_box(out.extents, [&](int64_t box, int64_t first, int64_t rows, int64_t columns) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "codec/block.hpp"
 #include "codec/element.hpp"
@@ -221,6 +222,8 @@ const std::vector<std::shared_ptr<const BlockCodec>>& standard_codecs() {
   return codecs;
 }
 
+std::shared_ptr<CodecWorkspace> make_codec_workspace() { return std::make_shared<CodecWorkspace>(); }
+
 std::vector<std::string> codec_names() {
   std::vector<std::string> names{"auto", "exact"};
   for (const auto& c : standard_codecs()) names.emplace_back(c->name());
@@ -254,18 +257,34 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
   const Isa isa = Target::detect().isa;
   const codec::Partition partition(h.array, h.block);
   const int64_t count = src.size() == 0 ? 0 : partition.size(), width = size_of(src.dtype());
+  const bool verify = options.verify || contract.kind > Kind::rel_max;
+  CodecWorkspace own;
+  CodecWorkspace& workspace = options.workspace != nullptr ? *options.workspace : own;
   std::vector<codec::EncodedBlock> blocks(static_cast<size_t>(count));
-  std::vector<std::byte> decoded(static_cast<size_t>(src.bytes()));
+  const auto decoded = workspace.take<std::byte>(verify ? static_cast<size_t>(src.bytes()) : 0);
   run_blocks(options.team, count, [&](int64_t i) {
     const codec::Partition::Box box = partition.box(i);
-    Bytes dense(static_cast<size_t>(codec::count_of(box.extents) * width));
-    partition.gather(static_cast<const std::byte*>(src.data()), box, dense.data(), width);
+    const auto bytes = static_cast<size_t>(codec::count_of(box.extents) * width);
+    const auto* const values = static_cast<const std::byte*>(src.data());
+    const std::optional<size_t> place = partition.dense(box, width);
+    codec::Buffer<std::byte> gathered, result;
+    ByteSpan dense;
+    std::span<std::byte> target;
+    if (place) {
+      dense = {values + *place, bytes};
+      if (verify) target = {decoded.data() + *place, bytes};
+    } else {
+      gathered = workspace.take<std::byte>(bytes);
+      partition.gather(values, box, gathered.data(), width);
+      dense = {gathered.data(), bytes};
+      if (verify) result = workspace.take<std::byte>(bytes);
+      target = {result.data(), result.size()};
+    }
     RandomKey key = options.key;
     key.seed ^= static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15U;
     codec::EncodedBlock& b = blocks[static_cast<size_t>(i)];
-    b = codec::encode_block(dense, src.dtype(), box.extents, contract, bound, codec, key, isa);
-    partition.scatter(b.decoded.data(), box, decoded.data(), width);
-    b.decoded = {};
+    b = codec::encode_block(dense, src.dtype(), box.extents, contract, bound, codec, key, isa, workspace, target);
+    if (!place && verify) partition.scatter(target.data(), box, decoded.data(), width);
   });
   std::map<uint8_t, int64_t> votes;
   for (const codec::EncodedBlock& b : blocks) {
@@ -281,7 +300,7 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
   c.bound = bound;
   c.range = range.width();
   c.bytes_out = static_cast<int64_t>(result.bytes.size());
-  c.hash = XXH3_64bits(decoded.data(), decoded.size());
+  if (verify) c.hash = XXH3_64bits(decoded.data(), decoded.size());
   const auto most = std::max_element(votes.begin(), votes.end(), [](auto& a, auto& b) { return a.second < b.second; });
   c.codec = votes.empty() ? "exact" : kind_name(most->first, options.more_codecs);
   return result;
@@ -292,6 +311,8 @@ Tensor decode(std::span<const std::byte> stream, const DecodeOptions& options) {
   Tensor result(h.info.dtype, h.info.extents);
   const codec::Partition partition(h.array, h.block);
   const int64_t width = size_of(h.info.dtype);
+  CodecWorkspace own;
+  CodecWorkspace& workspace = options.workspace != nullptr ? *options.workspace : own;
   run_blocks(options.team, static_cast<int64_t>(h.kinds.size()), [&](int64_t i) {
     const auto at = static_cast<size_t>(i);
     const StreamInfo::Block& b = h.info.blocks[at];
@@ -301,13 +322,18 @@ Tensor decode(std::span<const std::byte> stream, const DecodeOptions& options) {
     const BlockCodec* codec = find_codec(h.kinds[at], options.more_codecs);
     GREGALE_CHECK(codec != nullptr || h.kinds[at] < 2, unsupported, "{}: this codec is not known here", where());
     const codec::Partition::Box box = partition.box(i);
-    Bytes dense(static_cast<size_t>(codec::count_of(box.extents) * width));
+    const auto size = static_cast<size_t>(codec::count_of(box.extents) * width);
+    auto* const values = static_cast<std::byte*>(result.data());
+    const std::optional<size_t> place = partition.dense(box, width);
+    codec::Buffer<std::byte> own_block;
+    if (!place) own_block = workspace.take<std::byte>(size);
+    const std::span<std::byte> dense(place ? values + *place : own_block.data(), size);
     try {
-      codec::decode_block(h.kinds[at], bytes, h.info.dtype, box.extents, codec, dense);
+      codec::decode_block(h.kinds[at], bytes, h.info.dtype, box.extents, codec, dense, workspace);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("{}: {}", where(), error.what()));
     }
-    partition.scatter(dense.data(), box, static_cast<std::byte*>(result.data()), width);
+    if (!place) partition.scatter(dense.data(), box, values, width);
   });
   return result;
 }
