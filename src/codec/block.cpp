@@ -180,12 +180,14 @@ void decode_lossy(ByteSpan in, const BlockExtents& extents, const BlockCodec& co
   const auto put = [&](size_t at, Bits bits) {
     std::memcpy(static_cast<void*>(values.data() + at), &bits, sizeof bits);
   };
-  for (size_t i = 0; i < classes.size();) {
-    uint64_t eight = 1;
-    if (i + 8 <= classes.size()) std::memcpy(&eight, classes.data() + i, 8);
-    for (const size_t end = eight == 0 ? i : std::min(i + 8, classes.size()); i < end; ++i)
+  if (patterns.size() == 1) {
+    auto* __restrict to = reinterpret_cast<Bits*>(values.data());
+    const uint8_t* __restrict special = classes.data();
+    const Bits pattern = patterns[0];
+    for (size_t i = 0, n = classes.size(); i < n; ++i) to[i] = special[i] != 0 ? pattern : to[i];
+  } else {
+    for (size_t i = 0; i < classes.size(); ++i)
       if (classes[i] != 0) put(i, patterns[classes[i] - 1U]);
-    if (eight == 0) i += 8;
   }
   for (const auto& [at, bits] : exceptions) put(at, bits);
 }

@@ -63,7 +63,33 @@ class Walk {
       std::fill(row, row + n, coder_.byte(bytes_, row[0]));
       return;
     }
-    for (int64_t i = 0; i < n; ++i) {
+    for (int64_t begin = 0; begin < n; begin += kSegment) {
+      const int64_t end = std::min(n, begin + kSegment);
+      const uint8_t like_all = north[begin];
+      if (surrounded(row, north, before, begin, end, n)) {
+        const bool goes_on = coder_.bit(goes_on_[like_all != 0 ? 1 : 0],
+                                        std::all_of(row + begin, row + end, [&](uint8_t c) { return c == like_all; }));
+        if (goes_on) {
+          std::fill(row + begin, row + end, like_all);
+          continue;
+        }
+      }
+      points(row, north, before, begin, end, n);
+    }
+  }
+
+  /// Whether all neighbours that are known are of one class.
+  static bool surrounded(const uint8_t* row, const uint8_t* north, const uint8_t* before, int64_t begin, int64_t end,
+                         int64_t n) {
+    const int64_t first = std::max<int64_t>(begin - 1, 0), last = std::min(end + 1, n);
+    const uint8_t c = north[begin];
+    uint32_t others = begin > 0 ? row[begin - 1] ^ c : 0;
+    for (int64_t i = first; i < last; ++i) others |= (north[i] ^ c) | (before[i] ^ c);
+    return others == 0;
+  }
+
+  void points(uint8_t* row, const uint8_t* north, const uint8_t* before, int64_t begin, int64_t end, int64_t n) {
+    for (int64_t i = begin; i < end; ++i) {
       const auto is = [](uint8_t c) { return c != 0 ? 1U : 0U; };
       const uint32_t west = i > 0 ? row[i - 1] : 0;
       uint32_t context = is(static_cast<uint8_t>(west)) | is(north[i]) << 1 | is(before[i]) << 2;
@@ -81,7 +107,9 @@ class Walk {
   Coder& coder_;
   uint8_t* map_;
   BlockExtents e_;
+  static constexpr int64_t kSegment = 8;
   std::array<BitModel, 4> same_;
+  std::array<BitModel, 2> goes_on_;
   std::array<BitModel, 128> special_;
   BitModel uniform_, repeated_;
   ByteModel bytes_;

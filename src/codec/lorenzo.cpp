@@ -144,6 +144,8 @@ Estimate estimate_lorenzo(const BlockInput<T>& in, const Grid& grid) {
   for (size_t d = 0; d < 4; ++d)
     if (in.extents[d] > 1) dimensions.push_back(d);
   Estimate e;
+  constexpr double kFiner = 1.3;
+  BitSum bits, finer;
   const int64_t total = count_of(in.extents), every = std::max<int64_t>(1, total / 1000) | 1;
   for (int64_t place = 0; place < total; place += every) {
     bool inside = true;
@@ -158,13 +160,14 @@ Estimate estimate_lorenzo(const BlockInput<T>& in, const Grid& grid) {
       r += sign * std::nearbyint(scaled(grid, in.values[from]));
     }
     if (!inside) continue;
-    constexpr double kFiner = 1.3;
     const double t = r * r + 1.0 / 12;
-    e.bits += bits_of(t);
-    e.slope += (bits_of(t * kFiner) - bits_of(t)) * (2 / std::log2(kFiner));
+    bits.add(t);
+    finer.add(t * kFiner);
     e.squares += 1.0 / 12;
     e.points += 1;
   }
+  e.bits = bits.get();
+  e.slope = (finer.get() - e.bits) * (2 / std::log2(kFiner));
   return e;
 }
 

@@ -21,9 +21,27 @@ struct Grid {
   int64_t least = 0, greatest = 0;  ///< predictions are held between them
 };
 
-/// Bits of a residual whose expected square is t steps squared: those of a Gaussian, which fall off quickly below
-/// t = 0.1.
-inline double bits_of(double t) { return 0.5 * std::log2(1 + 17 * t * t / (t + 0.06)); }
+/// Adds up the bits of residuals whose expected squares are t steps squared: those of Gaussians, which fall off quickly
+/// below t = 0.1. Of eight one logarithm is taken.
+class BitSum {
+ public:
+  void add(double t) {
+    product_ *= 1 + 17 * t * t / (t + 0.06);
+    if (++count_ % 8 == 0 || product_ > 1e200) flush();
+  }
+  double get() {
+    flush();
+    return bits_;
+  }
+
+ private:
+  void flush() {
+    bits_ += 0.5 * std::log2(product_);
+    product_ = 1;
+  }
+  double product_ = 1, bits_ = 0;
+  int count_ = 0;
+};
 
 /// What a way to code a block is expected to give, summed over points.
 struct Estimate {

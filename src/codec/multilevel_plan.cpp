@@ -65,20 +65,20 @@ void add_estimate(const Samples& samples, const std::vector<double>& weights, do
     sizes += w * w;
   }
   const double carried = noise * (sizes + first * first);
-  double bits = 0, slope = 0, squares = 0;
+  double squares = 0;
+  BitSum bits, finer;
   constexpr double kFiner = 1.3;
   for (size_t i = 0; i < samples.values.size(); i += samples.taps) {
     double r = samples.values[i + samples.taps - 1];
     for (size_t t = 0; t + 1 < samples.taps; ++t) r -= weights[t] * samples.values[i + t];
     const double left = r * r + carried, t = left / (step * step);
-    const double b = bits_of(t);
-    bits += b;
-    slope += (bits_of(t * kFiner) - b) * (2 / std::log2(kFiner));
+    bits.add(t);
+    finer.add(t * kFiner);
     squares += noise * t / (t + 1.0 / 12);
   }
   const double scale = samples.points / static_cast<double>(samples.count());
-  e.bits += bits * scale;
-  e.slope += slope * scale;
+  e.bits += bits.get() * scale;
+  e.slope += (finer.get() - bits.get()) * (2 / std::log2(kFiner)) * scale;
   e.squares += squares * scale;
   e.points += samples.points;
 }
@@ -197,7 +197,9 @@ class Planner {
         if (s.count() > 2 * s.taps) add_estimate(s, solve(s, step * step / 12), step, e);
       }
       if (e.points == 0) e.points = 1;
-      if (decay == kDecays[0] || e.above(c.estimate) < 0) c.estimate = e, c.decay = decay;
+      if (decay != kDecays[0] && e.above(c.estimate) >= 0) break;
+      c.estimate = e;
+      c.decay = decay;
     }
     return c;
   }
@@ -255,28 +257,45 @@ class Planner {
     s.points = static_cast<double>(r.all);
     const int64_t some = std::min(r.total, most_);
     s.values.resize(static_cast<size_t>(some) * s.taps);
+    // Where the taps of inner points are; others are looked for one by one.
+    std::array<int64_t, kMostTaps> offsets{};
+    for (size_t t = 0; t < s.taps; ++t)
+      for (size_t d = 0; d < 4; ++d) offsets[t] += pass.taps[t].offset[d] * r.strides[d];
+    const bool inner = std::all_of(r.inner.begin(), r.inner.end(), [](bool i) { return i; });
     size_t filled = 0;
     uint64_t random = 0x9E3779B97F4A7C15U;
-    for (int64_t i = 0; i < some; ++i) {
-      int64_t index = i;
-      if (r.total > some) {  // anywhere within its share of the points
-        random = random * 6364136223846793005U + 1442695040888963407U;
-        const double at = static_cast<double>(i) + static_cast<double>(random >> 40) * 0x1p-24;
-        index =
-            std::min(r.total - 1, static_cast<int64_t>(at * static_cast<double>(r.total) / static_cast<double>(some)));
-      }
+    for (int64_t i = 0; i < some; ++i) {  // anywhere within its share of the points
+      random = random * 6364136223846793005U + 1442695040888963407U;
+      double share = (static_cast<double>(i) + static_cast<double>(random >> 40) * 0x1p-24) / static_cast<double>(some);
+      if (r.total == some) share = (static_cast<double>(i) + 0.5) / static_cast<double>(some);
       std::array<int64_t, 4> at{};
       int64_t place = 0;
-      for (size_t d = 4; d-- > 0;) {
-        at[d] = pass.start[d] + (r.first[d] + index % r.count[d]) * pass.step[d];
-        index /= r.count[d];
+      for (size_t d = 0; d < 4; ++d) {
+        share *= static_cast<double>(r.count[d]);
+        const auto c = std::min(static_cast<int64_t>(share), r.count[d] - 1);
+        share -= static_cast<double>(c);
+        at[d] = pass.start[d] + (r.first[d] + c) * pass.step[d];
         place += at[d] * r.strides[d];
       }
-      if (take(r, pass, at, place, &s.values[filled])) filled += s.taps;
+      double* to = &s.values[filled];
+      if (inner ? take(offsets, s.taps, place, to) : take(r, pass, at, place, to)) filled += s.taps;
     }
     s.values.resize(filled);
     s.sum();
     return s;
+  }
+
+  bool take(const std::array<int64_t, kMostTaps>& offsets, size_t taps, int64_t place, double* to) const {
+    if (in_.valid != nullptr) {
+      uint32_t valid = in_.valid[place];
+      for (size_t t = 0; t < taps; ++t) valid &= in_.valid[place + offsets[t]];
+      if (valid == 0) return false;
+    }
+    const T* values = in_.values + place;
+    const double first = static_cast<double>(values[offsets[0]]) * scale_;
+    for (size_t t = 1; t < taps; ++t) to[t - 1] = static_cast<double>(values[offsets[t]]) * scale_ - first;
+    to[taps - 1] = static_cast<double>(*values) * scale_ - first;
+    return true;
   }
 
   bool take(const Region& r, const Pass& pass, const std::array<int64_t, 4>& at, int64_t place, double* to) const {

@@ -34,12 +34,9 @@ class PredictiveCodec final : public BlockCodec {
   template <class T>
   bool encode_any(BlockInput<T> in, Bytes& out) const {
     if (in.contract.kind != ErrorContract::Kind::abs_max) return false;
-    const auto count = static_cast<size_t>(count_of(in.extents));
-    const auto [least, greatest] = std::minmax_element(in.values, in.values + count);
     in.extents = squeezed(in.extents);
     Grid grid;
-    if (!make_grid<T>(static_cast<double>(*least), static_cast<double>(*greatest), in.contract.bound, grid))
-      return false;
+    if (!make_grid<T>(in.least, in.greatest, in.contract.bound, grid)) return false;
     const MultilevelPlan plan = plan_multilevel(in, grid);
     ByteWriter writer(out);
     writer.number(grid.offset);

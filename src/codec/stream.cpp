@@ -38,6 +38,11 @@ struct Header {
   std::vector<uint32_t> checksums;
 };
 
+Isa isa_here() {
+  static const Isa isa = Target::detect().isa;
+  return isa;
+}
+
 using MoreCodecs = std::vector<std::shared_ptr<const BlockCodec>>;
 
 const BlockCodec* find_codec(uint8_t id, const MoreCodecs& more) {
@@ -209,7 +214,7 @@ double Certificate::psnr() const { return 20 * std::log10(range / rms); }
 
 const std::vector<std::shared_ptr<const BlockCodec>>& standard_codecs() {
   static const std::vector<std::shared_ptr<const BlockCodec>> codecs = [] {
-    const Isa isa = Target::detect().isa;
+    const Isa isa = isa_here();
     return std::vector<std::shared_ptr<const BlockCodec>>{
         codec::predictive_codec(isa),
         codec::quantize_codec(isa),
@@ -254,7 +259,7 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
   const BlockCodec* codec = choose(options.codec, contract.kind, options.more_codecs);
   if (!lossy || !(bound > 0)) codec = nullptr;
 
-  const Isa isa = Target::detect().isa;
+  const Isa isa = isa_here();
   const codec::Partition partition(h.array, h.block);
   const int64_t count = src.size() == 0 ? 0 : partition.size(), width = size_of(src.dtype());
   const bool verify = options.verify || contract.kind > Kind::rel_max;
@@ -348,8 +353,8 @@ ValueRange value_range(const Tensor& values, const std::vector<double>& missing)
     using Work = typename codec::Element<T>::Work;
     const std::vector<Work> none = codec::as_elements<T>(missing);
     const auto scan = [&](const Work* data) {
-      const codec::ValueScan found = codec::value_rows<Work>(Target::detect().isa)
-                                         .scan(data, values.size(), none.data(), static_cast<int64_t>(none.size()));
+      const codec::ValueScan found =
+          codec::value_rows<Work>(isa_here()).scan(data, values.size(), none.data(), static_cast<int64_t>(none.size()));
       range = {found.least, found.greatest, found.ordinary};
     };
     if constexpr (codec::Element<T>::kSame)
