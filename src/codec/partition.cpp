@@ -20,9 +20,14 @@ BlockExtents as_four(const Extents& extents) {
 BlockExtents block_extents(const BlockExtents& array) {
   constexpr int64_t kWorthTwo = int64_t{1} << 17;
   BlockExtents block = array;
-  const auto longest = [&] { return std::max_element(block.begin(), block.end()); };
-  if (count_of(block) >= kWorthTwo) *longest() = (*longest() + 1) / 2;
-  while (count_of(block) > kBlockValues) *longest() = (*longest() + 1) / 2;
+  // The slowest that is not short, so that blocks are contiguous if they can be, and rows long.
+  const auto halve = [&] {
+    const int64_t longest = *std::max_element(block.begin(), block.end());
+    int64_t& e = *std::find_if(block.begin(), block.end(), [&](int64_t n) { return 4 * n >= longest; });
+    e = (e + 1) / 2;
+  };
+  if (count_of(block) >= kWorthTwo) halve();
+  while (count_of(block) > kBlockValues) halve();
   for (int64_t& e : block) e = std::max<int64_t>(e, 1);
   return block;
 }
