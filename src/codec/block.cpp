@@ -276,7 +276,8 @@ class LossyEncoder {
     writer.varint(specials.patterns().size());
     for (const Bits p : specials.patterns()) writer.number(p);
     if (!specials.patterns().empty()) {
-      if (map_.empty()) map_ = encode_classes(specials.classes().data(), extents_);
+      if (map_.empty())
+        map_ = encode_classes(specials.classes().data(), extents_, static_cast<uint8_t>(specials.patterns().size()));
       writer.part(map_);
     }
     writer.varint(exceptions.size());

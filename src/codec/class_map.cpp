@@ -3,6 +3,7 @@
 #include "codec/class_map.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "codec/binary_coder.hpp"
 
@@ -11,27 +12,34 @@ namespace {
 
 struct Writer {
   BinaryEncoder coder;
-  bool bit(BitModel& model, bool value) {
+  /// What `says` is true of the map. A reader does not ask: nothing is there yet.
+  template <class Says>
+  bool bit(BitModel& model, Says&& says) {
+    const bool value = says();
     coder.encode(model, value);
     return value;
   }
-  uint8_t byte(ByteModel& model, uint8_t value) {
-    model.encode(coder, value);
-    return value;
+  uint8_t byte(ByteModel& model, const uint8_t* value) {
+    model.encode(coder, *value);
+    return *value;
   }
 };
 
 struct Reader {
   BinaryDecoder coder;
-  bool bit(BitModel& model, bool) { return coder.decode(model); }
-  uint8_t byte(ByteModel& model, uint8_t) { return model.decode(coder); }
+  template <class Says>
+  bool bit(BitModel& model, Says&&) {
+    return coder.decode(model);
+  }
+  uint8_t byte(ByteModel& model, const uint8_t*) { return model.decode(coder); }
 };
 
 /// One walk for both directions: `Coder` writes what stands in the map, or says what belongs there.
 template <class Coder>
 class Walk {
  public:
-  Walk(Coder& coder, uint8_t* classes, const BlockExtents& extents) : coder_(coder), map_(classes), e_(extents) {}
+  Walk(Coder& coder, uint8_t* classes, const BlockExtents& extents, uint8_t greatest)
+      : coder_(coder), map_(classes), e_(extents), greatest_(greatest) {}
 
   void run() {
     const int64_t rows = e_[0] * e_[1] * e_[2], n = e_[3];
@@ -52,25 +60,27 @@ class Walk {
 
  private:
   void line(uint8_t* row, const uint8_t* north, const uint8_t* before, const uint8_t* like, int64_t n, bool sliced) {
-    const bool same = coder_.bit(same_[(sliced ? 2 : 0) + (last_same_ ? 1 : 0)], std::equal(row, row + n, like));
+    const bool same =
+        coder_.bit(same_[(sliced ? 2 : 0) + (last_same_ ? 1 : 0)], [&] { return std::equal(row, row + n, like); });
     last_same_ = same;
     if (same) {
       std::copy(like, like + n, row);
       return;
     }
-    const bool uniform = coder_.bit(uniform_, std::all_of(row, row + n, [&](uint8_t c) { return c == row[0]; }));
+    const bool uniform = coder_.bit(uniform_, [&] { return std::count(row, row + n, row[0]) == n; });
     if (uniform) {
-      std::fill(row, row + n, coder_.byte(bytes_, row[0]));
+      std::fill(row, row + n, byte(row));
       return;
     }
+    west_ = west2_ = 0;
     for (int64_t begin = 0; begin < n; begin += kSegment) {
       const int64_t end = std::min(n, begin + kSegment);
-      const uint8_t like_all = north[begin];
-      if (surrounded(row, north, before, begin, end, n)) {
-        const bool goes_on = coder_.bit(goes_on_[like_all != 0 ? 1 : 0],
-                                        std::all_of(row + begin, row + end, [&](uint8_t c) { return c == like_all; }));
-        if (goes_on) {
-          std::fill(row + begin, row + end, like_all);
+      const uint8_t c = north[begin];
+      if (surrounded(north, before, begin, end, n)) {
+        const auto all = [&] { return std::count(row + begin, row + end, c) == end - begin; };
+        if (coder_.bit(goes_on_[c != 0 ? 1 : 0], all)) {
+          std::fill(row + begin, row + end, c);
+          west_ = west2_ = c;
           continue;
         }
       }
@@ -79,34 +89,74 @@ class Walk {
   }
 
   /// Whether all neighbours that are known are of one class.
-  static bool surrounded(const uint8_t* row, const uint8_t* north, const uint8_t* before, int64_t begin, int64_t end,
-                         int64_t n) {
-    const int64_t first = std::max<int64_t>(begin - 1, 0), last = std::min(end + 1, n);
+  bool surrounded(const uint8_t* north, const uint8_t* before, int64_t begin, int64_t end, int64_t n) const {
     const uint8_t c = north[begin];
-    uint32_t others = begin > 0 ? row[begin - 1] ^ c : 0;
-    for (int64_t i = first; i < last; ++i) others |= (north[i] ^ c) | (before[i] ^ c);
-    return others == 0;
+    if (begin > 0 && west_ != c) return false;
+    if (begin > 0 && begin + kSegment < n) {
+      const auto differs = [all = uint64_t{0x0101010101010101} * c](const uint8_t* from) {
+        uint64_t eight;
+        std::memcpy(&eight, from, sizeof eight);
+        return eight ^ all;
+      };
+      return (differs(north + begin - 1) | differs(north + begin + 1) | differs(before + begin - 1) |
+              differs(before + begin + 1)) == 0;
+    }
+    const int64_t last = std::min(end + 1, n);
+    for (int64_t i = std::max<int64_t>(begin - 1, 0); i < last; ++i)
+      if (north[i] != c || before[i] != c) return false;
+    return true;
+  }
+
+  /// Bit j: whether the point at begin - 1 + j is special.
+  static uint32_t specials_around(const uint8_t* row, int64_t begin, int64_t end, int64_t n) {
+    uint32_t bits = 0;
+    if (begin > 0 && begin + kSegment < n) {
+      uint64_t eight;
+      std::memcpy(&eight, row + begin, sizeof eight);
+      eight |= eight >> 4;
+      eight |= eight >> 2;
+      eight |= eight >> 1;
+      bits = static_cast<uint32_t>((eight & 0x0101010101010101) * 0x0102040810204080 >> 56) << 1;
+      return bits | (row[begin - 1] != 0 ? 1U : 0U) | (row[end] != 0 ? 1U << (kSegment + 1) : 0U);
+    }
+    for (int64_t i = std::max<int64_t>(begin - 1, 0); i < std::min(end + 1, n); ++i)
+      bits |= (row[i] != 0 ? 1U : 0U) << (i - begin + 1);
+    return bits;
   }
 
   void points(uint8_t* row, const uint8_t* north, const uint8_t* before, int64_t begin, int64_t end, int64_t n) {
-    for (int64_t i = begin; i < end; ++i) {
-      const auto is = [](uint8_t c) { return c != 0 ? 1U : 0U; };
-      const uint32_t west = i > 0 ? row[i - 1] : 0;
-      uint32_t context = is(static_cast<uint8_t>(west)) | is(north[i]) << 1 | is(before[i]) << 2;
-      context |= (i > 1 ? is(row[i - 2]) : 0) << 3 | (i > 0 ? is(north[i - 1]) : 0) << 4;
-      context |= (i + 1 < n ? is(north[i + 1]) : 0) << 5 | (i + 1 < n ? is(before[i + 1]) : 0) << 6;
-      if (!coder_.bit(special_[context], row[i] != 0)) {
-        row[i] = 0;
-      } else {
-        if (!coder_.bit(repeated_, row[i] == last_class_)) last_class_ = coder_.byte(bytes_, row[i]);
-        row[i] = last_class_;
-      }
+    uint32_t norths = specials_around(north, begin, end, n), befores = specials_around(before, begin, end, n);
+    uint32_t west = west_ != 0 ? 1 : 0, west2 = west2_ != 0 ? 1 : 0;
+    std::array<uint8_t, kSegment> segment;  // nothing in memory changes while they are coded
+    for (int64_t i = 0; i < end - begin; ++i, norths >>= 1, befores >>= 1) {
+      const uint32_t context = west | west2 << 3 | (norths & 2) | (norths & 1) << 4 | (norths & 4) << 3 |
+                               (befores & 2) << 1 | (befores & 4) << 4;
+      const uint8_t* c = row + begin + i;
+      west2 = west;
+      west = coder_.bit(special_[context], [&] { return *c != 0; }) ? 1 : 0;
+      segment[static_cast<size_t>(i)] = west != 0 ? special(c) : 0;
     }
+    std::copy_n(segment.begin(), end - begin, row + begin);
+    west_ = segment[static_cast<size_t>(end - begin - 1)];
+    west2_ = static_cast<uint8_t>(west2);
+  }
+
+  uint8_t byte(const uint8_t* there) {
+    const uint8_t c = coder_.byte(bytes_, there);
+    if (c > greatest_)
+      throw_error(ErrorCode::corrupt_data, "byte 0: the map of special values names one that is not listed");
+    return c;
+  }
+
+  uint8_t special(const uint8_t* there) {
+    if (greatest_ > 1 && !coder_.bit(repeated_, [&] { return *there == last_class_; })) last_class_ = byte(there);
+    return last_class_;
   }
 
   Coder& coder_;
   uint8_t* map_;
   BlockExtents e_;
+  uint8_t greatest_;
   static constexpr int64_t kSegment = 8;
   std::array<BitModel, 4> same_;
   std::array<BitModel, 2> goes_on_;
@@ -114,24 +164,22 @@ class Walk {
   BitModel uniform_, repeated_;
   ByteModel bytes_;
   uint8_t last_class_ = 1;
+  uint8_t west_ = 0, west2_ = 0;  ///< the points before in the row
   bool last_same_ = false;
 };
 
 }  // namespace
 
-Bytes encode_classes(const uint8_t* classes, const BlockExtents& extents) {
+Bytes encode_classes(const uint8_t* classes, const BlockExtents& extents, uint8_t greatest) {
   std::vector<uint8_t> copy(classes, classes + count_of(extents));  // the walk writes what is there already
   Writer writer;
-  Walk<Writer>(writer, copy.data(), extents).run();
+  Walk<Writer>(writer, copy.data(), extents, greatest).run();
   return writer.coder.finish();
 }
 
 void decode_classes(ByteSpan in, uint8_t* classes, const BlockExtents& extents, uint8_t greatest) {
-  std::fill_n(classes, count_of(extents), uint8_t{0});
   Reader reader{BinaryDecoder(in)};
-  Walk<Reader>(reader, classes, extents).run();
-  if (std::any_of(classes, classes + count_of(extents), [&](uint8_t c) { return c > greatest; }))
-    throw_error(ErrorCode::corrupt_data, "byte 0: the map of special values names one that is not listed");
+  Walk<Reader>(reader, classes, extents, greatest).run();
 }
 
 }  // namespace gregale::codec
