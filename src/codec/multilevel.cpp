@@ -207,16 +207,19 @@ class Walker {
 
   /// Where the taps of a pass are, of every row: from its first even or odd point, a sum of what each coordinate adds.
   void begin(const Pass& pass, const std::vector<int32_t>& weights, const LevelShape& shape) {
-    taps_ = pass.taps.size();
-    GREGALE_ASSERT(taps_ <= kMostTaps);
+    GREGALE_ASSERT(pass.taps.size() <= kMostTaps);
+    used_.clear();
+    for (size_t t = 0; t < pass.taps.size(); ++t)
+      if (weights[t] != 0 || pass.taps[t].weight != 0) used_.push_back(t);
+    taps_ = used_.size();
     active_ = 0;
     causal_.clear();
     uint32_t total = 0;
     const std::array<int64_t, 3> rows{shape.extents[1] * shape.extents[2], shape.extents[2], 1};
     for (size_t d = 0; d < 3; ++d) offsets_[d].resize(static_cast<size_t>(shape.extents[d]) * taps_);
     for (size_t t = 0; t < taps_; ++t) {
-      const Tap& tap = pass.taps[t];
-      weights_[t] = static_cast<Int>(weights[t]);
+      const Tap& tap = pass.taps[used_[t]];
+      weights_[t] = static_cast<Int>(weights[used_[t]]);
       if (tap.weight != 0) {
         active_taps_[active_] = t;
         activity_[active_++] = tap.weight;
@@ -329,6 +332,7 @@ class Walker {
   const PredictTable& table_;
   Workspace& workspace_;
   std::vector<ValidLevel> valid_;  ///< by level; empty where all points have data
+  std::vector<size_t> used_;  ///< taps with a weight of either kind
   size_t taps_ = 0, active_ = 0;
   std::array<Int, kMostTaps> weights_{};
   std::array<bool, kMostTaps> among_odd_{};
