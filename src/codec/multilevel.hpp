@@ -48,6 +48,12 @@ struct Estimate {
   double bits = 0, slope = 0;  ///< slope: bits more for steps smaller by a factor of two
   double squares = 0;          ///< errors, in steps of the bound
   double points = 0;
+  void add(const Estimate& other) {
+    bits += other.bits;
+    slope += other.slope;
+    squares += other.squares;
+    points += other.points;
+  }
   /// Bits a value more than those of another way, at its error.
   double above(const Estimate& other) const {
     const double mean = (slope / points + other.slope / other.points) / 2;

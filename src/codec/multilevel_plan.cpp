@@ -1,6 +1,7 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <memory>
 
 #include "codec/multilevel.hpp"
 
@@ -16,7 +17,11 @@ struct Samples {
   std::vector<double> values;  ///< of a sample: differences of taps 1, 2, ... to tap 0, and of the target to it
   std::vector<double> gram;    ///< products of these, summed: row t has columns 0 to t
   double points = 0;           ///< of the pass, of which these are some
+  mutable std::vector<std::pair<double, Estimate>> known;  ///< by step
   size_t count() const { return values.size() / taps; }
+
+  /// Of the whole pass, quantised with a step that is that of the bound times `step`.
+  const Estimate& estimate(double step) const;
 
   void sum() {
     gram.assign(taps * taps, 0);
@@ -56,9 +61,11 @@ std::vector<double> solve(const Samples& samples, double noise) {
   return x;
 }
 
-/// Adds what a pass contributes, with the weights of solve().
-void add_estimate(const Samples& samples, const std::vector<double>& weights, double step, Estimate& e) {
+const Estimate& Samples::estimate(double step) const {
+  for (const auto& [s, e] : known)
+    if (s == step) return e;
   const double noise = step * step / 12;
+  const std::vector<double> weights = solve(*this, noise);
   double first = 1, sizes = 0;
   for (const double w : weights) {
     first -= w;
@@ -68,19 +75,18 @@ void add_estimate(const Samples& samples, const std::vector<double>& weights, do
   double squares = 0;
   BitSum bits, finer;
   constexpr double kFiner = 1.3;
-  for (size_t i = 0; i < samples.values.size(); i += samples.taps) {
-    double r = samples.values[i + samples.taps - 1];
-    for (size_t t = 0; t + 1 < samples.taps; ++t) r -= weights[t] * samples.values[i + t];
+  for (size_t i = 0; i < values.size(); i += taps) {
+    double r = values[i + taps - 1];
+    for (size_t t = 0; t + 1 < taps; ++t) r -= weights[t] * values[i + t];
     const double left = r * r + carried, t = left / (step * step);
     bits.add(t);
     finer.add(t * kFiner);
     squares += noise * t / (t + 1.0 / 12);
   }
-  const double scale = samples.points / static_cast<double>(samples.count());
-  e.bits += bits.get() * scale;
-  e.slope += (finer.get() - bits.get()) * (2 / std::log2(kFiner)) * scale;
-  e.squares += squares * scale;
-  e.points += samples.points;
+  const double scale = points / static_cast<double>(count());
+  const double slope = (finer.get() - bits.get()) * (2 / std::log2(kFiner));
+  known.emplace_back(step, Estimate{bits.get() * scale, slope * scale, squares * scale, points});
+  return known.back().second;
 }
 
 /// Where there is nothing to fit: the cubic through four points.
@@ -166,7 +172,7 @@ class Planner {
   struct Candidate {
     std::vector<int> order;
     std::vector<Pass> passes;
-    std::vector<Samples> samples;  ///< of the finest passes, from the last
+    std::vector<std::shared_ptr<const Samples>> samples;  ///< of the finest passes, from the last
     double decay = 1;
     Estimate estimate;
   };
@@ -179,7 +185,7 @@ class Planner {
   }
 
   /// Samples the passes that make most of all points, and tries the ratios on them.
-  Candidate sampled(std::vector<int> order) const {
+  Candidate sampled(std::vector<int> order) {
     Candidate c;
     const Lattice lattice(in_.extents, order);
     c.order = std::move(order);
@@ -187,14 +193,14 @@ class Planner {
     double points = 0;
     for (size_t p = c.passes.size(); p-- > 0 && points < 0.9 * static_cast<double>(count_of(in_.extents));) {
       c.samples.push_back(sample(lattice, c.passes[p]));
-      points += c.samples.back().points;
+      points += c.samples.back()->points;
     }
     for (const double decay : kDecays) {
       Estimate e;
       for (size_t i = 0; i < c.samples.size(); ++i) {
-        const Samples& s = c.samples[i];
+        const Samples& s = *c.samples[i];
         const double step = step_of(c.passes[c.passes.size() - 1 - i].level, decay);
-        if (s.count() > 2 * s.taps) add_estimate(s, solve(s, step * step / 12), step, e);
+        if (s.count() > 2 * s.taps) e.add(s.estimate(step));
       }
       if (e.points == 0) e.points = 1;
       if (decay != kDecays[0] && e.above(c.estimate) >= 0) break;
@@ -204,7 +210,7 @@ class Planner {
     return c;
   }
 
-  MultilevelPlan finished(const Candidate& c) const {
+  MultilevelPlan finished(const Candidate& c) {
     const Lattice lattice(in_.extents, c.order);
     MultilevelPlan plan;
     plan.order = c.order;
@@ -213,8 +219,9 @@ class Planner {
     for (size_t p = 0; p < c.passes.size(); ++p) {
       const Pass& pass = c.passes[p];
       const size_t from_last = c.passes.size() - 1 - p;
-      const Samples fresh = from_last < c.samples.size() ? Samples{} : sample(lattice, pass);
-      const Samples& s = from_last < c.samples.size() ? c.samples[from_last] : fresh;
+      const std::shared_ptr<const Samples> samples =
+          from_last < c.samples.size() ? c.samples[from_last] : sample(lattice, pass);
+      const Samples& s = *samples;
       const double step = step_of(pass.level, c.decay);
       plan.weights.push_back(s.count() > 8 * s.taps ? rounded(solve(s, step * step / 12), pass) : cubic(pass));
     }
@@ -250,7 +257,16 @@ class Planner {
     return r;
   }
 
-  Samples sample(const Lattice& lattice, const Pass& pass) const {
+  /// Orders have passes of the finest level in common, which are most of the work.
+  std::shared_ptr<const Samples> sample(const Lattice& lattice, const Pass& pass) {
+    if (pass.level > 0) return std::make_shared<Samples>(fresh_sample(lattice, pass));
+    for (const auto& [known, samples] : finest_)
+      if (known.dimension == pass.dimension && known.start == pass.start && known.step == pass.step) return samples;
+    finest_.emplace_back(pass, std::make_shared<Samples>(fresh_sample(lattice, pass)));
+    return finest_.back().second;
+  }
+
+  Samples fresh_sample(const Lattice& lattice, const Pass& pass) const {
     const Region r = region_of(lattice, pass);
     Samples s;
     s.taps = pass.taps.size();
@@ -326,6 +342,7 @@ class Planner {
   const Grid& grid_;
   double scale_;
   int64_t most_;
+  std::vector<std::pair<Pass, std::shared_ptr<const Samples>>> finest_;
 };
 
 }  // namespace
