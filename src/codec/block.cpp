@@ -68,6 +68,27 @@ class Specials {
   const uint8_t* counted() const { return counted_.empty() ? nullptr : counted_.data(); }
 
  private:
+  /// The same where all others are the same bits, as in most files; false where they are not.
+  bool fill_alike(std::span<const T> values, const uint8_t* ordinary, Work* to) {
+    const size_t count = values.size();
+    const auto first = static_cast<size_t>(std::find(ordinary, ordinary + count, 0) - ordinary);
+    const auto valid = static_cast<size_t>(std::find(ordinary, ordinary + count, 1) - ordinary);
+    if (first == count || valid == count) return false;
+    const Bits pattern = Element<T>::bits(values[first]);
+    Work last = work_[valid];
+    uint8_t* const classes = classes_.data();
+    Bits differs = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const bool is = ordinary[i] != 0;
+      last = is ? work_[i] : last;
+      differs |= is ? Bits{0} : static_cast<Bits>(Element<T>::bits(values[i]) ^ pattern);
+      to[i] = last;
+      classes[i] = is ? 0 : 1;
+    }
+    if (differs == 0) patterns_ = {pattern};
+    return differs == 0;
+  }
+
   /// Runs of ordinary values stay; others become the last ordinary one, and get a class.
   void fill(std::span<const T> values, const ErrorContract& contract, const std::vector<Work>& missing,
             const uint8_t* ordinary, Workspace& workspace) {
@@ -80,6 +101,11 @@ class Specials {
     if (Element<T>::kSame) filled = workspace.take<Work>(count);
     Work* const to = Element<T>::kSame ? filled.data() : converted_.data();
     classes_ = workspace.take<uint8_t>(count);
+    if (contract.keep_nonfinite && fill_alike(values, ordinary, to)) {
+      if (Element<T>::kSame) converted_ = std::move(filled);
+      work_ = converted_.data();
+      return;
+    }
     bool any_special = false;
     Work last = next(0, 1) < count ? work_[next(0, 1)] : 0;
     for (size_t i = 0; i < count;) {
@@ -235,6 +261,8 @@ class LossyEncoder {
     const int64_t coded = now_ns();
     block.statistics.encode_ns = coded - begin;
     block.statistics.valid = scan.ordinary;
+    block.statistics.least = scan.least;
+    block.statistics.greatest = scan.greatest;
     if (target.empty() && per_value()) return true;
     Buffer<std::byte> own;
     if (target.empty()) {
@@ -343,11 +371,17 @@ class LossyEncoder {
   std::vector<size_t> exceptions_;
 };
 
-/// Finite values that are not missing: of a block that is stored exactly they have no error.
-int64_t count_valid(ByteSpan values, DType dtype, const ErrorContract& contract) {
-  const int64_t count = static_cast<int64_t>(values.size()) / size_of(dtype);
-  if (!is_real_float(dtype)) return count;
-  return value_range(Tensor::borrow(const_cast<std::byte*>(values.data()), dtype, {count}), contract.missing).valid;
+/// Of a block that is stored exactly: finite values that are not missing have no error.
+BlockStatistics without_error(ByteSpan values, DType dtype, const ErrorContract& contract) {
+  BlockStatistics s;
+  s.valid = static_cast<int64_t>(values.size()) / size_of(dtype);
+  if (!is_real_float(dtype)) return s;
+  const Tensor block = Tensor::borrow(const_cast<std::byte*>(values.data()), dtype, {s.valid});
+  const ValueRange range = value_range(block, contract.missing);
+  s.valid = range.valid;
+  s.least = range.least;
+  s.greatest = range.greatest;
+  return s;
 }
 
 }  // namespace
@@ -361,8 +395,7 @@ EncodedBlock encode_block(ByteSpan values, DType dtype, const BlockExtents& exte
   const auto exactly = [&](uint8_t kind) {
     block.kind = kind;
     if (!decoded.empty()) std::copy(values.begin(), values.end(), decoded.begin());
-    block.statistics = {};
-    block.statistics.valid = count_valid(values, dtype, contract);
+    block.statistics = without_error(values, dtype, contract);
     block.statistics.encode_ns = now_ns() - begin;
   };
   if (std::equal(values.begin() + static_cast<std::ptrdiff_t>(width), values.end(), values.begin())) {

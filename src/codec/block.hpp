@@ -12,6 +12,7 @@ enum BlockKind : uint8_t { kExactBlock = 0, kConstantBlock = 1, kFirstCodec = 16
 
 struct BlockStatistics {
   int64_t valid = 0;
+  double least = 0, greatest = 0;              ///< of valid values, where there are some
   double max_error = 0, squares = 0, sum = 0;  ///< of x' - x over valid values
   int64_t encode_ns = 0, decode_ns = 0;
 };

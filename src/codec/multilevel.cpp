@@ -332,7 +332,7 @@ class Walker {
   const PredictTable& table_;
   Workspace& workspace_;
   std::vector<ValidLevel> valid_;  ///< by level; empty where all points have data
-  std::vector<size_t> used_;  ///< taps with a weight of either kind
+  std::vector<size_t> used_;       ///< taps with a weight of either kind
   size_t taps_ = 0, active_ = 0;
   std::array<Int, kMostTaps> weights_{};
   std::array<bool, kMostTaps> among_odd_{};

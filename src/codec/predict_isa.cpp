@@ -117,6 +117,10 @@ void predict_among(const Int* values, const uint8_t* valid, const int64_t* place
 
 #if defined(__AVX512F__)
 
+inline __mmask16 first_lanes(int64_t count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xFFFF : count <= 0 ? 0 : (1U << count) - 1);
+}
+
 /// Lanes are bits of masks here.
 template <>
 void predict_among(const int32_t* values, const uint8_t* valid, const int64_t* places, const uint8_t* self,
@@ -202,7 +206,7 @@ void apply(const int32_t* predicted, const int32_t* residual, int32_t quantum, i
       _mm512_storeu_si512(dst + i, value);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(sizes + i), size);
     } else {
-      const auto lanes = static_cast<__mmask16>((1U << (count - i)) - 1);
+      const __mmask16 lanes = first_lanes(count - i);
       _mm512_mask_storeu_epi32(dst + i, lanes, value);
       _mm_mask_storeu_epi8(sizes + i, lanes, size);
     }
@@ -240,6 +244,40 @@ void apply(const int32_t* predicted, const int32_t* residual, int32_t quantum, i
 
 #endif
 
+#if defined(__AVX512F__)
+
+/// The first `count` of 16 values that are `step` apart.
+inline __m512 strided(const float* from, int64_t step, int64_t count) {
+  if (step == 1) return _mm512_maskz_loadu_ps(first_lanes(count), from);
+  if (step == 2) {
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const int64_t floats = 2 * count - 1;  // none is read behind the last
+    return _mm512_permutex2var_ps(_mm512_maskz_loadu_ps(first_lanes(floats), from), even,
+                                  _mm512_maskz_loadu_ps(first_lanes(floats - 16), from + 16));
+  }
+  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i places = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(static_cast<int>(step)));
+  return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), first_lanes(count), places, from, 4);
+}
+
+void quantize_f32(const float* values, int64_t step, int64_t count, double offset, double scale,
+                  const int32_t* predicted, double inverse, int32_t* residual) {
+  const __m512d from = _mm512_set1_pd(offset), times = _mm512_set1_pd(scale), over = _mm512_set1_pd(inverse);
+  const auto eight = [&](__m256 x, __m256i p) {
+    const __m512d y = _mm512_mul_pd(_mm512_sub_pd(_mm512_cvtps_pd(x), from), times);
+    return _mm512_cvtpd_epi32(_mm512_mul_pd(_mm512_sub_pd(y, _mm512_cvtepi32_pd(p)), over));
+  };
+  for (int64_t i = 0; i < count; i += 16) {
+    const __m512 x = strided(values + i * step, step, count - i);
+    const __m512i p = _mm512_loadu_si512(predicted + i);
+    const __m256i low = eight(_mm512_castps512_ps256(x), _mm512_castsi512_si256(p));
+    const __m256i high = eight(_mm512_extractf32x8_ps(x, 1), _mm512_extracti64x4_epi64(p, 1));
+    _mm512_storeu_si512(residual + i, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+  }
+}
+
+#else
+
 template <int64_t kStep>
 void quantize_steps(const float* values, int64_t step, int64_t count, double offset, double scale,
                     const int32_t* predicted, double inverse, int32_t* residual) {
@@ -258,6 +296,8 @@ void quantize_f32(const float* values, int64_t step, int64_t count, double offse
   if (step == 2) return quantize_steps<2>(values, step, count, offset, scale, predicted, inverse, residual);
   quantize_steps<0>(values, step, count, offset, scale, predicted, inverse, residual);
 }
+
+#endif
 
 template <class T>
 void interleave(const T* even, const T* odd, int64_t count, T* dst) {

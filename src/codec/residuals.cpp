@@ -11,6 +11,7 @@ namespace {
 
 using Counts = std::array<uint32_t, kRansSymbols>;
 constexpr size_t kMostContexts = 24;
+constexpr uint32_t kFew = 48;
 
 /// n log2 n.
 double entropy_of(uint32_t n) {
@@ -199,6 +200,15 @@ void ResidualEncoder::finish(ByteWriter& out) {
     c.cost = cost_of(c, Cluster{});
   }
   std::erase_if(clusters, [](const Cluster& c) { return c.sum == 0; });
+  // Too few for a table of their own, whatever they are.
+  for (size_t c = 0; c + 1 < clusters.size();) {
+    if (clusters[c].sum < kFew || clusters[c + 1].sum < kFew) {
+      merge(clusters[c], clusters[c + 1]);
+      clusters.erase(clusters.begin() + static_cast<std::ptrdiff_t>(c) + 1);
+    } else {
+      ++c;
+    }
+  }
   merge(clusters, true, kMostContexts);
   merge(clusters, false, kMostContexts);
 

@@ -175,8 +175,12 @@ void run_blocks(ThreadTeam* team, int64_t count, const auto& body) {
 
 Certificate certify(const Tensor& src, const std::vector<codec::EncodedBlock>& blocks) {
   Certificate c;
-  double squares = 0, sum = 0;
+  double squares = 0, sum = 0, least = INFINITY, greatest = -INFINITY;
   for (const codec::EncodedBlock& b : blocks) {
+    if (b.statistics.valid > 0) {
+      least = std::min(least, b.statistics.least);
+      greatest = std::max(greatest, b.statistics.greatest);
+    }
     c.valid += b.statistics.valid;
     c.max_error = std::max(c.max_error, b.statistics.max_error);
     squares += b.statistics.squares;
@@ -189,6 +193,7 @@ Certificate certify(const Tensor& src, const std::vector<codec::EncodedBlock>& b
   c.bias = sum / n;
   c.values = src.size();
   c.bytes_in = src.bytes();
+  if (c.valid > 0 && is_real_float(src.dtype())) c.range = greatest - least;
   return c;
 }
 
@@ -252,9 +257,9 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
   h.info.contract = contract;
   h.array = codec::as_four(src.extents());
   h.block = codec::block_extents(h.array);
-  const ValueRange range = is_real_float(src.dtype()) ? value_range(src, contract.missing) : ValueRange{};
   double& bound = h.info.absolute_bound;
-  bound = !lossy ? 0 : contract.kind == Kind::rel_max ? contract.bound * range.width() : contract.bound;
+  bound = !lossy ? 0 : contract.bound;
+  if (contract.kind == Kind::rel_max) bound *= value_range(src, contract.missing).width();
   if (!std::isfinite(bound)) bound = 0;  // a range beyond f64: exactly
   const BlockCodec* codec = choose(options.codec, contract.kind, options.more_codecs);
   if (!lossy || !(bound > 0)) codec = nullptr;
@@ -303,7 +308,6 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
   for (const codec::EncodedBlock& b : blocks) result.bytes.insert(result.bytes.end(), b.bytes.begin(), b.bytes.end());
   Certificate& c = result.certificate = certify(src, blocks);
   c.bound = bound;
-  c.range = range.width();
   c.bytes_out = static_cast<int64_t>(result.bytes.size());
   if (verify) c.hash = XXH3_64bits(decoded.data(), decoded.size());
   const auto most = std::max_element(votes.begin(), votes.end(), [](auto& a, auto& b) { return a.second < b.second; });
