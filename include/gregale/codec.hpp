@@ -101,6 +101,9 @@ struct DecodeOptions {
 /// written.
 Tensor decode(std::span<const std::byte> stream, const DecodeOptions& options = {});
 
+/// The same into memory that is there. Throws ErrorCode::corrupt_data where the stream holds other elements or extents.
+void decode_into(std::span<const std::byte> stream, Tensor& values, const DecodeOptions& options = {});
+
 /// What a stream says of itself, without decompressing it.
 struct StreamInfo {
   DType dtype = DType::f32;

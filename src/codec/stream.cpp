@@ -315,9 +315,9 @@ Encoded encode(const Tensor& src, const ErrorContract& contract, const EncodeOpt
   return result;
 }
 
-Tensor decode(std::span<const std::byte> stream, const DecodeOptions& options) {
-  const Header h = read_header_for("decode", stream, options.more_codecs, options.max_bytes);
-  Tensor result(h.info.dtype, h.info.extents);
+namespace {
+
+void decode_blocks(const Header& h, std::span<const std::byte> stream, Tensor& result, const DecodeOptions& options) {
   const codec::Partition partition(h.array, h.block);
   const int64_t width = size_of(h.info.dtype);
   CodecWorkspace own;
@@ -344,7 +344,23 @@ Tensor decode(std::span<const std::byte> stream, const DecodeOptions& options) {
     }
     if (!place) partition.scatter(dense.data(), box, values, width);
   });
+}
+
+}  // namespace
+
+Tensor decode(std::span<const std::byte> stream, const DecodeOptions& options) {
+  const Header h = read_header_for("decode", stream, options.more_codecs, options.max_bytes);
+  Tensor result(h.info.dtype, h.info.extents);
+  decode_blocks(h, stream, result, options);
   return result;
+}
+
+void decode_into(std::span<const std::byte> stream, Tensor& values, const DecodeOptions& options) {
+  const Header h = read_header_for("decode", stream, options.more_codecs, options.max_bytes);
+  GREGALE_CHECK(h.info.dtype == values.dtype() && h.info.extents == values.extents(), corrupt_data,
+                "[decode] the stream holds {} of {}, not {} of {}", name_of(h.info.dtype), to_string(h.info.extents),
+                name_of(values.dtype()), to_string(values.extents()));
+  decode_blocks(h, stream, values, options);
 }
 
 StreamInfo describe(std::span<const std::byte> stream) {

@@ -118,7 +118,7 @@ ChunkReader::~ChunkReader() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-Tensor ChunkReader::read(size_t dataset, int64_t index, ThreadTeam* team) const {
+void ChunkReader::read(size_t dataset, int64_t index, Tensor& values, const DecodeOptions& options) const {
   const ChunkTable& table = *tables_[dataset];
   const ChunkTable::Chunk& chunk = table.chunks[static_cast<size_t>(index)];
   const auto where = [&] {
@@ -137,8 +137,7 @@ Tensor ChunkReader::read(size_t dataset, int64_t index, ThreadTeam* team) const 
     at += static_cast<size_t>(got);
   }
   try {
-    const Tensor values = hdf5::decode_chunk(bytes, table.parameters, team);
-    return hdf5::crop(values, ChunkGrid(table.extents, table.parameters.chunk).box(index).extents);
+    hdf5::decode_chunk_into(bytes, table.parameters, values, options);
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("damaged netCDF file: {}: {}: {}", path_, where(), error.what()));
   }

@@ -37,8 +37,9 @@ class ChunkReader {
   ChunkReader& operator=(const ChunkReader&) = delete;
   /// In the order of `datasets`.
   const std::optional<ChunkTable>& table(size_t dataset) const { return tables_[dataset]; }
-  /// The values of a chunk that are in the array. Throws ErrorCode::corrupt_data with chunk, block and byte.
-  Tensor read(size_t dataset, int64_t chunk, ThreadTeam* team) const;
+  /// The values of a chunk that are in the array, into `values`, which has their extents. Throws
+  /// ErrorCode::corrupt_data with chunk, block and byte.
+  void read(size_t dataset, int64_t chunk, Tensor& values, const DecodeOptions& options) const;
 
  private:
   std::string path_;

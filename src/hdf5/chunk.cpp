@@ -59,6 +59,12 @@ void keep_valid(Tensor& values, const ChunkParameters& p) {
   }
 }
 
+void keep_valid(Tensor& values, const ChunkParameters& p) {
+  if (std::isinf(p.valid_low) && std::isinf(p.valid_high)) return;
+  if (p.dtype == DType::f32) keep_valid<float>(values, p);
+  if (p.dtype == DType::f64) keep_valid<double>(values, p);
+}
+
 /// Calls row(first of it in an array of `small` extents, the same place in one of `large` extents, length).
 template <class Row>
 void for_rows(const Extents& small, const Extents& large, Row&& row) {
@@ -153,19 +159,28 @@ Encoded encode_chunk(const Tensor& values, const ChunkParameters& parameters, co
   return encode(values, parameters.contract, options);
 }
 
-Tensor decode_chunk(std::span<const std::byte> stream, const ChunkParameters& p, ThreadTeam* team) {
-  DecodeOptions options;
-  options.team = team;
-  options.max_bytes = p.bytes();
-  Tensor values = decode(stream, options);
+Tensor decode_chunk(std::span<const std::byte> stream, const ChunkParameters& p, const DecodeOptions& options) {
+  DecodeOptions limited = options;
+  limited.max_bytes = p.bytes();
+  Tensor values = decode(stream, limited);
   bool fits = values.dtype() == p.dtype && values.extents().size() == p.chunk.size();
   for (size_t i = 0; fits && i < p.chunk.size(); ++i) fits = values.extents()[i] <= p.chunk[i];
   GREGALE_CHECK(fits, corrupt_data, "the stream holds {} of {} and not a chunk {} of {}", name_of(values.dtype()),
                 to_string(values.extents()), name_of(p.dtype), to_string(p.chunk));
-  if (std::isinf(p.valid_low) && std::isinf(p.valid_high)) return values;
-  if (p.dtype == DType::f32) keep_valid<float>(values, p);
-  if (p.dtype == DType::f64) keep_valid<double>(values, p);
+  keep_valid(values, p);
   return values;
+}
+
+void decode_chunk_into(std::span<const std::byte> stream, const ChunkParameters& p, Tensor& values,
+                       const DecodeOptions& options) {
+  const StreamInfo info = describe(stream);
+  if (info.dtype == values.dtype() && info.extents == values.extents()) {
+    decode_into(stream, values, options);
+    keep_valid(values, p);
+    return;
+  }
+  const Tensor part = crop(decode_chunk(stream, p, options), values.extents());
+  std::memcpy(values.data(), part.data(), static_cast<size_t>(part.bytes()));
 }
 
 void pad_chunk(const Tensor& values, const Extents& chunk, std::span<std::byte> out) {

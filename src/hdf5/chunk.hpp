@@ -38,7 +38,12 @@ ErrorContract parse_request(std::span<const unsigned> numbers);
 Encoded encode_chunk(const Tensor& values, const ChunkParameters& parameters, const EncodeOptions& options = {});
 /// The values of a stream, with the extents they were encoded with. Throws ErrorCode::corrupt_data where they cannot
 /// belong to this dataset.
-Tensor decode_chunk(std::span<const std::byte> stream, const ChunkParameters& parameters, ThreadTeam* team = nullptr);
+Tensor decode_chunk(std::span<const std::byte> stream, const ChunkParameters& parameters,
+                    const DecodeOptions& options = {});
+/// The same into memory that is there. HDF5's own writers hand over whole chunks, also at the array's end: of these the
+/// first values of every dimension are taken.
+void decode_chunk_into(std::span<const std::byte> stream, const ChunkParameters& parameters, Tensor& values,
+                       const DecodeOptions& options = {});
 /// Spreads values over a whole chunk, zeros behind them.
 void pad_chunk(const Tensor& values, const Extents& chunk, std::span<std::byte> out);
 /// The first values of every dimension: HDF5 hands whole chunks to its filters, also at the array's end. Throws
