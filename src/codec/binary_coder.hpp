@@ -15,10 +15,8 @@ class BitModel {
   static constexpr int kBits = 12, kRate = 4;
   uint32_t zero() const { return zero_; }
   void update(bool bit) {
-    if (bit)
-      zero_ = static_cast<uint16_t>(zero_ - (zero_ >> kRate));
-    else
-      zero_ = static_cast<uint16_t>(zero_ + (((1U << kBits) - zero_) >> kRate));
+    const uint32_t less = zero_ - (zero_ >> kRate), more = zero_ + (((1U << kBits) - zero_) >> kRate);
+    zero_ = static_cast<uint16_t>(bit ? less : more);
   }
 
  private:
@@ -29,12 +27,8 @@ class BinaryEncoder {
  public:
   void encode(BitModel& model, bool bit) {
     const uint32_t bound = (range_ >> BitModel::kBits) * model.zero();
-    if (bit) {
-      low_ += bound;
-      range_ -= bound;
-    } else {
-      range_ = bound;
-    }
+    low_ += bit ? bound : 0;
+    range_ = bit ? range_ - bound : bound;
     model.update(bit);
     while (range_ < (1U << 24)) {
       range_ <<= 8;

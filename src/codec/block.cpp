@@ -31,7 +31,8 @@ class Specials {
   using Bits = typename Element<T>::Bits;
   using Work = typename Element<T>::Work;
 
-  Specials(std::span<const T> values, const ErrorContract& contract, Isa isa, Workspace& workspace)
+  /// `fill_in`: whether codecs need good values where there are none.
+  Specials(std::span<const T> values, const ErrorContract& contract, bool fill_in, Isa isa, Workspace& workspace)
       : rows_(value_rows<Work>(isa)) {
     const auto count = static_cast<int64_t>(values.size());
     if constexpr (Element<T>::kSame) {
@@ -54,7 +55,7 @@ class Specials {
       for (size_t i = 0; i < values.size(); ++i) others[i] = counted_[i] != 0 && work_[i] != 0 ? 1 : 0;
       ordinary = others.data();
     }
-    fill(values, contract, missing, ordinary, workspace);
+    fill(values, contract, missing, ordinary, fill_in, workspace);
   }
 
   bool too_many() const { return too_many_; }
@@ -68,30 +69,20 @@ class Specials {
   const uint8_t* counted() const { return counted_.empty() ? nullptr : counted_.data(); }
 
  private:
-  /// The same where all others are the same bits, as in most files; false where they are not.
-  bool fill_alike(std::span<const T> values, const uint8_t* ordinary, Work* to) {
-    const size_t count = values.size();
+  /// The quick way for most files, in which all others are the same bits; false where they are not.
+  bool fill_alike(const uint8_t* ordinary, size_t count, Work* to) {
     const auto first = static_cast<size_t>(std::find(ordinary, ordinary + count, 0) - ordinary);
     const auto valid = static_cast<size_t>(std::find(ordinary, ordinary + count, 1) - ordinary);
     if (first == count || valid == count) return false;
-    const Bits pattern = Element<T>::bits(values[first]);
-    Work last = work_[valid];
-    uint8_t* const classes = classes_.data();
-    Bits differs = 0;
-    for (size_t i = 0; i < count; ++i) {
-      const bool is = ordinary[i] != 0;
-      last = is ? work_[i] : last;
-      differs |= is ? Bits{0} : static_cast<Bits>(Element<T>::bits(values[i]) ^ pattern);
-      to[i] = last;
-      classes[i] = is ? 0 : 1;
-    }
-    if (differs == 0) patterns_ = {pattern};
-    return differs == 0;
+    if (!rows_.separate(work_, ordinary, static_cast<int64_t>(count), work_[first], work_[valid], to, classes_.data()))
+      return false;
+    if constexpr (Element<T>::kSame) patterns_ = {Element<T>::bits(work_[first])};
+    return true;
   }
 
   /// Runs of ordinary values stay; others become the last ordinary one, and get a class.
   void fill(std::span<const T> values, const ErrorContract& contract, const std::vector<Work>& missing,
-            const uint8_t* ordinary, Workspace& workspace) {
+            const uint8_t* ordinary, bool fill_in, Workspace& workspace) {
     const size_t count = values.size();
     const auto next = [&](size_t from, int flag) {
       const void* found = from < count ? std::memchr(ordinary + from, flag, count - from) : nullptr;
@@ -101,7 +92,7 @@ class Specials {
     if (Element<T>::kSame) filled = workspace.take<Work>(count);
     Work* const to = Element<T>::kSame ? filled.data() : converted_.data();
     classes_ = workspace.take<uint8_t>(count);
-    if (contract.keep_nonfinite && fill_alike(values, ordinary, to)) {
+    if (Element<T>::kSame && contract.keep_nonfinite && !fill_in && fill_alike(ordinary, count, to)) {
       if (Element<T>::kSame) converted_ = std::move(filled);
       work_ = converted_.data();
       return;
@@ -238,7 +229,7 @@ class LossyEncoder {
   /// False where the codec cannot serve the block. `target`: EncodedBlock's `decoded`.
   bool run(EncodedBlock& block, std::span<std::byte> target) {
     const int64_t begin = now_ns();
-    const Specials<T> specials(values_, contract_, isa_, workspace_);
+    const Specials<T> specials(values_, contract_, !codec_.looks_at_valid(), isa_, workspace_);
     if (specials.too_many()) return false;
     const ValueScan& scan = specials.scan();
     const double slack = Element<T>::slack(std::max(std::abs(scan.least), std::abs(scan.greatest)));

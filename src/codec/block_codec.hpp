@@ -26,8 +26,9 @@ struct BlockContract {
   RandomKey key;
 };
 
-/// T is float or double. `valid` is null where all values are; at other places stands the last valid value before
-/// (or the first there is), so that codecs which know of no such places lose little.
+/// T is float or double. `valid` is null where all values are; at other places stands the last valid value before (or
+/// the first there is), so that codecs which know of no such places lose little; for codecs that look_at_valid(), any
+/// ordinary value.
 template <class T>
 struct BlockInput {
   const T* values = nullptr;
@@ -54,6 +55,8 @@ class BlockCodec {
   virtual std::string_view name() const = 0;
   /// In streams, for ever. 0 to 15 belong to the stream itself.
   virtual uint8_t id() const = 0;
+  /// Whether `valid` is looked at, so that what stands where there is no value costs nothing.
+  virtual bool looks_at_valid() const { return false; }
   /// False where it cannot serve this contract or these values; `out` may then hold anything.
   virtual bool encode(const codec::BlockInput<float>& in, codec::Bytes& out) const = 0;
   virtual bool encode(const codec::BlockInput<double>& in, codec::Bytes& out) const = 0;

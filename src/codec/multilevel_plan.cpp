@@ -303,7 +303,8 @@ class Planner {
 
   bool take(const std::array<int64_t, kMostTaps>& offsets, size_t taps, int64_t place, double* to) const {
     if (in_.valid != nullptr) {
-      uint32_t valid = in_.valid[place];
+      if (in_.valid[place] == 0) return false;
+      uint32_t valid = 1;
       for (size_t t = 0; t < taps; ++t) valid &= in_.valid[place + offsets[t]];
       if (valid == 0) return false;
     }

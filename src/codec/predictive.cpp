@@ -22,6 +22,7 @@ class PredictiveCodec final : public BlockCodec {
   explicit PredictiveCodec(Isa isa) : isa_(isa) {}
   std::string_view name() const override { return "predictive"; }
   uint8_t id() const override { return 18; }
+  bool looks_at_valid() const override { return true; }
   bool encode(const BlockInput<float>& in, Bytes& out) const override { return encode_any(in, out); }
   bool encode(const BlockInput<double>& in, Bytes& out) const override { return encode_any(in, out); }
   void decode(ByteSpan in, const BlockOutput<float>& out) const override { decode_any(in, out); }

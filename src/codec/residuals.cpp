@@ -54,9 +54,9 @@ void merge(Cluster& a, const Cluster& b) {
 
 /// Merges what is cheaper together, the best pair first, until no pair gains and there are at most `most`: of
 /// neighbours alone, or of any two.
-void merge(std::vector<Cluster>& clusters, bool neighbours, size_t most) {
+void merge(std::vector<Cluster*>& clusters, bool neighbours, size_t most) {
   const auto gain = [&](size_t i, size_t j) {
-    return clusters[i].cost + clusters[j].cost - cost_of(clusters[i], clusters[j]);
+    return clusters[i]->cost + clusters[j]->cost - cost_of(*clusters[i], *clusters[j]);
   };
   // gains[i][j - i - 1]
   std::vector<std::vector<double>> gains(clusters.size());
@@ -70,7 +70,7 @@ void merge(std::vector<Cluster>& clusters, bool neighbours, size_t most) {
       for (size_t j = 0; j < gains[i].size(); ++j)
         if (gains[i][j] > best) best = gains[i][j], a = i, b = i + 1 + j;
     if (best < 0 && clusters.size() <= most) break;
-    merge(clusters[a], clusters[b]);
+    merge(*clusters[a], *clusters[b]);
     clusters.erase(clusters.begin() + static_cast<std::ptrdiff_t>(b));
     gains.erase(gains.begin() + static_cast<std::ptrdiff_t>(b));
     for (size_t i = 0; i < clusters.size(); ++i) {
@@ -114,25 +114,34 @@ void ResidualEncoder::reserve(size_t vectors) {
   room_ = vectors;
 }
 
-void ResidualEncoder::put(uint64_t bits, uint64_t count) {
-  open_ |= bits << filled_ % 64;
-  if (filled_ % 64 + count >= 64) {
-    bits_.push_back(open_);
-    open_ = filled_ % 64 == 0 ? 0 : bits >> (64 - filled_ % 64);
-  }
-  filled_ += count;
+/// Room for the rest of `count` more.
+void ResidualEncoder::reserve_rest(size_t count) {
+  const auto used = static_cast<size_t>(rest_.word - words_.data());
+  if (used + count + 1 <= words_.size()) return;
+  auto larger = workspace_.take<uint64_t>(std::max<size_t>(2 * words_.size(), used + 4 * count + 1));
+  std::copy_n(words_.data(), used, larger.data());
+  words_ = std::move(larger);
+  rest_.word = words_.data() + used;
 }
 
-uint8_t ResidualEncoder::large(uint64_t v) {
+/// The symbol of a large residual, whose rest goes to `rest`.
+uint8_t ResidualEncoder::large(uint64_t v, RestWriter& rest) {
   const auto width = static_cast<uint64_t>(std::bit_width(v));  // at least 5
-  put(v & ((uint64_t{1} << (width - 2)) - 1), width - 2);
-  return static_cast<uint8_t>(kSmall + (width - 5) * 2 + (v >> (width - 2) & 1));
+  const uint64_t count = width - 2, bits = v & ((uint64_t{1} << count) - 1);
+  rest.open |= bits << rest.filled;
+  if (rest.filled + count >= 64) {
+    *rest.word++ = rest.open;
+    rest.open = rest.filled == 0 ? 0 : bits >> (64 - rest.filled);
+  }
+  rest.filled = (rest.filled + count) % 64;
+  return static_cast<uint8_t>(kSmall + (width - 5) * 2 + (v >> count & 1));
 }
 
 template <class Int>
 void ResidualEncoder::add(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid) {
   const auto vectors = static_cast<size_t>((count + 15) / 16);
   if (vectors_ + vectors > room_) reserve((vectors_ + vectors) * 3 / 2);
+  reserve_rest(vectors * 16);
   if (large_.size() < vectors) large_.resize(vectors);
   uint8_t* const symbols = symbols_.data() + vectors_ * 16;
   uint16_t* const masks = masks_.data() + vectors_;
@@ -151,12 +160,14 @@ void ResidualEncoder::add(Int* residuals, const uint8_t* keys, int64_t count, co
       masks[n] = large_[n] = static_cast<uint16_t>(there);
     }
   }
+  RestWriter rest = rest_;
   for (size_t n = 0; n < vectors; ++n)
     for (uint32_t m = large_[n]; m != 0; m &= m - 1) {
       const size_t i = n * 16 + static_cast<size_t>(std::countr_zero(m));
       const uint64_t v = folded(residuals[i]);
-      symbols[i] = v < kSmall ? static_cast<uint8_t>(v) : large(v);
+      symbols[i] = v < kSmall ? static_cast<uint8_t>(v) : large(v, rest);
     }
+  rest_ = rest;
   vectors_ += vectors;
 }
 
@@ -185,38 +196,38 @@ Buffer<ResidualEncoder::Counts> ResidualEncoder::counted() const {
 }
 
 void ResidualEncoder::finish(ByteWriter& out) {
-  std::vector<Cluster> clusters(256);
+  std::vector<Cluster> storage;
+  storage.reserve(256);
   {
     const Buffer<Counts> counts = counted();
-    for (size_t key = 0; key < clusters.size(); ++key) clusters[key].counts = counts[key];
-  }
-  for (size_t key = 0; key < clusters.size(); ++key) {
-    Cluster& c = clusters[key];
-    c.keys = {static_cast<uint8_t>(key)};
-    for (size_t s = 0; s < c.counts.size(); ++s) {
-      c.sum += c.counts[s];
-      if (c.counts[s] > 0) c.end = s + 1;
-    }
-    c.cost = cost_of(c, Cluster{});
-  }
-  std::erase_if(clusters, [](const Cluster& c) { return c.sum == 0; });
-  // Too few for a table of their own, whatever they are.
-  for (size_t c = 0; c + 1 < clusters.size();) {
-    if (clusters[c].sum < kFew || clusters[c + 1].sum < kFew) {
-      merge(clusters[c], clusters[c + 1]);
-      clusters.erase(clusters.begin() + static_cast<std::ptrdiff_t>(c) + 1);
-    } else {
-      ++c;
+    for (size_t key = 0; key < 256; ++key) {
+      Cluster c;
+      for (size_t symbol = 0; symbol < kRansSymbols; ++symbol) {
+        c.sum += counts[key][symbol];
+        if (counts[key][symbol] > 0) c.end = symbol + 1;
+      }
+      if (c.sum == 0) continue;
+      std::copy_n(counts[key].begin(), c.end, c.counts.begin());
+      c.keys = {static_cast<uint8_t>(key)};
+      // Few have no table of their own, whatever they are.
+      if (!storage.empty() && (c.sum < kFew || storage.back().sum < kFew)) {
+        merge(storage.back(), c);
+      } else {
+        c.cost = cost_of(c, Cluster{});
+        storage.push_back(std::move(c));
+      }
     }
   }
+  std::vector<Cluster*> clusters;
+  for (Cluster& c : storage) clusters.push_back(&c);
   merge(clusters, true, kMostContexts);
   merge(clusters, false, kMostContexts);
 
   std::array<uint8_t, 256> context{};
   std::vector<RansModel> models;
   for (size_t c = 0; c < clusters.size(); ++c) {
-    models.push_back(RansModel::from_counts(clusters[c].counts));
-    for (const uint8_t key : clusters[c].keys) context[key] = static_cast<uint8_t>(c);
+    models.push_back(RansModel::from_counts(clusters[c]->counts));
+    for (const uint8_t key : clusters[c]->keys) context[key] = static_cast<uint8_t>(c);
   }
   if (models.empty()) models.push_back(RansModel::from_counts({}));
   Bytes tables;
@@ -230,9 +241,11 @@ void ResidualEncoder::finish(ByteWriter& out) {
     key = end;
   }
   for (const RansModel& m : models) m.write(writer);
-  bits_.push_back(open_);
+  reserve_rest(1);
+  const auto bits = static_cast<size_t>(rest_.word - words_.data()) * 64 + rest_.filled;
+  *rest_.word = rest_.open;
   out.part(tables);
-  out.part({reinterpret_cast<const std::byte*>(bits_.data()), (filled_ + 7) / 8});
+  out.part({reinterpret_cast<const std::byte*>(words_.data()), (bits + 7) / 8});
   const RansVectors vectors{symbols_.data(), keys_.data(), masks_.data(), static_cast<int64_t>(vectors_)};
   out.part(rans_encode(vectors, context, models, isa_, workspace_));
 }

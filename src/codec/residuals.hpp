@@ -25,8 +25,13 @@ class ResidualEncoder {
  private:
   using Counts = std::array<uint32_t, kRansSymbols>;
   void reserve(size_t vectors);
-  uint8_t large(uint64_t v);
-  void put(uint64_t bits, uint64_t count);
+  /// Where the rest of large residuals goes on: in the word at `open`, behind `filled` bits.
+  struct RestWriter {
+    uint64_t* word = nullptr;
+    uint64_t open = 0, filled = 0;
+  };
+  void reserve_rest(size_t count);
+  static uint8_t large(uint64_t v, RestWriter& rest);
   Buffer<Counts> counted() const;
 
   Isa isa_;
@@ -36,8 +41,8 @@ class ResidualEncoder {
   Buffer<uint8_t> symbols_, keys_;
   Buffer<uint16_t> masks_;
   std::vector<uint16_t> large_;  ///< of a row, as masks
-  std::vector<uint64_t> bits_;   ///< the rest of large ones, whole words
-  uint64_t open_ = 0, filled_ = 0;
+  Buffer<uint64_t> words_;       ///< the rest of large ones
+  RestWriter rest_;
 };
 
 class ResidualDecoder {

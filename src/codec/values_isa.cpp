@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
+#include <type_traits>
 
 #include "codec/vector_isa.hpp"
 
@@ -78,6 +80,38 @@ void flag(const T* values, int64_t count, const T* missing, int64_t missing_coun
   for (int64_t i = 0; i < count; ++i) flags[i] = is_ordinary(values[i], missing, missing_count) ? 1 : 0;
 }
 
+template <class T>
+bool separate(const T* values, const uint8_t* flags, int64_t count, T special, T filler, T* ordinary,
+              uint8_t* classes) {
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+  const auto pattern = std::bit_cast<Bits>(special);
+  int64_t i = 0;
+  Bits differ = 0;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m512 fill = _mm512_set1_ps(filler);
+    const __m512i bits = _mm512_set1_epi32(static_cast<int>(pattern));
+    __mmask16 others = 0;
+    for (; i + 16 <= count; i += 16) {
+      const __m128i is = _mm_loadu_si128(reinterpret_cast<const __m128i*>(flags + i));
+      const __mmask16 there = _mm_test_epi8_mask(is, is);
+      const __m512 x = _mm512_loadu_ps(values + i);
+      _mm512_storeu_ps(ordinary + i, _mm512_mask_mov_ps(fill, there, x));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(classes + i), _mm_xor_si128(is, _mm_set1_epi8(1)));
+      others |= _mm512_mask_cmpneq_epi32_mask(static_cast<__mmask16>(~there), _mm512_castps_si512(x), bits);
+    }
+    differ = others;
+  }
+#endif
+  for (; i < count; ++i) {
+    const bool is = flags[i] != 0;
+    ordinary[i] = is ? values[i] : filler;
+    classes[i] = is ? 0 : 1;
+    differ |= is ? Bits{0} : std::bit_cast<Bits>(values[i]) ^ pattern;
+  }
+  return differ == 0;
+}
+
 template <class T, bool kFlags>
 ErrorScan compare_some(const T* values, const T* other, const uint8_t* flags, int64_t count, double bound) {
   Partial<double> greatest{}, squares{}, sum{};
@@ -115,7 +149,7 @@ ErrorScan compare(const T* values, const T* other, const uint8_t* flags, int64_t
 
 extern const ValueRows<float> rows_f32;
 extern const ValueRows<double> rows_f64;
-const ValueRows<float> rows_f32{scan<float>, flag<float>, compare<float>};
-const ValueRows<double> rows_f64{scan<double>, flag<double>, compare<double>};
+const ValueRows<float> rows_f32{scan<float>, flag<float>, separate<float>, compare<float>};
+const ValueRows<double> rows_f64{scan<double>, flag<double>, separate<double>, compare<double>};
 
 }  // namespace gregale::codec::GREGALE_ISA_NAMESPACE

@@ -26,6 +26,10 @@ struct ValueRows {
   ValueScan (*scan)(const T* values, int64_t count, const T* missing, int64_t missing_count);
   /// flags[i] = 1 where ordinary, else 0
   void (*flag)(const T* values, int64_t count, const T* missing, int64_t missing_count, uint8_t* flags);
+  /// ordinary[i] = values[i] where flags[i] is 1, else `filler`; classes[i] = 1 - flags[i]. Whether all values without
+  /// a flag have the bits of `special`.
+  bool (*separate)(const T* values, const uint8_t* flags, int64_t count, T special, T filler, T* ordinary,
+                   uint8_t* classes);
   /// Errors of `other`; `flags` null: of all.
   ErrorScan (*compare)(const T* values, const T* other, const uint8_t* flags, int64_t count, double bound);
 };
