@@ -278,6 +278,9 @@ class Walker {
         }
       }
       if (!odd) level.margins(row.index);
+      int64_t valued = row.count - 1;
+      while (self != nullptr && valued >= 0 && self[valued] == 0) --valued;
+      if (valued >= 0) last_ = values[valued];
     });
   }
 
@@ -300,13 +303,13 @@ class Walker {
         table_.predict_i32(values, places.data(), weights_.data(), taps, row.count, least, greatest, dst);
       else
         table_.predict_among_i32(values, valid, places.data(), self, weights_.data(), taps, row.count, least, greatest,
-                                 dst);
+                                 last_, dst);
     } else {
       if (valid == nullptr)
         table_.predict_i64(values, places.data(), weights_.data(), taps, row.count, least, greatest, dst);
       else
         table_.predict_among_i64(values, valid, places.data(), self, weights_.data(), taps, row.count, least, greatest,
-                                 dst);
+                                 last_, dst);
     }
     table_.keys(level.sizes.data(), active.data(), activity_.data(), static_cast<int>(active_), row.count, scale_,
                 base_, keys_.data());
@@ -342,6 +345,7 @@ class Walker {
   std::vector<Causal> causal_;
   uint32_t scale_ = 0;
   uint8_t base_ = 0;
+  Int last_ = 0;  ///< value of the row before: what a point without neighbours is predicted to be
   std::vector<Int> predicted_, residuals_;
   std::vector<uint8_t> keys_;
 };

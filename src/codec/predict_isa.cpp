@@ -73,7 +73,7 @@ bool all_are(const Flags& flags, uint64_t one) {
 
 template <class Int>
 void predict_among(const Int* values, const uint8_t* valid, const int64_t* places, const uint8_t* self,
-                   const Int* weights, int tap_count, int64_t count, Int least, Int greatest, Int* dst) {
+                   const Int* weights, int tap_count, int64_t count, Int least, Int greatest, Int otherwise, Int* dst) {
   using Unsigned = std::make_unsigned_t<Int>;
   using Float = std::conditional_t<sizeof(Int) == 4, float, double>;  // holds sums of taps, and divides as IEEE says
   constexpr size_t kLanes = kVectorBytes / sizeof(Int);
@@ -105,7 +105,7 @@ void predict_among(const Int* values, const uint8_t* valid, const int64_t* place
     const auto total = __builtin_convertvector(reinterpret_cast<Vector<Int>>(sum), Vector<Float>);
     const auto many = __builtin_convertvector(reinterpret_cast<Vector<Int>>(number - alone), Vector<Float>);
     V mean = reinterpret_cast<V>(__builtin_convertvector(total / many, Vector<Int>));
-    mean = (load<V>(values + places[0] + begin) & alone) | (mean & ~alone);
+    mean = (static_cast<Unsigned>(otherwise) & alone) | (mean & ~alone);
     product += mean * ((Unsigned{1} << kWeightBits) - share) + (Unsigned{1} << (kWeightBits - 1));
     Vector<Int> value = reinterpret_cast<Vector<Int>>(product) >> kWeightBits;
     const Vector<Int> low = Vector<Int>{} + least, high = Vector<Int>{} + greatest;
@@ -125,7 +125,7 @@ inline __mmask16 first_lanes(int64_t count) {
 template <>
 void predict_among(const int32_t* values, const uint8_t* valid, const int64_t* places, const uint8_t* self,
                    const int32_t* weights, int tap_count, int64_t count, int32_t least, int32_t greatest,
-                   int32_t* dst) {
+                   int32_t otherwise, int32_t* dst) {
   const auto lanes = [](const uint8_t* flags) {
     return _mm_test_epi8_mask(_mm_loadu_si128(reinterpret_cast<const __m128i*>(flags)), _mm_set1_epi8(-1));
   };
@@ -159,8 +159,8 @@ void predict_among(const int32_t* values, const uint8_t* valid, const int64_t* p
     }
     const __m512 mean_of_some =
         _mm512_div_ps(_mm512_cvtepi32_ps(sum), _mm512_cvtepi32_ps(_mm512_max_epi32(number, one)));
-    const __m512i mean = _mm512_mask_loadu_epi32(_mm512_cvttps_epi32(mean_of_some),
-                                                 _mm512_testn_epi32_mask(number, number), values + places[0] + begin);
+    const __m512i mean = _mm512_mask_mov_epi32(_mm512_cvttps_epi32(mean_of_some),
+                                               _mm512_testn_epi32_mask(number, number), _mm512_set1_epi32(otherwise));
     share = _mm512_sub_epi32(_mm512_set1_epi32(1 << kWeightBits), share);
     product = _mm512_add_epi32(product, _mm512_mullo_epi32(mean, share));
     product = _mm512_add_epi32(product, _mm512_set1_epi32(1 << (kWeightBits - 1)));

@@ -26,13 +26,13 @@ struct PredictTable {
   void (*predict_i64)(const int64_t* values, const int64_t* places, const int64_t* weights, int tap_count,
                       int64_t count, int64_t least, int64_t greatest, int64_t* dst);
   /// The same where some taps have no data (valid[places[t] + i] is 0): the mean of those that have stands in for them.
-  /// Where none has any, that of tap 0. What it gives where the point itself has none (self[i] is 0) means nothing.
+  /// Where none has any, `otherwise` does. What it gives where the point itself has none (self[i] is 0) means nothing.
   void (*predict_among_i32)(const int32_t* values, const uint8_t* valid, const int64_t* places, const uint8_t* self,
                             const int32_t* weights, int tap_count, int64_t count, int32_t least, int32_t greatest,
-                            int32_t* dst);
+                            int32_t otherwise, int32_t* dst);
   void (*predict_among_i64)(const int64_t* values, const uint8_t* valid, const int64_t* places, const uint8_t* self,
                             const int64_t* weights, int tap_count, int64_t count, int64_t least, int64_t greatest,
-                            int64_t* dst);
+                            int64_t otherwise, int64_t* dst);
   /// The class of the activity around each point: a weighted mean of the sizes of the residuals at its taps, in
   /// quarters after `scale` (of 256ths), against fixed limits; plus `base`.
   void (*keys)(const uint8_t* sizes, const int64_t* places, const uint8_t* weights, int tap_count, int64_t count,

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -65,6 +67,10 @@ class CodecWorkspace {
   Buffer<T> take(size_t count) {
     Buffer<T> buffer;
     buffer.piece_ = get(count * sizeof(T));
+#if !defined(NDEBUG)
+    // Never the same, so that whoever relies on what is there is found out.
+    std::memset(static_cast<void*>(buffer.piece_.memory.get()), static_cast<int>(++taken_ * 37), buffer.piece_.room);
+#endif
     buffer.home_ = this;
     buffer.size_ = count;
     return buffer;
@@ -96,6 +102,9 @@ class CodecWorkspace {
 
   std::mutex mutex_;
   std::vector<Piece> free_;
+#if !defined(NDEBUG)
+  std::atomic<unsigned> taken_ = 0;
+#endif
 };
 
 namespace codec {
