@@ -91,6 +91,42 @@ TEST(Stream, UsesTheCodecThatIsAskedForAndEachPays) {
   EXPECT_EQ(encode(src, {ErrorContract::Kind::unbiased, 0.5}).certificate.codec, "quantize");
 }
 
+TEST(Stream, LeavesTheProofToWhoAsksForIt) {
+  const Tensor src = field({30, 80, 90}, -999);
+  ErrorContract contract = ErrorContract::relative(1e-3);
+  contract.missing = {-999};
+  const Encoded proven = encode(src, contract);
+  EncodeOptions options;
+  options.verify = false;
+  const Encoded encoded = encode(src, contract, options);
+  EXPECT_EQ(encoded.bytes, proven.bytes);
+  EXPECT_EQ(encoded.certificate.hash, 0U);
+  EXPECT_EQ(encoded.certificate.valid, proven.certificate.valid);
+  EXPECT_EQ(encoded.certificate.range, proven.certificate.range);
+  EXPECT_NE(proven.certificate.hash, 0U);
+  // A root mean square is only known afterwards.
+  contract = {ErrorContract::Kind::rms, 0.01};
+  EXPECT_NE(encode(src, contract, options).certificate.hash, 0U);
+}
+
+TEST(Stream, WorksInMemoryThatIsThere) {
+  const auto workspace = make_codec_workspace();
+  EncodeOptions options;
+  DecodeOptions decoding;
+  options.workspace = decoding.workspace = workspace.get();
+  Tensor target(DType::f32, {30, 80, 90});
+  for (const double bound : {1e-2, 1e-4, 1e-3}) {
+    const Tensor src = field({30, 80, 90}, bound);
+    const Encoded encoded = encode(src, ErrorContract::relative(bound), options);
+    EXPECT_EQ(encoded.bytes, encode(src, ErrorContract::relative(bound)).bytes);
+    decode_into(encoded.bytes, target, decoding);
+    expect_same_bits(target, decode(encoded.bytes));
+  }
+  Tensor other(DType::f32, {30, 90, 80});
+  expect_error(ErrorCode::corrupt_data, "not f32 of [30, 90, 80]",
+               [&] { decode_into(encode(target, ErrorContract::relative(0.1)).bytes, other); });
+}
+
 TEST(Stream, NamesTheBlockAndTheByteOfWhatIsCorrupt) {
   const Encoded encoded = encode(field({64, 50, 60}, -999), ErrorContract::relative(1e-3));
   const StreamInfo info = describe(encoded.bytes);
