@@ -122,7 +122,8 @@ struct Encoding {
       r[i] = now - left;
       left = now;
     }
-    residuals.add(r, keys, in.extents[3], valid);
+    std::copy_n(keys, row_room(in.extents[3]), residuals.keys(in.extents[3]));
+    residuals.add(r, in.extents[3], valid);
   }
 };
 

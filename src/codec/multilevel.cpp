@@ -253,7 +253,6 @@ class Walker {
     const auto room = static_cast<size_t>(row_room(level.even_width));
     predicted_.resize(std::max(predicted_.size(), room));
     residuals_.resize(predicted_.size());
-    keys_.resize(predicted_.size());
     for_each_row(pass.level, pass.start, pass.step, odd ? 1 : 0, level, [&](const Row& row) {
       const int64_t to = odd ? level.odd_at(row.index) : level.even_at(row.index);
       Int* values = level.values.data() + to;
@@ -265,8 +264,9 @@ class Walker {
         return;
       }
       const uint8_t* self = valid == nullptr ? nullptr : valid + to;
-      predict(level, row, valid, self);
-      coder.row(row, quantum, keys_.data(), self, predicted_.data(), residuals_.data());
+      uint8_t* keys = coder.keys(row.count);
+      predict(level, row, valid, self, keys);
+      coder.row(row, quantum, keys, self, predicted_.data(), residuals_.data());
       if constexpr (sizeof(Int) == 4) {
         table_.apply_i32(predicted_.data(), residuals_.data(), quantum, row.count, values, sizes);
       } else {
@@ -284,7 +284,7 @@ class Walker {
     });
   }
 
-  void predict(const Level<Int>& level, const Row& row, const uint8_t* valid, const uint8_t* self) {
+  void predict(const Level<Int>& level, const Row& row, const uint8_t* valid, const uint8_t* self, uint8_t* keys) {
     std::array<int64_t, kMostTaps> places, active;
     const int64_t even = level.even_at(row.index), odd = level.odd_at(row.index);
     std::array<const int64_t*, 3> offsets;
@@ -312,7 +312,7 @@ class Walker {
                                  last_, dst);
     }
     table_.keys(level.sizes.data(), active.data(), activity_.data(), static_cast<int>(active_), row.count, scale_,
-                base_, keys_.data());
+                base_, keys);
   }
 
   /// Odd points are between even ones: -1 is the even point of the same number. Even ones are two apart.
@@ -347,7 +347,6 @@ class Walker {
   uint8_t base_ = 0;
   Int last_ = 0;  ///< value of the row before: what a point without neighbours is predicted to be
   std::vector<Int> predicted_, residuals_;
-  std::vector<uint8_t> keys_;
 };
 
 template <class T, class Int>
@@ -362,10 +361,12 @@ struct Encoding {
     const double left = scaled(place) - static_cast<double>(predicted);
     const auto k = static_cast<int64_t>(std::nearbyint(left / static_cast<double>(quantum)));
     std::array<int64_t, 16> row{k};
-    residuals.add(row.data(), kAnchorKeys.data(), 1, nullptr);
+    std::copy(kAnchorKeys.begin(), kAnchorKeys.end(), residuals.keys(1));
+    residuals.add(row.data(), 1, nullptr);
     return k;
   }
-  void row(const Row& row, int32_t quantum, const uint8_t* keys, const uint8_t* valid, const Int* predicted, Int* k) {
+  uint8_t* keys(int64_t count) { return residuals.keys(count); }
+  void row(const Row& row, int32_t quantum, const uint8_t*, const uint8_t* valid, const Int* predicted, Int* k) {
     const double inverse = 1.0 / quantum;
     if constexpr (std::is_same_v<T, float> && sizeof(Int) == 4) {
       table.quantize_f32(in.values + row.base, row.step, row.count, grid.offset, 1 / grid.unit, predicted, inverse, k);
@@ -374,18 +375,24 @@ struct Encoding {
         k[i] = static_cast<Int>(
             std::nearbyint((scaled(row.base + i * row.step) - static_cast<double>(predicted[i])) * inverse));
     }
-    residuals.add(k, keys, row.count, valid);
+    residuals.add(k, row.count, valid);
   }
 };
 
 template <class Int>
 struct Decoding {
   ResidualDecoder residuals;
+  std::vector<uint8_t> row_keys = {};
 
   int64_t anchor(int64_t, Int, int64_t) {
     std::array<int64_t, 16> row;
     residuals.next(row.data(), kAnchorKeys.data(), 1, nullptr);
     return row[0];
+  }
+  uint8_t* keys(int64_t count) {
+    const auto room = static_cast<size_t>(row_room(count));
+    if (row_keys.size() < room) row_keys.resize(room);
+    return row_keys.data();
   }
   void row(const Row& row, int32_t, const uint8_t* keys, const uint8_t* valid, const Int*, Int* k) {
     residuals.next(k, keys, row.count, valid);

@@ -168,6 +168,7 @@ class Planner {
   }
 
  private:
+  static constexpr size_t kAhead = 6;  // samples that are on their way from memory
   static constexpr std::array<double, 5> kDecays{1, 0.8, 0.65, 0.5, 0.35};
   struct Candidate {
     std::vector<int> order;
@@ -278,8 +279,8 @@ class Planner {
     for (size_t t = 0; t < s.taps; ++t)
       for (size_t d = 0; d < 4; ++d) offsets[t] += pass.taps[t].offset[d] * r.strides[d];
     const bool inner = std::all_of(r.inner.begin(), r.inner.end(), [](bool i) { return i; });
-    size_t filled = 0;
     uint64_t random = 0x9E3779B97F4A7C15U;
+    std::vector<std::pair<std::array<int64_t, 4>, int64_t>> points(static_cast<size_t>(some));
     for (int64_t i = 0; i < some; ++i) {  // anywhere within its share of the points
       random = random * 6364136223846793005U + 1442695040888963407U;
       double share = (static_cast<double>(i) + static_cast<double>(random >> 40) * 0x1p-24) / static_cast<double>(some);
@@ -292,6 +293,15 @@ class Planner {
         share -= static_cast<double>(c);
         at[d] = pass.start[d] + (r.first[d] + c) * pass.step[d];
         place += at[d] * r.strides[d];
+      }
+      points[static_cast<size_t>(i)] = {at, place};
+    }
+    size_t filled = 0;
+    for (size_t i = 0; i < points.size(); ++i) {
+      const auto& [at, place] = points[i];
+      if (inner && i + kAhead < points.size()) {
+        const T* next = in_.values + points[i + kAhead].second;
+        for (size_t t = 0; t < s.taps; ++t) __builtin_prefetch(next + offsets[t]);
       }
       double* to = &s.values[filled];
       if (inner ? take(offsets, s.taps, place, to) : take(r, pass, at, place, to)) filled += s.taps;

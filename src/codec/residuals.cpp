@@ -116,38 +116,28 @@ void ResidualEncoder::reserve(size_t vectors) {
 
 /// Room for the rest of `count` more.
 void ResidualEncoder::reserve_rest(size_t count) {
-  const auto used = static_cast<size_t>(rest_.word - words_.data());
-  if (used + count + 1 <= words_.size()) return;
-  auto larger = workspace_.take<uint64_t>(std::max<size_t>(2 * words_.size(), used + 4 * count + 1));
-  std::copy_n(words_.data(), used, larger.data());
-  words_ = std::move(larger);
-  rest_.word = words_.data() + used;
+  const auto used = static_cast<size_t>(rest_.at - bytes_.data());
+  if (used + (count + 1) * 8 <= bytes_.size()) return;
+  auto larger = workspace_.take<std::byte>(std::max(2 * bytes_.size(), used + (4 * count + 1) * 8));
+  std::copy_n(bytes_.data(), used, larger.data());
+  bytes_ = std::move(larger);
+  rest_.at = bytes_.data() + used;
 }
 
-/// The symbol of a large residual, whose rest goes to `rest`.
-uint8_t ResidualEncoder::large(uint64_t v, RestWriter& rest) {
-  const auto width = static_cast<uint64_t>(std::bit_width(v));  // at least 5
-  const uint64_t count = width - 2, bits = v & ((uint64_t{1} << count) - 1);
-  rest.open |= bits << rest.filled;
-  if (rest.filled + count >= 64) {
-    *rest.word++ = rest.open;
-    rest.open = rest.filled == 0 ? 0 : bits >> (64 - rest.filled);
-  }
-  rest.filled = (rest.filled + count) % 64;
-  return static_cast<uint8_t>(kSmall + (width - 5) * 2 + (v >> count & 1));
+uint8_t* ResidualEncoder::keys(int64_t count) {
+  const auto vectors = static_cast<size_t>(count + 31) / 32 * 2;
+  if (vectors_ + vectors > room_) reserve((vectors_ + vectors) * 3 / 2);
+  return keys_.data() + vectors_ * 16;
 }
 
 template <class Int>
-void ResidualEncoder::add(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid) {
+void ResidualEncoder::add(Int* residuals, int64_t count, const uint8_t* valid) {
   const auto vectors = static_cast<size_t>((count + 15) / 16);
-  if (vectors_ + vectors > room_) reserve((vectors_ + vectors) * 3 / 2);
   reserve_rest(vectors * 16);
-  if (large_.size() < vectors) large_.resize(vectors);
   uint8_t* const symbols = symbols_.data() + vectors_ * 16;
   uint16_t* const masks = masks_.data() + vectors_;
-  std::copy_n(keys, vectors * 16, keys_.data() + vectors_ * 16);
   if constexpr (sizeof(Int) == 4) {
-    table_.fold(residuals, valid, count, symbols, masks, large_.data());
+    table_.fold(residuals, valid, count, symbols, masks, rest_);
   } else {
     for (size_t n = 0; n < vectors; ++n) {
       uint32_t there = 0;
@@ -156,18 +146,12 @@ void ResidualEncoder::add(Int* residuals, const uint8_t* keys, int64_t count, co
         const bool is = i < count && (valid == nullptr || valid[i] != 0);
         there |= (is ? 1U : 0U) << l;
         if (!is) residuals[i] = 0;
+        const uint64_t v = folded(residuals[i]);
+        symbols[i] = v < kSmall ? static_cast<uint8_t>(v) : put_large(v, rest_);
       }
-      masks[n] = large_[n] = static_cast<uint16_t>(there);
+      masks[n] = static_cast<uint16_t>(there);
     }
   }
-  RestWriter rest = rest_;
-  for (size_t n = 0; n < vectors; ++n)
-    for (uint32_t m = large_[n]; m != 0; m &= m - 1) {
-      const size_t i = n * 16 + static_cast<size_t>(std::countr_zero(m));
-      const uint64_t v = folded(residuals[i]);
-      symbols[i] = v < kSmall ? static_cast<uint8_t>(v) : large(v, rest);
-    }
-  rest_ = rest;
   vectors_ += vectors;
 }
 
@@ -242,10 +226,9 @@ void ResidualEncoder::finish(ByteWriter& out) {
   }
   for (const RansModel& m : models) m.write(writer);
   reserve_rest(1);
-  const auto bits = static_cast<size_t>(rest_.word - words_.data()) * 64 + rest_.filled;
-  *rest_.word = rest_.open;
+  rest_.put(0, rest_.filled > 0 ? 8 - rest_.filled : 0);
   out.part(tables);
-  out.part({reinterpret_cast<const std::byte*>(words_.data()), (bits + 7) / 8});
+  out.part({bytes_.data(), static_cast<size_t>(rest_.at - bytes_.data())});
   const RansVectors vectors{symbols_.data(), keys_.data(), masks_.data(), static_cast<int64_t>(vectors_)};
   out.part(rans_encode(vectors, context, models, isa_, workspace_));
 }
@@ -288,8 +271,8 @@ void ResidualDecoder::finish() const {
     throw_error(ErrorCode::corrupt_data, fmt::format("byte {}: residuals end too early", rest_.at / 8));
 }
 
-template void ResidualEncoder::add(int32_t*, const uint8_t*, int64_t, const uint8_t*);
-template void ResidualEncoder::add(int64_t*, const uint8_t*, int64_t, const uint8_t*);
+template void ResidualEncoder::add(int32_t*, int64_t, const uint8_t*);
+template void ResidualEncoder::add(int64_t*, int64_t, const uint8_t*);
 template void ResidualDecoder::next(int32_t*, const uint8_t*, int64_t, const uint8_t*);
 template void ResidualDecoder::next(int64_t*, const uint8_t*, int64_t, const uint8_t*);
 

@@ -16,22 +16,18 @@ class ResidualEncoder {
  public:
   /// For about `count` residuals.
   ResidualEncoder(size_t count, Isa isa, Workspace& workspace);
-  /// A row of them, whose keys have the same upper four bits. `valid`: null, or which of them are coded; others
-  /// become 0. All are read up to the next multiple of 16.
+  /// Where the keys of the next row go: all have the same upper four bits. Up to the next multiple of 32 may be
+  /// written.
+  uint8_t* keys(int64_t count);
+  /// That row. `valid`: null, or which of them are coded; others become 0. All are read up to the next multiple of 16.
   template <class Int>
-  void add(Int* residuals, const uint8_t* keys, int64_t count, const uint8_t* valid);
+  void add(Int* residuals, int64_t count, const uint8_t* valid);
   void finish(ByteWriter& out);
 
  private:
   using Counts = std::array<uint32_t, kRansSymbols>;
   void reserve(size_t vectors);
-  /// Where the rest of large residuals goes on: in the word at `open`, behind `filled` bits.
-  struct RestWriter {
-    uint64_t* word = nullptr;
-    uint64_t open = 0, filled = 0;
-  };
   void reserve_rest(size_t count);
-  static uint8_t large(uint64_t v, RestWriter& rest);
   Buffer<Counts> counted() const;
 
   Isa isa_;
@@ -40,9 +36,8 @@ class ResidualEncoder {
   size_t room_ = 0, vectors_ = 0;  ///< in vectors of 16
   Buffer<uint8_t> symbols_, keys_;
   Buffer<uint16_t> masks_;
-  std::vector<uint16_t> large_;  ///< of a row, as masks
-  Buffer<uint64_t> words_;       ///< the rest of large ones
-  RestWriter rest_;
+  Buffer<std::byte> bytes_;  ///< the rest of large ones
+  RestSink rest_;
 };
 
 class ResidualDecoder {

@@ -3,6 +3,7 @@
 #include "codec/residuals_isa.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "codec/vector_isa.hpp"
 
@@ -11,7 +12,30 @@ namespace {
 
 #if defined(__AVX512F__)
 
-void fold(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there, uint16_t* large) {
+/// The symbols of large lanes, whose rest goes to `rest` in order.
+__m512i put_large(__m512i v, __mmask16 large, RestSink& rest) {
+  const __m512i one = _mm512_set1_epi32(1);
+  // The exponent of a number that is rounded down is its width.
+  const __m512 number = _mm512_cvt_roundepi32_ps(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+  const __m512i exponent = _mm512_srli_epi32(_mm512_castps_si512(number), 23);
+  const __m512i count = _mm512_maskz_sub_epi32(large, exponent, _mm512_set1_epi32(126 + 2));
+  const __m512i low = _mm512_and_si512(v, _mm512_sub_epi32(_mm512_sllv_epi32(one, count), one));
+  // Two lanes at once.
+  const __m512i half = _mm512_set1_epi64(0xFFFFFFFF);
+  const __m512i first = _mm512_and_si512(count, half), second = _mm512_srli_epi64(count, 32);
+  const __m512i pairs =
+      _mm512_or_si512(_mm512_and_si512(low, half), _mm512_sllv_epi64(_mm512_srli_epi64(low, 32), first));
+  alignas(64) std::array<uint64_t, 8> bits, counts;
+  _mm512_store_si512(bits.data(), pairs);
+  _mm512_store_si512(counts.data(), _mm512_add_epi64(first, second));
+  RestSink sink = rest;
+  for (size_t p = 0; p < 8; ++p) sink.put(bits[p], counts[p]);
+  rest = sink;
+  const __m512i top = _mm512_and_si512(_mm512_srlv_epi32(v, count), one);
+  return _mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(count, 1), _mm512_set1_epi32(kSmall - 6)), top);
+}
+
+void fold(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there, RestSink& rest) {
   for (int64_t i = 0; i < count; i += 16) {
     auto mask = static_cast<__mmask16>(count - i >= 16 ? 0xFFFF : (1U << (count - i)) - 1);
     if (valid != nullptr)
@@ -19,9 +43,20 @@ void fold(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symb
                                      _mm_set1_epi8(-1));
     const __m512i k = _mm512_maskz_loadu_epi32(mask, residuals + i);
     if (mask != 0xFFFF) _mm512_storeu_si512(residuals + i, k);
-    const __m512i v = _mm512_xor_si512(_mm512_slli_epi32(k, 1), _mm512_srai_epi32(k, 31));
+    __m512i v = _mm512_xor_si512(_mm512_slli_epi32(k, 1), _mm512_srai_epi32(k, 31));
     *there++ = mask;
-    *large++ = _mm512_cmpge_epu32_mask(v, _mm512_set1_epi32(kSmall));
+    const __mmask16 large = _mm512_cmpge_epu32_mask(v, _mm512_set1_epi32(kSmall));
+    if (large != 0) {
+      if (_mm512_cmpge_epu32_mask(v, _mm512_set1_epi32(1 << 26)) == 0) {
+        v = _mm512_mask_mov_epi32(v, large, put_large(v, large, rest));
+      } else {
+        alignas(64) std::array<uint32_t, 16> lanes;
+        _mm512_store_si512(lanes.data(), v);
+        for (uint32_t& lane : lanes)
+          if (lane >= kSmall) lane = codec::put_large(lane, rest);
+        v = _mm512_load_si512(lanes.data());
+      }
+    }
     _mm_storeu_si128(reinterpret_cast<__m128i*>(symbols + i), _mm512_cvtepi32_epi8(v));
   }
 }
@@ -70,21 +105,21 @@ void unfold(const uint8_t* symbols, int64_t count, RestBits& rest, int32_t* resi
 
 #else
 
-void fold(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there, uint16_t* large) {
+void fold(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there, RestSink& rest) {
+  RestSink sink = rest;
   for (int64_t i = 0; i < count; i += 16) {
-    uint32_t mask = 0, above = 0;
+    uint32_t mask = 0;
     for (int64_t l = 0; l < 16; ++l) {
       const bool is = i + l < count && (valid == nullptr || valid[i + l] != 0);
       int32_t& k = residuals[i + l];
       k = is ? k : 0;
       const uint32_t v = (static_cast<uint32_t>(k) << 1) ^ static_cast<uint32_t>(k >> 31);
-      symbols[i + l] = static_cast<uint8_t>(v);
+      symbols[i + l] = v < kSmall ? static_cast<uint8_t>(v) : put_large(v, sink);
       mask |= (is ? 1U : 0U) << l;
-      above |= (v >= kSmall ? 1U : 0U) << l;
     }
     *there++ = static_cast<uint16_t>(mask);
-    *large++ = static_cast<uint16_t>(above);
   }
+  rest = sink;
 }
 
 void unfold(const uint8_t* symbols, int64_t count, RestBits& rest, int32_t* residuals) {

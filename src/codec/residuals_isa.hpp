@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "gregale/context.hpp"
 
@@ -21,11 +23,25 @@ struct RestBits {
   uint64_t at = 0, end = 0;  ///< bits; `at` stays close to `end`
 };
 
+/// Where an encoder puts the rest of large residuals: eight bytes and more are free at `at`.
+struct RestSink {
+  std::byte* at = nullptr;
+  uint64_t open = 0, filled = 0;             ///< bits that make no byte yet, below eight
+  void put(uint64_t bits, uint64_t count) {  ///< at most 56
+    open |= bits << filled;
+    filled += count;
+    std::memcpy(at, &open, sizeof open);
+    at += filled / 8;
+    open >>= filled & ~uint64_t{7};
+    filled &= 7;
+  }
+};
+
 struct ResidualTable {
-  /// symbols[i] of small residuals; for every 16 the lanes that are there, of those with valid[i] != 0 where `valid` is
-  /// not null, and of these the ones that hold a large residual. Others' residuals become 0.
+  /// symbols[i], and for every 16 the lanes that are there, of those with valid[i] != 0 where `valid` is not null.
+  /// Others' residuals become 0.
   void (*fold)(int32_t* residuals, const uint8_t* valid, int64_t count, uint8_t* symbols, uint16_t* there,
-               uint16_t* large);
+               RestSink& rest);
   /// The inverse; takes the bits of large ones in order.
   void (*unfold)(const uint8_t* symbols, int64_t count, RestBits& rest, int32_t* residuals);
 };
@@ -37,6 +53,13 @@ inline uint64_t folded(int64_t residual) {
 }
 inline int64_t unfolded(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
 
+/// The symbol of a large folded residual.
+inline uint8_t put_large(uint64_t v, RestSink& rest) {
+  const auto width = static_cast<uint64_t>(std::bit_width(v));  // at least 5
+  const uint64_t count = width - 2;
+  rest.put(v & ((uint64_t{1} << count) - 1), count);
+  return static_cast<uint8_t>(kSmall + (width - 5) * 2 + (v >> count & 1));
+}
 /// The folded residual of a large symbol.
 uint64_t take_large(uint32_t symbol, RestBits& rest);
 
