@@ -25,6 +25,8 @@ class BitModel {
 
 class BinaryEncoder {
  public:
+  /// Writes from `out` on: at most two bytes a bit and eight.
+  explicit BinaryEncoder(std::byte* out) : out_(out) {}
   void encode(BitModel& model, bool bit) {
     const uint32_t bound = (range_ >> BitModel::kBits) * model.zero();
     low_ += bit ? bound : 0;
@@ -35,19 +37,18 @@ class BinaryEncoder {
       shift();
     }
   }
-  /// All bytes; nothing may be encoded afterwards.
-  Bytes finish() {
+  /// The end of what was written; nothing may be encoded afterwards.
+  std::byte* finish() {
     for (int i = 0; i < 5; ++i) shift();
-    while (!out_.empty() && out_.back() == std::byte{0}) out_.pop_back();  // the decoder reads zeros beyond the end
-    return std::move(out_);
+    return out_;
   }
 
  private:
   void shift() {
     if (low_ < 0xFF000000U || low_ > 0xFFFFFFFFU) {
       const auto carry = static_cast<uint8_t>(low_ >> 32);
-      if (begun_) out_.push_back(static_cast<std::byte>(cache_ + carry));
-      for (; pending_ > 0; --pending_) out_.push_back(static_cast<std::byte>(0xFF + carry));
+      if (begun_) *out_++ = static_cast<std::byte>(cache_ + carry);
+      for (; pending_ > 0; --pending_) *out_++ = static_cast<std::byte>(0xFF + carry);
       begun_ = true;
       cache_ = static_cast<uint8_t>(low_ >> 24);
     } else {
@@ -56,7 +57,7 @@ class BinaryEncoder {
     low_ = (low_ & 0x00FFFFFFU) << 8;
   }
 
-  Bytes out_;
+  std::byte* out_;
   uint64_t low_ = 0;
   uint32_t range_ = 0xFFFFFFFFU;
   uint64_t pending_ = 0;

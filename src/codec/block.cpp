@@ -296,7 +296,8 @@ class LossyEncoder {
     for (const Bits p : specials.patterns()) writer.number(p);
     if (!specials.patterns().empty()) {
       if (map_.empty())
-        map_ = encode_classes(specials.classes().data(), extents_, static_cast<uint8_t>(specials.patterns().size()));
+        map_ = encode_classes(specials.classes().data(), extents_, static_cast<uint8_t>(specials.patterns().size()),
+                              workspace_);
       writer.part(map_);
     }
     writer.varint(exceptions.size());

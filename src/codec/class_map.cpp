@@ -69,7 +69,7 @@ class Walk {
     }
     const bool uniform = coder_.bit(uniform_, [&] { return std::count(row, row + n, row[0]) == n; });
     if (uniform) {
-      std::fill(row, row + n, byte(row));
+      std::fill(row, row + n, byte(coder_, row));
       return;
     }
     west_ = west2_ = 0;
@@ -127,29 +127,31 @@ class Walk {
   void points(uint8_t* row, const uint8_t* north, const uint8_t* before, int64_t begin, int64_t end, int64_t n) {
     uint32_t norths = specials_around(north, begin, end, n), befores = specials_around(before, begin, end, n);
     uint32_t west = west_ != 0 ? 1 : 0, west2 = west2_ != 0 ? 1 : 0;
-    std::array<uint8_t, kSegment> segment;  // nothing in memory changes while they are coded
+    std::array<uint8_t, kSegment> segment;
+    Coder coder = coder_;  // in registers: bytes that are written may be anything to a compiler
     for (int64_t i = 0; i < end - begin; ++i, norths >>= 1, befores >>= 1) {
       const uint32_t context = west | west2 << 3 | (norths & 2) | (norths & 1) << 4 | (norths & 4) << 3 |
                                (befores & 2) << 1 | (befores & 4) << 4;
       const uint8_t* c = row + begin + i;
       west2 = west;
-      west = coder_.bit(special_[context], [&] { return *c != 0; }) ? 1 : 0;
-      segment[static_cast<size_t>(i)] = west != 0 ? special(c) : 0;
+      west = coder.bit(special_[context], [&] { return *c != 0; }) ? 1 : 0;
+      segment[static_cast<size_t>(i)] = west != 0 ? special(coder, c) : 0;
     }
+    coder_ = coder;
     std::copy_n(segment.begin(), end - begin, row + begin);
     west_ = segment[static_cast<size_t>(end - begin - 1)];
     west2_ = static_cast<uint8_t>(west2);
   }
 
-  uint8_t byte(const uint8_t* there) {
-    const uint8_t c = coder_.byte(bytes_, there);
+  uint8_t byte(Coder& coder, const uint8_t* there) {
+    const uint8_t c = coder.byte(bytes_, there);
     if (c > greatest_)
       throw_error(ErrorCode::corrupt_data, "byte 0: the map of special values names one that is not listed");
     return c;
   }
 
-  uint8_t special(const uint8_t* there) {
-    if (greatest_ > 1 && !coder_.bit(repeated_, [&] { return *there == last_class_; })) last_class_ = byte(there);
+  uint8_t special(Coder& coder, const uint8_t* there) {
+    if (greatest_ > 1 && !coder.bit(repeated_, [&] { return *there == last_class_; })) last_class_ = byte(coder, there);
     return last_class_;
   }
 
@@ -170,11 +172,18 @@ class Walk {
 
 }  // namespace
 
-Bytes encode_classes(const uint8_t* classes, const BlockExtents& extents, uint8_t greatest) {
-  std::vector<uint8_t> copy(classes, classes + count_of(extents));  // the walk writes what is there already
-  Writer writer;
+Bytes encode_classes(const uint8_t* classes, const BlockExtents& extents, uint8_t greatest, Workspace& workspace) {
+  const auto count = static_cast<size_t>(count_of(extents));
+  const auto copy = workspace.take<uint8_t>(count);  // the walk writes what is there already
+  std::copy_n(classes, count, copy.data());
+  // Decisions a point: one, with more classes nine more; and a few a row.
+  const size_t rows = count / static_cast<size_t>(extents[3]);
+  const auto out = workspace.take<std::byte>((greatest > 1 ? 24 : 4) * (count + 8 * rows + 64));
+  Writer writer{BinaryEncoder(out.data())};
   Walk<Writer>(writer, copy.data(), extents, greatest).run();
-  return writer.coder.finish();
+  const std::byte* end = writer.coder.finish();
+  while (end > out.data() && end[-1] == std::byte{0}) --end;  // the decoder reads zeros beyond the end
+  return Bytes(static_cast<const std::byte*>(out.data()), end);
 }
 
 void decode_classes(ByteSpan in, uint8_t* classes, const BlockExtents& extents, uint8_t greatest) {

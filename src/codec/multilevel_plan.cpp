@@ -168,6 +168,7 @@ class Planner {
   }
 
  private:
+  static constexpr int64_t kFewPoints = 4096;
   static constexpr size_t kAhead = 6;  // samples that are on their way from memory
   static constexpr std::array<double, 5> kDecays{1, 0.8, 0.65, 0.5, 0.35};
   struct Candidate {
@@ -217,16 +218,33 @@ class Planner {
     plan.order = c.order;
     plan.estimate = c.estimate;
     for (int level = 0; level < lattice.levels(); ++level) plan.steps.push_back(quantum_of(level, c.decay));
-    for (size_t p = 0; p < c.passes.size(); ++p) {
+    plan.weights.resize(c.passes.size());
+    for (size_t p = c.passes.size(); p-- > 0;) {  // from the finest
       const Pass& pass = c.passes[p];
+      if (const size_t like = finer_one(c, p); like < c.passes.size()) {
+        plan.weights[p] = plan.weights[like];
+        continue;
+      }
       const size_t from_last = c.passes.size() - 1 - p;
       const std::shared_ptr<const Samples> samples =
           from_last < c.samples.size() ? c.samples[from_last] : sample(lattice, pass);
       const Samples& s = *samples;
       const double step = step_of(pass.level, c.decay);
-      plan.weights.push_back(s.count() > 8 * s.taps ? rounded(solve(s, step * step / 12), pass) : cubic(pass));
+      plan.weights[p] = s.count() > 8 * s.taps ? rounded(solve(s, step * step / 12), pass) : cubic(pass);
     }
     return plan;
+  }
+
+  /// The pass of the next finer level whose weights serve a coarse one too: so few points are not worth a fit.
+  size_t finer_one(const Candidate& c, size_t p) const {
+    const Pass& pass = c.passes[p];
+    const Lattice lattice(in_.extents, c.order);
+    if (pass.level < 2 || count_of(lattice.extents_at(pass.level)) >= kFewPoints) return c.passes.size();
+    for (size_t q = p + 1; q < c.passes.size(); ++q)
+      if (c.passes[q].level == pass.level - 1 && c.passes[q].place == pass.place &&
+          c.passes[q].taps.size() == pass.taps.size())
+        return q;
+    return c.passes.size();
   }
 
   /// What of a pass is looked at: points whose taps are all inside, where the block has some.
