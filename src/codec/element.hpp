@@ -45,12 +45,15 @@ struct Element {
   }
 };
 
-/// Numbers as they are among elements of this type.
+/// Numbers as they are among elements of this type, each once.
 template <class T>
 std::vector<typename Element<T>::Work> as_elements(const std::vector<double>& numbers) {
   using Work = typename Element<T>::Work;
   std::vector<Work> result;
-  for (const double x : numbers) result.push_back(Element<T>::work(Element<T>::rounded(static_cast<Work>(x))));
+  for (const double number : numbers) {
+    const Work x = Element<T>::work(Element<T>::rounded(static_cast<Work>(number)));
+    if (std::find(result.begin(), result.end(), x) == result.end()) result.push_back(x);
+  }
   return result;
 }
 

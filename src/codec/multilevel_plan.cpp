@@ -168,7 +168,7 @@ class Planner {
   }
 
  private:
-  static constexpr int64_t kFewPoints = 4096;
+  static constexpr int64_t kFewPoints = 8192;
   static constexpr size_t kAhead = 6;  // samples that are on their way from memory
   static constexpr std::array<double, 5> kDecays{1, 0.8, 0.65, 0.5, 0.35};
   struct Candidate {

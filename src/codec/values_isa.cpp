@@ -71,13 +71,19 @@ ValueScan scan(const T* values, int64_t count, const T* missing, int64_t missing
 
 template <class T>
 void flag(const T* values, int64_t count, const T* missing, int64_t missing_count, uint8_t* flags) {
-  if (missing_count == 1) {
-    const T m = missing[0];
-    for (int64_t i = 0; i < count; ++i)
-      flags[i] = static_cast<uint8_t>(static_cast<int>(values[i] - values[i] == 0) & static_cast<int>(values[i] != m));
-    return;
+  int64_t i = 0;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    for (; i + 16 <= count; i += 16) {
+      const __m512 x = _mm512_loadu_ps(values + i);
+      __mmask16 good = _mm512_cmp_ps_mask(_mm512_sub_ps(x, x), _mm512_setzero_ps(), _CMP_EQ_OQ);
+      for (int64_t m = 0; m < missing_count; ++m)
+        good = _mm512_mask_cmp_ps_mask(good, x, _mm512_set1_ps(missing[m]), _CMP_NEQ_UQ);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(flags + i), _mm_maskz_set1_epi8(good, 1));
+    }
   }
-  for (int64_t i = 0; i < count; ++i) flags[i] = is_ordinary(values[i], missing, missing_count) ? 1 : 0;
+#endif
+  for (; i < count; ++i) flags[i] = is_ordinary(values[i], missing, missing_count) ? 1 : 0;
 }
 
 template <class T>

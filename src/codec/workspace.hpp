@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/mman.h>
+
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -18,9 +21,9 @@ namespace gregale {
 
 /// Memory that blocks are worked on in, handed out again and again: fresh pages cost more than what is done with them.
 class CodecWorkspace {
-  static constexpr std::align_val_t kAlignment{64};
+  static constexpr size_t kSmallest = 64, kHugePage = size_t{1} << 21;  // bytes
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete[](p, kAlignment); }
+    void operator()(std::byte* p) const { std::free(p); }
   };
   struct Piece {
     std::unique_ptr<std::byte[], Free> memory;
@@ -91,8 +94,15 @@ class CodecWorkspace {
         return piece;
       }
     }
-    const size_t room = (bytes + 63) / 64 * 64 + 64;
-    return {std::unique_ptr<std::byte[], Free>(static_cast<std::byte*>(::operator new[](room, kAlignment))), room};
+    // Of large pieces all begin with a huge page, which is one fault and not five hundred.
+    const size_t unit = bytes >= kHugePage ? kHugePage : kSmallest;
+    const size_t room = bytes / unit * unit + unit;
+    std::unique_ptr<std::byte[], Free> memory(static_cast<std::byte*>(std::aligned_alloc(unit, room)));
+    if (memory == nullptr) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (unit == kHugePage) madvise(memory.get(), room, MADV_HUGEPAGE);
+#endif
+    return {std::move(memory), room};
   }
   void put(Piece piece) {
     if (piece.memory == nullptr) return;
