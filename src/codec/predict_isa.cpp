@@ -93,7 +93,7 @@ void predict_among(const Int* values, const uint8_t* valid, const int64_t* place
     // sum_t w_t v_t (x_t - mean) + mean = sum_t w_t v_t x_t + mean (1 - sum_t w_t v_t)
     V sum{}, number{}, product{}, share{};
     for (int t = 0; t < tap_count; ++t) {
-      const V there = V{} - __builtin_convertvector(load<Flags>(valid + places[t] + begin), V);
+      const V there = V{} - widened<V>(valid + places[t] + begin);
       const V value = load<V>(values + places[t] + begin) & there;
       const auto weight = static_cast<Unsigned>(weights[t]);
       sum += value;
@@ -223,8 +223,7 @@ void keys(const uint8_t* sizes, const int64_t* places, const uint8_t* weights, i
   static_assert(kRowTile % kLanes == 0);
   for (int64_t begin = 0; begin < count; begin += kLanes) {
     Wide sum{};
-    for (int t = 0; t < tap_count; ++t)
-      sum += __builtin_convertvector(load<Narrow>(sizes + places[t] + begin), Wide) * uint16_t{weights[t]};
+    for (int t = 0; t < tap_count; ++t) sum += widened<Wide>(sizes + places[t] + begin) * uint16_t{weights[t]};
     sum =
         sum * static_cast<uint16_t>(scale) >> 8;  // at most kGreatestSize * 1024, as the scale is 1024 over all weights
     Wide above = Wide{} + base;

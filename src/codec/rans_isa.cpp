@@ -189,6 +189,70 @@ size_t encode_vectors(const uint32_t* entries, const uint8_t* contexts, const Ra
   return filled;
 }
 
+#elif defined(__AVX2__)
+
+/// For every set of eight lanes, which of the words that come next each of them takes.
+struct Ranks {
+  alignas(64) std::array<std::array<uint8_t, 8>, 256> of{};
+  constexpr Ranks() {
+    for (size_t mask = 0; mask < 256; ++mask) {
+      uint8_t rank = 0;
+      for (size_t lane = 0; lane < 8; ++lane) {
+        of[mask][lane] = rank;
+        rank = static_cast<uint8_t>(rank + (mask >> lane & 1));
+      }
+    }
+  }
+};
+constexpr Ranks kRanks;
+
+/// Eight lanes at once, those of `there`. Returns their slots, whose lowest byte is the symbol.
+inline __m256i decode_eight(RansSource& s, __m256i& x, const uint8_t* contexts, const uint8_t* keys, __m256i there) {
+  const __m128i lut = _mm_loadu_si128(reinterpret_cast<const __m128i*>(contexts));
+  const __m128i key = _mm_and_si128(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(keys)), _mm_set1_epi8(15));
+  const __m256i context = _mm256_cvtepu8_epi32(_mm_shuffle_epi8(lut, key));
+  const __m256i index =
+      _mm256_or_si256(_mm256_slli_epi32(context, kRansBits), _mm256_and_si256(x, _mm256_set1_epi32(kSlotMask)));
+  const __m256i slot =
+      _mm256_mask_i32gather_epi32(_mm256_setzero_si256(), reinterpret_cast<const int*>(s.slots), index, there, 4);
+  const __m256i frequency = _mm256_add_epi32(_mm256_srli_epi32(slot, 20), _mm256_set1_epi32(1));
+  const __m256i place = _mm256_and_si256(_mm256_srli_epi32(slot, 8), _mm256_set1_epi32(0xFFF));
+  const __m256i next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, _mm256_srli_epi32(x, kRansBits)), place);
+  x = _mm256_blendv_epi8(x, next, there);
+  const __m256i due = _mm256_and_si256(there, _mm256_cmpeq_epi32(_mm256_srli_epi32(x, 16), _mm256_setzero_si256()));
+  const auto mask = static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(due)));
+  const __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s.words + s.at)));
+  const __m256i ranks = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kRanks.of[mask].data())));
+  const __m256i filled = _mm256_or_si256(_mm256_slli_epi32(x, 16), _mm256_permutevar8x32_epi32(words, ranks));
+  x = _mm256_blendv_epi8(x, filled, due);
+  s.at += 2 * static_cast<size_t>(__builtin_popcount(mask));
+  return slot;
+}
+
+void decode_vectors(RansSource& s, const uint8_t* contexts, const uint8_t* keys, const uint8_t* valid, int64_t count,
+                    uint8_t* symbols) {
+  if (s.state_count != kRansStates) return decode_lanes(s, contexts, keys, valid, count, symbols);
+  const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+  for (int64_t i = 0; i < count; i += kRansLanes, s.turn ^= 1) {
+    for (int64_t half = 0; half < kRansLanes; half += 8) {
+      const auto left = static_cast<int>(std::clamp<int64_t>(count - i - half, 0, 8));
+      __m256i there = _mm256_cmpgt_epi32(_mm256_set1_epi32(left), lanes);
+      if (valid != nullptr) {
+        const __m128i flags = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(valid + i + half));
+        there = _mm256_and_si256(there, _mm256_cmpgt_epi32(_mm256_cvtepu8_epi32(flags), _mm256_setzero_si256()));
+      }
+      uint32_t* const states = s.states.data() + s.turn * 16 + static_cast<size_t>(half);
+      __m256i x = _mm256_load_si256(reinterpret_cast<const __m256i*>(states));
+      const __m256i slot = decode_eight(s, x, contexts, keys + i + half, there);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(states), x);
+      const __m256i bytes = _mm256_and_si256(slot, _mm256_set1_epi32(0xFF));
+      const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(symbols + i + half), _mm_packus_epi16(words, words));
+    }
+    s.at = std::min(s.at, s.end + 2);
+  }
+}
+
 #endif
 
 }  // namespace
@@ -196,6 +260,8 @@ size_t encode_vectors(const uint32_t* entries, const uint8_t* contexts, const Ra
 extern const RansTable rans_rows;
 #if defined(__AVX512F__)
 const RansTable rans_rows{decode_vectors, encode_vectors};
+#elif defined(__AVX2__)
+const RansTable rans_rows{decode_vectors, encode_lanes};
 #else
 const RansTable rans_rows{decode_lanes, encode_lanes};
 #endif

@@ -84,19 +84,6 @@ void merge(std::vector<Cluster*>& clusters, bool neighbours, size_t most) {
 
 }  // namespace
 
-uint64_t take_large(uint32_t symbol, RestBits& rest) {
-  const uint64_t count = (symbol - kSmall) / 2 + 3, top = (symbol - kSmall) & 1;
-  uint64_t low = 0;
-  for (uint64_t taken = 0; taken < count;) {  // bit by byte
-    const uint64_t byte = rest.at / 8, shift = rest.at % 8, some = std::min<uint64_t>(8 - shift, count - taken);
-    if (rest.at < rest.end)
-      low |= (static_cast<uint64_t>(rest.bytes[byte]) >> shift & ((uint64_t{1} << some) - 1)) << taken;
-    taken += some;
-    rest.at = std::min(rest.at + some, rest.end + 1);
-  }
-  return (uint64_t{2} | top) << count | low;
-}
-
 ResidualEncoder::ResidualEncoder(size_t count, Isa isa, Workspace& workspace)
     : isa_(isa), table_(residual_table(isa)), workspace_(workspace) {
   reserve(count / 16 + count / 128 + 64);

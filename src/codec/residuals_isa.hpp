@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -61,6 +62,13 @@ inline uint8_t put_large(uint64_t v, RestSink& rest) {
   return static_cast<uint8_t>(kSmall + (width - 5) * 2 + (v >> count & 1));
 }
 /// The folded residual of a large symbol.
-uint64_t take_large(uint32_t symbol, RestBits& rest);
+inline uint64_t take_large(uint32_t symbol, RestBits& rest) {
+  const uint64_t count = (symbol - kSmall) / 2 + 3, top = (symbol - kSmall) & 1;  // at most 54 bits
+  uint64_t eight;
+  std::memcpy(&eight, rest.bytes + rest.at / 8, sizeof eight);
+  const uint64_t low = eight >> rest.at % 8 & ((uint64_t{1} << count) - 1);
+  rest.at = std::min(rest.at + count, rest.end + 1);
+  return (uint64_t{2} | top) << count | low;
+}
 
 }  // namespace gregale::codec

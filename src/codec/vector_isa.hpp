@@ -35,6 +35,24 @@ V load(const T* from) {
   __builtin_memcpy(&v, from, sizeof v);
   return v;
 }
+/// Bytes as wider integers. GCC 12 makes a sequence of insertions of __builtin_convertvector here.
+template <class V, class T>
+V widened(const T* bytes) {
+  static_assert(sizeof(T) == 1);
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (sizeof(V{}[0]) == 4) {
+    __m128i eight = _mm_setzero_si128();
+    __builtin_memcpy(&eight, bytes, 8);
+    return reinterpret_cast<V>(_mm256_cvtepu8_epi32(eight));
+  } else if constexpr (sizeof(V{}[0]) == 2) {
+    __m128i sixteen;
+    __builtin_memcpy(&sixteen, bytes, 16);
+    return reinterpret_cast<V>(_mm256_cvtepu8_epi16(sixteen));
+  } else
+#endif
+    return __builtin_convertvector(load<VectorOf<T, sizeof(V) / sizeof(V{}[0])>>(bytes), V);
+}
+
 template <class V, class T>
 void store(const V& v, T* to) {
   __builtin_memcpy(to, &v, sizeof v);
