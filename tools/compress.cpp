@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "codec/autoencoder.hpp"
 #include "tools/compression.hpp"
+#include "train/block_autoencoder.hpp"
 
 namespace gregale::tools {
 namespace {
@@ -15,6 +17,35 @@ struct CompressCommand : CompressionFiles {
   std::vector<std::string> absolute, relative, exact;  ///< a bound, or VARIABLE=bound
   std::string codec = "auto";
 };
+
+constexpr const char* kLearned = "autoencoder";
+
+std::vector<std::string> known_codecs() {
+  std::vector<std::string> names = codec_names();
+  names.emplace_back(kLearned);
+  return names;
+}
+
+/// Trains an autoencoder for a variable, with a bar of its own.
+data::LearnedCodec learn(const std::string& variable, const Tensor& values, const std::vector<double>& missing,
+                         const CompressCommand& o, ExecutionContext& context) {
+  train::BlockAutoencoderOptions options;
+  options.seed = static_cast<uint64_t>(o.common.seed.value_or(0));
+  Progress bar(fmt::format("learn {}", variable), options.steps, o.common.quiet || o.common.json);
+  options.progress = [&](int64_t step, int64_t) {
+    bar.update(step);
+    GREGALE_CHECK(!interrupted(), interrupted, "interrupted: nothing was written");
+  };
+  const train::TrainedBlockAutoencoder trained = train::train_block_autoencoder(values, missing, options, context);
+  bar.done();
+  data::LearnedCodec learned;
+  learned.seconds = trained.seconds;
+  if (trained.model == nullptr) return learned;
+  const auto counts = std::make_shared<codec::AutoencoderCounts>();
+  learned.codec = codec::autoencoder_codec(Target::detect().isa, trained.model, counts);
+  learned.counts = counts;
+  return learned;
+}
 
 double parse_bound(const std::string& option, const std::string& text) {
   size_t end = 0;
@@ -52,10 +83,10 @@ data::CompressOptions options_of(const CompressCommand& o) {
   read_bounds("--abs", o.absolute, ErrorContract::absolute, options, whole);
   read_bounds("--rel", o.relative, ErrorContract::relative, options, whole);
   for (const std::string& name : o.exact) options.by_name[name] = ErrorContract::lossless();
-  const std::vector<std::string> names = codec_names();
+  const std::vector<std::string> names = known_codecs();
   GREGALE_CHECK(std::find(names.begin(), names.end(), o.codec) != names.end(), usage, "--codec: '{}' is none of {}",
                 o.codec, fmt::join(names, ", "));
-  options.codec = o.codec;
+  options.codec = o.codec == kLearned ? "auto" : o.codec;
   return options;
 }
 
@@ -80,6 +111,13 @@ void print_table(const data::CompressionReport& report, const std::string& out) 
     fmt::print("{:<18}{:>9.2f}{:>12.4g}{:>12.4g}{:>12.4g}{:>9}  {:<16}{:>13.3f}{:>13.3f}\n", v.path, c.ratio(), c.bound,
                c.max_error, c.rms, psnr, c.codec, v.encode_gbs(), v.decode_gbs());
   }
+  for (const data::CompressedVariable& v : report.variables)
+    if (const auto& c = v.learned.counts; c != nullptr)
+      fmt::print(
+          "{}: trained for {:.1f} s; of {} blocks {} by boxes, their model {} bytes each (boxes tried: {} learned, {} "
+          "Lorenzo, {} mean)\n",
+          v.path, v.learned.seconds, c->blocks + c->other_blocks, c->blocks.load(), c->model_bytes.load(),
+          c->learned_boxes.load(), c->lorenzo_boxes.load(), c->mean_boxes.load());
   if (!report.kept.empty()) {
     std::vector<std::string> kept;
     for (const auto& [name, why] : report.kept) kept.push_back(fmt::format("{} ({})", name, why));
@@ -98,6 +136,10 @@ int run_compress(const CompressCommand& o) {
   options.team = &context->team();
   options.history = history_line("compress", o, arguments_of(o));
   options.progress = [&](int64_t done, int64_t total, const std::string& variable) { progress(done, total, variable); };
+  if (o.codec == kLearned)
+    options.learn = [&](const std::string& variable, const Tensor& values, const std::vector<double>& missing) {
+      return learn(variable, values, missing, o, *context);
+    };
   const data::CompressionReport report = data::compress_file(o.in, o.out, options);
   progress.done();
   o.common.finish(*context);
@@ -126,7 +168,9 @@ Runner add_compress(CLI::App& app) {
       ->type_name("E|VAR=E")
       ->allow_extra_args(false);
   c->add_option("--exact", o->exact, "A variable that keeps every bit")->type_name("VAR")->allow_extra_args(false);
-  c->add_option("--codec", o->codec, fmt::format("{} (default: auto)", fmt::join(codec_names(), ", ")))
+  c->add_option(
+       "--codec", o->codec,
+       fmt::format("{} (default: auto); the last is trained first, on each variable", fmt::join(known_codecs(), ", ")))
       ->type_name("NAME");
   return [o] { return run_compress(*o); };
 }

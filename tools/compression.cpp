@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/compression.hpp"
 
+#include "codec/autoencoder.hpp"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -62,6 +64,14 @@ nlohmann::json to_json(const data::CompressionReport& report, bool certified) {
     j["valid"] = c.valid;
     j["encode_gbs"] = v.encode_gbs();
     j["codec"] = c.codec;
+    if (const auto& l = v.learned.counts; l != nullptr)
+      j["learned"] = {{"seconds", v.learned.seconds},
+                      {"blocks", l->blocks.load()},
+                      {"other_blocks", l->other_blocks.load()},
+                      {"model_bytes", l->model_bytes.load()},
+                      {"learned_boxes", l->learned_boxes.load()},
+                      {"lorenzo_boxes", l->lorenzo_boxes.load()},
+                      {"mean_boxes", l->mean_boxes.load()}};
   }
   return {{"variables", variables},
           {"kept", report.kept},

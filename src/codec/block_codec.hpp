@@ -55,6 +55,8 @@ class BlockCodec {
   virtual std::string_view name() const = 0;
   /// In streams, for ever. 0 to 15 belong to the stream itself.
   virtual uint8_t id() const = 0;
+  /// False of one that needs something first, such as a model: it only decodes.
+  virtual bool encodes() const { return true; }
   /// Whether `valid` is looked at, so that what stands where there is no value costs nothing.
   virtual bool looks_at_valid() const { return false; }
   /// False where it cannot serve this contract or these values; `out` may then hold anything.

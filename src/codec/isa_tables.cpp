@@ -1,5 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
+#include "codec/autoencoder_isa.hpp"
 #include "codec/group_quantize.hpp"
 #include "codec/predict_isa.hpp"
 #include "codec/rans_isa.hpp"
@@ -9,14 +10,15 @@
 // Which of the loops compiled per instruction set serve.
 namespace gregale::codec {
 
-#define GREGALE_CODEC_TABLES(isa)           \
-  namespace isa {                           \
-  extern const PredictTable table;          \
-  extern const ValueRows<float> rows_f32;   \
-  extern const ValueRows<double> rows_f64;  \
-  extern const GroupTable group_rows;       \
-  extern const RansTable rans_rows;         \
-  extern const ResidualTable residual_rows; \
+#define GREGALE_CODEC_TABLES(isa)                 \
+  namespace isa {                                 \
+  extern const PredictTable table;                \
+  extern const ValueRows<float> rows_f32;         \
+  extern const ValueRows<double> rows_f64;        \
+  extern const GroupTable group_rows;             \
+  extern const RansTable rans_rows;               \
+  extern const ResidualTable residual_rows;       \
+  extern const AutoencoderTable autoencoder_rows; \
   }
 GREGALE_CODEC_TABLES(isa_generic)
 GREGALE_CODEC_TABLES(isa_avx2)
@@ -41,6 +43,11 @@ const RansTable& rans_table(Isa isa) {
 const ResidualTable& residual_table(Isa isa) {
   if (isa == Isa::reference) return isa_generic::residual_rows;
   return isa == Isa::avx2 ? isa_avx2::residual_rows : isa_avx512::residual_rows;
+}
+
+const AutoencoderTable& autoencoder_table(Isa isa) {
+  if (isa == Isa::reference) return isa_generic::autoencoder_rows;
+  return isa == Isa::avx2 ? isa_avx2::autoencoder_rows : isa_avx512::autoencoder_rows;
 }
 
 template <>

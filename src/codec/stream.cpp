@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "codec/autoencoder.hpp"
 #include "codec/block.hpp"
 #include "codec/element.hpp"
 #include "codec/partition.hpp"
@@ -160,7 +161,8 @@ const BlockCodec* choose(const std::string& name, ErrorContract::Kind kind, cons
   if (wanted == "exact") return nullptr;
   for (const auto* list : {&more, &standard_codecs()})
     for (const auto& c : *list)
-      if (c->name() == wanted) return c.get();
+      if (c->name() == wanted && c->encodes()) return c.get();
+  GREGALE_CHECK(wanted != "autoencoder", invalid_argument, "[encode] the codec 'autoencoder' needs a model");
   throw_error(ErrorCode::invalid_argument,
               fmt::format("[encode] no codec is called '{}'; there are {}", name, fmt::join(codec_names(), ", ")));
 }
@@ -224,6 +226,7 @@ const std::vector<std::shared_ptr<const BlockCodec>>& standard_codecs() {
         codec::predictive_codec(isa),
         codec::quantize_codec(isa),
         codec::split_frequency_codec(isa),
+        codec::autoencoder_codec(isa),
 #ifdef GREGALE_ZFP
         codec::zfp_codec(),
 #endif
@@ -236,7 +239,8 @@ std::shared_ptr<CodecWorkspace> make_codec_workspace() { return std::make_shared
 
 std::vector<std::string> codec_names() {
   std::vector<std::string> names{"auto", "exact"};
-  for (const auto& c : standard_codecs()) names.emplace_back(c->name());
+  for (const auto& c : standard_codecs())
+    if (c->encodes()) names.emplace_back(c->name());
   return names;
 }
 

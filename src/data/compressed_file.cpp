@@ -13,7 +13,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "codec/workspace.hpp"
+#include "codec/block_codec.hpp"
 #include "data/cf_roles.hpp"
 #include "data/chunk_grid.hpp"
 #include "data/field_check.hpp"
@@ -32,8 +32,9 @@ constexpr int64_t kWorthCompressing = 1024;  // bytes: the chunk's index takes m
 constexpr int64_t kWorthDeflating = 4096;
 constexpr int64_t kDeflatedChunk = 1 << 20;
 constexpr int64_t kScanBox = 16 << 20;
-constexpr int64_t kBatchBytes = int64_t{1} << 28;  // of values that are worked on at once
-constexpr size_t kMostMissing = 100;               // HDF5 keeps 256 parameters
+constexpr int64_t kBatchBytes = int64_t{1} << 28;    // of values that are worked on at once
+constexpr int64_t kLearnedBytes = int64_t{1} << 28;  // of a variable that is learned from as a whole
+constexpr size_t kMostMissing = 100;                 // HDF5 keeps 256 parameters
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -160,6 +161,7 @@ class FieldEncoder {
   CompressedVariable run(ChunkWriter& writer, LibraryFile& file, ProgressCount& progress) {
     const ChunkGrid grid(variable_.description.extents, field_.parameters.chunk);
     copy_.expect_boxes(variable_, field_.parameters.chunk);
+    learn(grid);
     const int64_t step = batch_size(options_.team, field_.parameters.bytes());
     XXH3_state_t* hash = XXH3_createState();
     const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> owner(hash, XXH3_freeState);
@@ -187,9 +189,23 @@ class FieldEncoder {
   }
 
  private:
+  void learn(const ChunkGrid& grid) {
+    if (!options_.learn || !field_.lossy() || grid.size() == 0) return;
+    ChunkGrid::Box box = grid.box(0);
+    if (variable_.bytes() <= kLearnedBytes)
+      box = {std::vector<int64_t>(box.start.size(), 0), variable_.description.extents};
+    const Borrowed values(workspace_, dtype_of(variable_), box.extents);
+    copy_.read(variable_, box.start, box.extents, values.memory.data());
+    result_.learned = options_.learn(variable_.path, values.values, field_.parameters.contract.missing);
+  }
+
   void code(std::vector<Chunk>& chunks) {
     EncodeOptions options;
     options.codec = options_.codec;
+    if (result_.learned.codec != nullptr) {
+      options.codec = result_.learned.codec->name();
+      options.more_codecs = {result_.learned.codec};
+    }
     options.team = options_.team;
     options.workspace = &workspace_;
     options.verify = false;  // all is decompressed and compared here

@@ -4,14 +4,26 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "gregale/codec.hpp"
 
+namespace gregale::codec {
+struct AutoencoderCounts;
+}
+
 /// netCDF files whose fields are compressed under a bound, by the HDF5 filter of hdf5/ (docs/compressed-files.md).
 namespace gregale::data {
+
+/// A codec that was made for one variable.
+struct LearnedCodec {
+  std::shared_ptr<const BlockCodec> codec;
+  std::shared_ptr<const codec::AutoencoderCounts> counts;
+  double seconds = 0;  ///< of training
+};
 
 struct CompressOptions {
   ErrorContract contract;                        ///< of every field
@@ -22,13 +34,18 @@ struct CompressOptions {
   std::string history;  ///< the line added to the file's attribute
   /// Told of bytes of values done, of how many, and the variable; may throw to stop, and nothing is written then.
   std::function<void(int64_t done, int64_t total, const std::string& variable)> progress;
+  /// Where set, makes the codec of each variable that may change, from its values (of a large one the first chunk).
+  /// Without a codec, `codec` serves.
+  std::function<LearnedCodec(const std::string& variable, const Tensor& values, const std::vector<double>& missing)>
+      learn = {};
 };
 
 /// What became of one compressed variable.
 struct CompressedVariable {
   std::string path;
   Certificate certificate;  ///< found by decompressing each chunk as readers will; bytes_out: of the streams
-  double encode_seconds = 0, decode_seconds = 0;  ///< of the whole team; encoding includes the encoder's own check
+  double encode_seconds = 0, decode_seconds = 0;  ///< of the whole team; each chunk is decompressed once
+  LearnedCodec learned;
   double encode_gbs() const { return speed(encode_seconds); }
   double decode_gbs() const { return speed(decode_seconds); }
 

@@ -1,0 +1,149 @@
+// Copyright 2026 The Gregale authors
+// SPDX-License-Identifier: Apache-2.0
+#include "codec/autoencoder.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/expect_error_for_tests.hpp"
+
+namespace gregale::codec {
+namespace {
+
+/// A network with weights of no meaning, which bounds do not ask for.
+std::shared_ptr<const AutoencoderModel> some_model(int64_t latents, int64_t channels, float size) {
+  auto model = std::make_shared<AutoencoderModel>();
+  model->latents = latents;
+  model->channels = channels;
+  model->scale = 3;
+  uint64_t drawn = 0;
+  const auto numbers = [&](size_t count) {
+    std::vector<float> result;
+    while (result.size() < count) result.push_back(size * (random_uniform({1, 2, 3}, drawn++) - 0.5F));
+    return result;
+  };
+  const auto sizes = AutoencoderModel::decoder_sizes(latents, channels);
+  for (size_t i = 0; i < sizes.size(); ++i) model->decoder[i] = AutoencoderModel::Tensor8::rounded(numbers(sizes[i]));
+  const auto c = static_cast<size_t>(channels), l = static_cast<size_t>(latents);
+  model->encoder = {numbers(c * 9), numbers(c),          numbers(c * 2 * c * 9),
+                    numbers(2 * c), numbers(32 * c * l), numbers(l)};
+  return model;
+}
+
+Tensor field(const Extents& extents, bool gaps) {
+  Tensor t(DType::f32, extents);
+  const int64_t w = extents.back();
+  for (int64_t i = 0; i < t.size(); ++i) {
+    const double x = static_cast<double>(i % w), y = static_cast<double>(i / w);
+    float& v = t.as<float>()[static_cast<size_t>(i)];
+    v = static_cast<float>(10 * std::sin(x / 9) * std::cos(y / 13) + std::sin(x * y));
+    if (gaps && i / 23 % 5 == 2) v = -999;
+    if (gaps && i % 1013 == 7) v = std::numeric_limits<float>::quiet_NaN();
+  }
+  return t;
+}
+
+EncodeOptions options_for(const std::shared_ptr<const BlockCodec>& codec) {
+  EncodeOptions options;
+  options.codec = "autoencoder";
+  options.more_codecs = {codec};
+  return options;
+}
+
+std::vector<Isa> levels() {
+  std::vector<Isa> all{Isa::reference};
+  for (const Isa isa : {Isa::avx2, Isa::avx512})
+    if (Target::detect().isa >= isa) all.push_back(isa);
+  return all;
+}
+
+TEST(Autoencoder, KeepsBoundsWhateverItsWeights) {
+  for (const Extents& extents : {Extents{100}, {2, 3}, {16, 16}, {37, 53}, {3, 5, 40, 31}, {2, 200, 180}})
+    for (const bool gaps : {false, true})
+      for (const float size : {0.3F, 1e6F})
+        for (const double bound : {0.1, 1e-4}) {
+          const Tensor src = field(extents, gaps);
+          ErrorContract contract = ErrorContract::absolute(bound);
+          contract.missing = {-999};
+          const Encoded e =
+              encode(src, contract,
+                     options_for(autoencoder_codec(Target::detect().isa, some_model(4, 8, size), nullptr, true)));
+          EXPECT_LE(e.certificate.max_error, bound);
+          const Tensor back = decode(e.bytes);  // whoever reads needs no model
+          for (size_t i = 0; i < static_cast<size_t>(src.size()); ++i) {
+            const float a = src.as<float>()[i], b = back.as<float>()[i];
+            if (std::isnan(a)) {
+              EXPECT_TRUE(std::isnan(b));
+            } else if (a == -999) {
+              EXPECT_EQ(b, a);
+            } else {
+              EXPECT_LE(std::abs(static_cast<double>(a) - static_cast<double>(b)), bound);
+            }
+          }
+        }
+}
+
+TEST(Autoencoder, GivesTheSameBoxOnEveryInstructionSet) {
+  for (const auto& [latents, channels] : {std::pair{4, 8}, {1, 1}, {16, 16}, {7, 5}}) {
+    const auto model = some_model(latents, channels, 0.7F);
+    std::array<float, 256> expected{}, box{};
+    std::array<int32_t, 16> z{};
+    for (int32_t l = 0; l < 16; ++l) z[static_cast<size_t>(l)] = 3 * l - 20;
+    BoxDecoder(*model, Isa::reference).decode(z.data(), expected.data());
+    EXPECT_NE(expected[0], expected[100]);
+    for (const Isa isa : levels()) {
+      BoxDecoder decoder(*model, isa);
+      for (int repeat = 0; repeat < 2; ++repeat) {
+        decoder.decode(z.data(), box.data());
+        EXPECT_EQ(box, expected) << to_string(isa) << " " << latents << " " << channels;
+      }
+    }
+  }
+}
+
+TEST(Autoencoder, LeavesABlockToThePredictiveCodecWhereThatIsShorter) {
+  const auto counts = std::make_shared<AutoencoderCounts>();
+  const Tensor src = field({120, 130}, false);
+  const auto codec = autoencoder_codec(Target::detect().isa, some_model(4, 8, 1.0F), counts);
+  const Encoded e = encode(src, ErrorContract::absolute(0.05), options_for(codec));
+  const Encoded other = encode(src, ErrorContract::absolute(0.05));
+  EXPECT_EQ(counts->blocks, 0);
+  EXPECT_GT(counts->other_blocks, 0);
+  EXPECT_NEAR(static_cast<double>(e.bytes.size()), static_cast<double>(other.bytes.size()), 4);
+  EXPECT_TRUE(decode(e.bytes).identical(decode(other.bytes)));
+}
+
+TEST(Autoencoder, NeedsAModelAndRefusesWhatNoEncoderWrites) {
+  const Tensor src = field({40, 50}, true);
+  EncodeOptions none;
+  none.codec = "autoencoder";
+  expect_error(ErrorCode::invalid_argument, "needs a model", [&] { encode(src, ErrorContract::absolute(1), none); });
+  EXPECT_THAT(codec_names(), testing::Not(testing::Contains("autoencoder")));
+
+  Workspace workspace;
+  const auto codec = autoencoder_codec(Target::detect().isa, some_model(4, 8, 1.0F), nullptr, true);
+  const Tensor plain = field({40, 50}, false);
+  BlockInput<float> in{
+      plain.as<float>().data(), nullptr, {1, 1, 40, 50}, {ErrorContract::Kind::abs_max, 0.1, {}}, -12, 12, &workspace};
+  Bytes bytes;
+  ASSERT_TRUE(codec->encode(in, bytes));
+  std::vector<float> back(static_cast<size_t>(plain.size()));
+  const BlockOutput<float> out{back.data(), nullptr, {1, 1, 40, 50}, &workspace};
+  for (size_t at = 0; at < bytes.size(); at += 1 + at / 8) {
+    Bytes damaged = bytes;
+    damaged[at] ^= std::byte{0x55};
+    Bytes cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+    for (const Bytes* b : {&damaged, &cut}) {
+      try {
+        codec->decode(*b, out);
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::corrupt_data);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gregale::codec
