@@ -9,6 +9,7 @@
 
 #include "data/safetensors.hpp"
 #include "gregale/graph.hpp"
+#include "train/moments.hpp"
 
 namespace gregale::train {
 
@@ -25,8 +26,9 @@ std::string checkpoint_path(const std::string& folder, int64_t step);
 
 /// Writes checkpoint-STEP.safetensors atomically, then removes all but it and the one before. Later ones go too: they
 /// were damaged, or the run would not have begun before them.
-void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint,
-                      const data::SinkFactory& open = data::open_file_sink);
+/// `moments`: the bound of Adam's moments (pack_moments), 0 where they are exact; all else always is.
+MomentsCertificate write_checkpoint(const std::string& folder, const Checkpoint& checkpoint,
+                                    const data::SinkFactory& open = data::open_file_sink, double moments = 0);
 
 struct FoundCheckpoint {
   Checkpoint checkpoint;

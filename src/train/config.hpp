@@ -48,6 +48,9 @@ struct TargetChoice {
 };
 std::string to_string(const TargetChoice& target);  ///< "state", "residual damped_local"
 
+/// Bounds of train.checkpoint_moments: f32 holds no less, and more would be no moment.
+inline constexpr double kLeastMoments = 1e-5, kMostMoments = 0.5;
+
 /// The meaning, range and unit of every key are in its row of config_table.cpp (and in --print-config).
 struct RunConfig {
   std::string folder;  ///< not a key: where relative paths start, the folder of the YAML file
@@ -122,6 +125,7 @@ struct RunConfig {
     double ema = 0;
     std::optional<int64_t> memory;  ///< bytes
     int64_t checkpoint_every = 500;
+    double checkpoint_moments = 0;  ///< 0: exact; else the bound of pack_moments()
     int64_t validate_every = 100;
     struct Finetune {
       int64_t steps = 0;

@@ -227,6 +227,12 @@ std::vector<ConfigKey> make_table() {
       integer("train.activation_bits", FIELD(train.activation_bits), between(1, 8), "of compress: bits a value"),
       make("train.memory", FIELD(train.memory), "a size such as 1.5GB", read_size, size_text, "cap on the memory used"),
       integer("train.checkpoint_every", FIELD(train.checkpoint_every), at_least(1), "steps between two checkpoints"),
+      only_for("optimizer.name", {"adamw", "adam"},
+               make("train.checkpoint_moments", FIELD(train.checkpoint_moments),
+                    "exact, or {rel: " + describe(NumberRange{.least = kLeastMoments, .most = kMostMoments}) + "}",
+                    read_moments, moments_json,
+                    "moments in checkpoints: exact, or compressed, their errors at most this share of the root of the "
+                    "second moment, point by point; weights are always exact")),
       integer("train.validate_every", FIELD(train.validate_every), at_least(1), "steps between two validations"),
       integer("train.finetune.steps", FIELD(train.finetune.steps), at_least(0),
               "updates after, and in addition to, the others, through several forecast steps; 0: none"),

@@ -246,6 +246,15 @@ TargetChoice read_target(const YAML::Node& node, const std::vector<std::string>&
   return {TargetChoice::Kind::residual, baseline};
 }
 
+double read_moments(const YAML::Node& node) {
+  if (node.IsScalar() && node.Scalar() == "exact") return 0;
+  if (!node.IsMap() || node.size() != 1 || !node.begin()->first.IsScalar() || node.begin()->first.Scalar() != "rel")
+    bad(node);
+  return read_number(node.begin()->second, {.least = kLeastMoments, .most = kMostMoments});
+}
+
+Json moments_json(double bound) { return bound == 0 ? Json("exact") : Json{{"rel", bound}}; }
+
 namespace {
 constexpr std::array<std::pair<const char*, int64_t>, 14> kUnits{{{"", 1},
                                                                   {"B", 1},

@@ -106,7 +106,7 @@ class BatchPool {
 /// Keys that may differ between a run and its resumption: they change how long or how often, not what is computed.
 bool may_differ(const std::string& key) {
   return key == "train.checkpoint_every" || key == "train.validate_every" || key == "train.memory" ||
-         key == "train.notes" || key == "data.test" || key == "data.path";
+         key == "train.notes" || key == "train.checkpoint_moments" || key == "data.test" || key == "data.path";
 }
 
 void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const std::string& prefix,
@@ -114,6 +114,12 @@ void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const
   for (const auto& [key, value] : now.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
     if (may_differ(path)) continue;
+    // A run of a version that did not have the key did what its default does.
+    const auto row =
+        std::find_if(config_table().begin(), config_table().end(), [&](const ConfigKey& k) { return k.path == path; });
+    if (then.is_object() && !then.contains(key) && row != config_table().end() && !row->required &&
+        nlohmann::json(row->write(RunConfig{})) == value)
+      continue;
     const bool known = then.is_object() && then.contains(key);
     if (value.is_object() && known && then.at(key).is_object()) {
       check_same_run(then.at(key), value, path, folder);
@@ -435,8 +441,23 @@ class Run {
   }
 
   void save() {
-    write_checkpoint(options_.folder, {step_, state_, config_to_json(config_), problem_->fingerprint, history_},
-                     options_.open);
+    const double bound = config_.train.checkpoint_moments;
+    const MomentsCertificate c =
+        write_checkpoint(options_.folder, {step_, state_, config_to_json(config_), problem_->fingerprint, history_},
+                         options_.open, config_.optimizer.name == "sgd" ? 0 : bound);
+    if (c.tensors == 0) return;
+    moments_ = {{"bound", c.bound},
+                {"bytes", c.bytes_in},
+                {"packed_bytes", c.bytes_out},
+                {"tensors", c.tensors},
+                {"exact_tensors", c.exact},
+                {"first_error", c.first_error},
+                {"second_error", c.second_error}};
+    say(
+        fmt::format("checkpoint {}: moments of {:.3g} MB in {:.3g} MB; over the root of the second moment, the first "
+                    "errs by at most {:.2g} and the root by {:.2g} (bound {:g})",
+                    step_, static_cast<double>(c.bytes_in) * 1e-6, static_cast<double>(c.bytes_out) * 1e-6,
+                    c.first_error, c.second_error, c.bound));
   }
 
   [[noreturn]] void interrupt() {
@@ -486,18 +507,19 @@ class Run {
     r.state_bytes = state_bytes_;
     for (const auto& [name, tensor] : weights()) r.parameters += tensor.size();
     nlohmann::json files = records_->dataset().files();
-    const nlohmann::json summary = {{"config", config_to_json(config_)},
-                                    {"version", GREGALE_VERSION},
-                                    {"command_line", options_.command_line},
-                                    {"seed", config_.train.seed},
-                                    {"steps", r.steps},
-                                    {"seconds", r.seconds},
-                                    {"data", {{"files", files}, {"fingerprint", problem_->fingerprint}}},
-                                    {"parameters", r.parameters},
-                                    {"validation", to_json(r.validation)},
-                                    {"baselines", r.baselines},
-                                    {"weights_sha256", r.weights_sha256},
-                                    {"peak_rss_bytes", r.peak_rss_bytes}};
+    nlohmann::json summary = {{"config", config_to_json(config_)},
+                              {"version", GREGALE_VERSION},
+                              {"command_line", options_.command_line},
+                              {"seed", config_.train.seed},
+                              {"steps", r.steps},
+                              {"seconds", r.seconds},
+                              {"data", {{"files", files}, {"fingerprint", problem_->fingerprint}}},
+                              {"parameters", r.parameters},
+                              {"validation", to_json(r.validation)},
+                              {"baselines", r.baselines},
+                              {"weights_sha256", r.weights_sha256},
+                              {"peak_rss_bytes", r.peak_rss_bytes}};
+    if (!moments_.is_null()) summary["checkpoint_moments"] = moments_;
     data::write_file_atomically(options_.folder + "/train.json", summary.dump(2) + "\n", options_.open);
     return r;
   }
@@ -533,6 +555,7 @@ class Run {
   int64_t step_ = 0, total_ = 0;
   VariableValues state_;
   nlohmann::json history_ = nlohmann::json::array();
+  nlohmann::json moments_;  ///< what the last checkpoint did to them
   ValidationPoint point_;
   double loss_ = 0, rate_ = 0, loss_sum_ = 0, flops_ = 0;
   int64_t loss_count_ = 0, arena_ = 0, state_bytes_ = 0;

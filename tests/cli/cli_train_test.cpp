@@ -134,6 +134,48 @@ TEST_F(TinyRun, ADamagedCheckpointIsPassedOver) {
   EXPECT_EQ(train::find_checkpoint(path("run-out"))->checkpoint.step, 6);
 }
 
+TEST_F(TinyRun, GoesOnFromPackedMoments) {
+  const std::vector<std::string> settings{"--set", "train.steps=400", "--set", "train.checkpoint_every=200",
+                                          "--set", "model.width=16"};
+  const auto half_again = [&](const std::string& out, const std::string& moments) {
+    std::vector<std::string> arguments = settings;
+    arguments.insert(arguments.end(), {"--out", out, "--set", "train.checkpoint_moments=" + moments});
+    const Outcome whole = train(arguments);
+    EXPECT_EQ(whole.status, 0) << whole.err;
+    for (const char* name : {"/model.safetensors", "/train.json", "/checkpoint-400.safetensors"})
+      fs::remove(path(out + name));
+    arguments.push_back("--resume");
+    const Outcome resumed = train(arguments);
+    EXPECT_EQ(resumed.status, 0) << resumed.err;
+    return summary(out)["validation"]["mean_ratio"].get<double>();
+  };
+  ASSERT_EQ(half_again("exact", "exact"), half_again("again", "exact"));
+  const double exact = summary("exact")["validation"]["mean_ratio"].get<double>();
+  const double near = half_again("near", "{rel: 1e-3}"), far = half_again("far", "{rel: 0.5}");
+  EXPECT_NE(sha256("near"), sha256("exact"));
+  EXPECT_NEAR(near, exact, 2e-3 * exact);
+  EXPECT_GT(std::abs(far - exact), std::abs(near - exact)) << "the bound means nothing";
+
+  // Half-way everything but the moments is what an exact checkpoint has.
+  const auto state_of = [&](const std::string& out) {
+    return data::read_safetensors(train::checkpoint_path(path(out), 200)).tensors;
+  };
+  const data::NamedTensors whole = state_of("exact"), packed = state_of("near");
+  int moments = 0;
+  for (const auto& [name, tensor] : whole) {
+    const auto found = packed.find(name);
+    if (found == packed.end())
+      ++moments;
+    else
+      EXPECT_TRUE(found->second.identical(tensor)) << name;
+  }
+  EXPECT_GT(moments, 4);
+  EXPECT_LT(fs::file_size(train::checkpoint_path(path("near"), 200)),
+            fs::file_size(train::checkpoint_path(path("exact"), 200)));
+  EXPECT_GT(summary("near")["checkpoint_moments"]["first_error"].get<double>(), 0);
+  EXPECT_LE(summary("near")["checkpoint_moments"]["first_error"].get<double>(), 1e-3);
+}
+
 TEST_F(TinyRun, WithoutAWholeCheckpointNothingIsTouched) {
   ASSERT_EQ(train().status, 0);
   flip_a_byte(path("run-out/checkpoint-4.safetensors"));
