@@ -40,6 +40,10 @@ Checkpoint read_checkpoint(const std::string& path) {
     c.history = nlohmann::json::parse(at(file.metadata, "history"));
     c.fingerprint = at(file.metadata, "fingerprint");
     GREGALE_CHECK(c.config.is_object() && c.history.is_array(), corrupt_data, "configuration or history is damaged");
+    if (file.metadata.contains("activations")) {
+      c.activations = nlohmann::json::parse(at(file.metadata, "activations"));
+      GREGALE_CHECK(c.activations.is_object(), corrupt_data, "bits of activations are damaged");
+    }
     for (auto& [name, tensor] : file.tensors) c.state[name] = tensor;
     if (format == kPackedFormat) unpack_moments(c.state);
   } catch (const std::exception& e) {  // numbers and JSON out of shape
@@ -81,13 +85,13 @@ MomentsCertificate write_checkpoint(const std::string& folder, const Checkpoint&
   data::NamedTensors tensors;
   for (const auto& [name, tensor] : state) tensors[name] = tensor;
   const bool packed = certificate.tensors > certificate.exact;
-  data::write_safetensors(checkpoint_path(folder, c.step), tensors,
-                          {{"format", packed ? kPackedFormat : kFormat},
-                           {"step", std::to_string(c.step)},
-                           {"config", to_text(c.config)},
-                           {"history", to_text(c.history)},
-                           {"fingerprint", c.fingerprint}},
-                          open);
+  data::Metadata metadata{{"format", packed ? kPackedFormat : kFormat},
+                          {"step", std::to_string(c.step)},
+                          {"config", to_text(c.config)},
+                          {"history", to_text(c.history)},
+                          {"fingerprint", c.fingerprint}};
+  if (!c.activations.is_null()) metadata["activations"] = to_text(c.activations);
+  data::write_safetensors(checkpoint_path(folder, c.step), tensors, metadata, open);
   // Later ones were damaged, or this run would have begun there: they must not take the place of whole ones.
   std::vector<int64_t> steps = checkpoint_steps(folder);
   std::error_code ignored;

@@ -16,10 +16,11 @@ namespace gregale::train {
 /// Everything a run needs to go on as if it had never stopped.
 struct Checkpoint {
   int64_t step = 0;
-  VariableValues state;     ///< parameters, moments, moving averages, step
-  nlohmann::json config;    ///< of the run
-  std::string fingerprint;  ///< of its data
-  nlohmann::json history;   ///< validation points and losses so far, as the report shows them
+  VariableValues state;                  ///< parameters, moments, moving averages, step
+  nlohmann::json config;                 ///< of the run
+  std::string fingerprint;               ///< of its data
+  nlohmann::json history;                ///< validation points and losses so far, as the report shows them
+  nlohmann::json activations = nullptr;  ///< bits that were chosen for them, and when; null: none were
 };
 
 std::string checkpoint_path(const std::string& folder, int64_t step);

@@ -50,6 +50,8 @@ std::string to_string(const TargetChoice& target);  ///< "state", "residual damp
 
 /// Bounds of train.checkpoint_moments: f32 holds no less, and more would be no moment.
 inline constexpr double kLeastMoments = 1e-5, kMostMoments = 0.5;
+/// train.activation_bits: auto.
+inline constexpr int64_t kAutoBits = 0;
 
 /// The meaning, range and unit of every key are in its row of config_table.cpp (and in --print-config).
 struct RunConfig {
@@ -120,7 +122,10 @@ struct RunConfig {
     std::string notes;
     std::string precision = "fp32";
     std::string activations = "recompute";
-    int64_t activation_bits = 3;
+    int64_t activation_bits = 3;  ///< kAutoBits: chosen for each tensor
+    double activation_tolerance = 0.1;
+    std::string activation_reference = "noise";
+    int64_t activation_interval = 0;
     double clip = 1;
     double ema = 0;
     std::optional<int64_t> memory;  ///< bytes

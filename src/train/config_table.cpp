@@ -224,7 +224,17 @@ std::vector<ConfigKey> make_table() {
       choice("train.activations", FIELD(train.activations), {"recompute", "keep", "bf16", "compress"},
              "what the backward pass reads of the forward pass: kept or, where that is cheaper, computed again; kept; "
              "kept in bf16; kept in few bits"),
-      integer("train.activation_bits", FIELD(train.activation_bits), between(1, 8), "of compress: bits a value"),
+      make("train.activation_bits", FIELD(train.activation_bits), describe(between(1, 8)) + ", or auto",
+           read_activation_bits, activation_bits_text,
+           "of compress: bits a value; auto: chosen for each tensor, so that gradients' errors stay within "
+           "train.activation_tolerance"),
+      number("train.activation_tolerance", FIELD(train.activation_tolerance),
+             {.least = 0, .most = 10, .least_excluded = true},
+             "of auto: a gradient's greatest error, as a share of train.activation_reference"),
+      choice("train.activation_reference", FIELD(train.activation_reference), {"noise", "size"},
+             "of auto: the deviation of gradients between batches, or a gradient's own size"),
+      integer("train.activation_interval", FIELD(train.activation_interval), at_least(0),
+              "of auto: steps after which bits are chosen again; 0: once, after a tenth of the steps or ten"),
       make("train.memory", FIELD(train.memory), "a size such as 1.5GB", read_size, size_text, "cap on the memory used"),
       integer("train.checkpoint_every", FIELD(train.checkpoint_every), at_least(1), "steps between two checkpoints"),
       only_for("optimizer.name", {"adamw", "adam"},

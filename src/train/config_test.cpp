@@ -60,7 +60,16 @@ TEST(Config, AMinimalFileHasTheDefaults) {
   EXPECT_EQ(resolve_path(config, "/data/winds.nc"), "/data/winds.nc");
 }
 
-TEST(Config, MomentsAreNumbersOrWords) {
+TEST(Config, BitsAndMomentsAreNumbersOrWords) {
+  EXPECT_EQ(parse(kMinimal).train.activation_bits, 3);
+  EXPECT_EQ(parse(kMinimal, {"train.activation_bits=auto"}).train.activation_bits, kAutoBits);
+  EXPECT_EQ(parse(kMinimal, {"train.activation_bits=8"}).train.activation_bits, 8);
+  for (const char* bad : {"0", "9", "automatic", "[auto]", "2.5"})
+    EXPECT_THAT(set_error(std::string("train.activation_bits=") + bad),
+                HasSubstr("train.activation_bits: expected an integer from 1 to 8, or auto, got"));
+  EXPECT_THAT(set_error("train.activation_tolerance=0"),
+              HasSubstr("train.activation_tolerance: expected a number > 0"));
+
   EXPECT_EQ(parse(kMinimal).train.checkpoint_moments, 0);
   EXPECT_EQ(parse(kMinimal, {"train.checkpoint_moments=exact"}).train.checkpoint_moments, 0);
   EXPECT_EQ(parse(kMinimal, {"train.checkpoint_moments={rel: 1e-3}"}).train.checkpoint_moments, 1e-3);
@@ -113,6 +122,11 @@ train:
   clip: 0
   ema: 0.99
   memory: 1.5GB
+  activations: compress
+  activation_bits: auto
+  activation_tolerance: 0.2
+  activation_reference: size
+  activation_interval: 100
   checkpoint_every: 50
   checkpoint_moments: {rel: 1e-2}
   validate_every: 20

@@ -53,6 +53,8 @@ std::vector<std::string> read_texts(const YAML::Node& node);
 /// Two dates, or one that stands for both. Syntax and order only: the calendar is the data's.
 data::DateRange read_dates(const YAML::Node& node);
 std::vector<StaticSource> read_static_sources(const YAML::Node& node);
+int64_t read_activation_bits(const YAML::Node& node);  ///< kAutoBits for "auto"
+Json activation_bits_text(int64_t bits);
 double read_moments(const YAML::Node& node);  ///< 0 for "exact"; the number of {rel: NUMBER}
 Json moments_json(double bound);
 TargetChoice read_target(const YAML::Node& node, const std::vector<std::string>& baselines);

@@ -91,6 +91,12 @@ TEST_F(Killed, WithMovingAverageAndDropout) {
 
 TEST_F(Killed, InBf16) { expect_same_weights({kLong, "train.precision=bf16"}, "2", {"1", "2"}, 5); }
 
+TEST_F(Killed, WithBitsChosenForEachActivation) {
+  expect_same_weights({"train.steps=60", "model.width=64", "train.batch=16", "train.activations=compress",
+                       "train.activation_bits=auto", "train.activation_interval=20", "train.validate_every=30"},
+                      "2", {"1", "2"}, 6);
+}
+
 // ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
 
 TEST_F(TinyRun, CtrlCSavesAndResumeGoesOn) {
@@ -114,6 +120,69 @@ TEST_F(TinyRun, CtrlCSavesAndResumeGoesOn) {
   stopped.push_back("--resume");
   ASSERT_EQ(train(stopped).status, 0);
   EXPECT_EQ(sha256(), sha256("whole"));
+}
+
+// ---- compressed activations
+// ------------------------------------------------------------------------------------------
+
+TEST_F(TinyRun, ChoosesBitsOfActivationsAndSaysWhatTheyDo) {
+  const std::vector<std::string> settings{"--set", "train.steps=40",           "--set", "model.width=64",
+                                          "--set", "train.batch=16",           "--set", "train.activations=compress",
+                                          "--set", "train.checkpoint_every=20"};
+  std::vector<std::string> arguments{"train", "run.yaml", "--set", "train.activation_bits=auto"};
+  arguments.insert(arguments.end(), settings.begin(), settings.end());
+  const Outcome outcome = in_folder(arguments);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("step 4: bits of "));
+  EXPECT_THAT(outcome.err, HasSubstr(" of noise foreseen, "));
+  const nlohmann::json reports = summary()["activations"];
+  ASSERT_EQ(reports.size(), 1U);
+  const nlohmann::json& report = reports[0];
+  EXPECT_EQ(report["step"], 4);
+  EXPECT_GT(report["bits"].size(), 4U);
+  EXPECT_LE(report["predicted_error"].get<double>(), 0.1 * 1.0001);
+  EXPECT_LE(report["measured_error"].get<double>(), 0.13);
+  EXPECT_GT(report["measured_error"].get<double>(), 0.02);
+  EXPECT_LT(report["kept_bytes"].get<int64_t>(), report["whole_bytes"].get<int64_t>());
+  EXPECT_GT(report["tensors"].size(), 1U);
+  EXPECT_GT(report["gradients"].size(), 4U);
+  const auto metadata = data::read_safetensors(train::checkpoint_path(path("run-out"), 20)).metadata;
+  EXPECT_EQ(nlohmann::json::parse(metadata.at("activations"))["bits"], report["bits"]);
+  std::string events;
+  for (const auto& entry : fs::directory_iterator(path("run-out")))
+    if (entry.path().filename().string().rfind("events.", 0) == 0) events += read_text(entry.path().string());
+  const std::string kind = report["tensors"][0]["kind"];
+  for (const std::string& tag : {std::string("activations/predicted_error"), "activations/" + kind + "/measured_error",
+                                 "activations/" + kind + "/bits"})
+    EXPECT_THAT(events, HasSubstr(tag));
+  // A looser tolerance takes fewer bytes.
+  std::vector<std::string> loose = arguments;
+  loose.insert(loose.end(), {"--set", "train.activation_tolerance=0.5", "--out", "loose", "--quiet"});
+  ASSERT_EQ(in_folder(loose).status, 0);
+  EXPECT_LT(summary("loose")["activations"][0]["kept_bytes"].get<int64_t>(), report["kept_bytes"].get<int64_t>());
+
+  // The choice goes with the checkpoint: resumed behind it, nothing is measured, and the weights are the same.
+  const std::string expected = sha256();
+  for (const char* name : {"model.safetensors", "train.json", "checkpoint-40.safetensors"})
+    fs::remove(path(std::string("run-out/") + name));
+  arguments.push_back("--resume");
+  const Outcome resumed = in_folder(arguments);
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, testing::Not(HasSubstr("bits of ")));
+  EXPECT_EQ(sha256(), expected);
+  EXPECT_EQ(summary()["activations"][0]["bits"], report["bits"]);
+
+  // Bits for another network are no checkpoint of this one.
+  data::Safetensors file = data::read_safetensors(train::checkpoint_path(path("run-out"), 20));
+  nlohmann::json wrong = nlohmann::json::parse(file.metadata.at("activations"));
+  wrong["bits"].push_back(3);
+  file.metadata["activations"] = wrong.dump();
+  data::write_safetensors(train::checkpoint_path(path("run-out"), 20), file.tensors, file.metadata);
+  for (const char* name : {"model.safetensors", "train.json", "checkpoint-40.safetensors"})
+    fs::remove(path(std::string("run-out/") + name));
+  const Outcome refused = in_folder(arguments);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("bits chosen for other activations"));
 }
 
 // ---- damaged checkpoints, changed configurations --------------------------------------------------------------------
