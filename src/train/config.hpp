@@ -121,7 +121,7 @@ struct RunConfig {
     int64_t seed = 0;
     std::string notes;
     std::string precision = "fp32";
-    std::string activations = "recompute";
+    std::string activations = "auto";
     int64_t activation_bits = 3;  ///< kAutoBits: chosen for each tensor
     double activation_tolerance = 0.1;
     std::string activation_reference = "noise";

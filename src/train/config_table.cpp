@@ -221,9 +221,10 @@ std::vector<ConfigKey> make_table() {
              "bf16: operands of products and what is kept between operators; sums, loss and weights stay fp32"),
       number("train.clip", FIELD(train.clip), kNotNegative, "largest norm of the whole gradient; 0: not clipped"),
       number("train.ema", FIELD(train.ema), kBelowOne, "decay of the moving average of the weights; 0: none is kept"),
-      choice("train.activations", FIELD(train.activations), {"recompute", "keep", "bf16", "compress"},
-             "what the backward pass reads of the forward pass: kept or, where that is cheaper, computed again; kept; "
-             "kept in bf16; kept in few bits"),
+      choice("train.activations", FIELD(train.activations), {"auto", "recompute", "keep", "bf16", "compress"},
+             "what the backward pass reads of the forward pass: kept or, where that is cheaper, computed again (auto, "
+             "recompute; auto compresses where train.memory cannot be kept otherwise); kept; kept in bf16; kept in few "
+             "bits"),
       make("train.activation_bits", FIELD(train.activation_bits), describe(between(1, 8)) + ", or auto",
            read_activation_bits, activation_bits_text,
            "of compress: bits a value; auto: chosen for each tensor, so that gradients' errors stay within "

@@ -185,6 +185,52 @@ TEST_F(TinyRun, ChoosesBitsOfActivationsAndSaysWhatTheyDo) {
   EXPECT_THAT(refused.err, HasSubstr("bits chosen for other activations"));
 }
 
+// What computing again cannot fit into train.memory, compression can: counted by the process, and said.
+TEST_F(TinyRun, CompressesActivationsWhereMemoryIsShort) {
+  write_tiny_winds(path("winds.nc"), {.months = 48, .rows = 24, .columns = 48});
+  const auto with = [&](const std::string& out, const std::string& how, const std::string& memory) {
+    return std::vector<std::string>{"train",
+                                    "run.yaml",
+                                    "--threads",
+                                    "1",
+                                    "--json",
+                                    "--out",
+                                    out,
+                                    "--set",
+                                    "train.steps=2",
+                                    "--set",
+                                    "train.batch=48",
+                                    "--set",
+                                    "model.width=64",
+                                    "--set",
+                                    "model.depth=6",
+                                    "--set",
+                                    "train.activations=" + how,
+                                    "--set",
+                                    "train.memory=" + memory};
+  };
+  const auto peak = [](const Outcome& o) { return nlohmann::json::parse(o.out).at("peak_rss_bytes").get<double>(); };
+  const Outcome refused = in_folder(with("refused", "recompute", "320MB"));
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("train.memory: 320 MB are allowed, the run needs "));
+  const Outcome compressed = in_folder(with("compressed", "auto", "320MB"));
+  ASSERT_EQ(compressed.status, 0) << compressed.err;
+  EXPECT_THAT(compressed.err, HasSubstr("they are compressed (3 bits), and gradients are no longer exact"));
+  EXPECT_LE(peak(compressed), 320e6);
+
+  // With room for it, auto is recomputation, to the bit, and says nothing.
+  const Outcome roomy = in_folder(with("roomy", "auto", "420MB")),
+                again = in_folder(with("again", "recompute", "420MB"));
+  ASSERT_EQ(roomy.status, 0) << roomy.err;
+  EXPECT_THAT(roomy.err, testing::Not(HasSubstr("compressed")));
+  EXPECT_EQ(sha256("roomy"), sha256("again"));
+  EXPECT_NE(sha256("roomy"), sha256("compressed"));
+
+  const Outcome none = in_folder(with("none", "auto", "200MB"));
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("with activations compressed; a smaller train.batch or model needs less"));
+}
+
 // ---- damaged checkpoints, changed configurations --------------------------------------------------------------------
 
 TEST_F(TinyRun, ADamagedCheckpointIsPassedOver) {
@@ -270,6 +316,27 @@ TEST_F(TinyRun, AnUnfinishedRunWithoutAWholeCheckpointStartsAfresh) {
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("no checkpoint in run-out can be used: "));
   EXPECT_THAT(outcome.err, HasSubstr("; starting afresh"));
+  EXPECT_EQ(sha256(), sha256("whole"));
+}
+
+TEST_F(TinyRun, ARunOfAnEarlierVersionGoesOn) {
+  ASSERT_EQ(train({"--out", "whole"}).status, 0);
+  ASSERT_EQ(train().status, 0);
+  for (const char* name : {"model.safetensors", "train.json", "checkpoint-6.safetensors"})
+    fs::remove(path(std::string("run-out/") + name));
+  // It knew fewer keys, and recomputed without a choice.
+  const std::string file = train::checkpoint_path(path("run-out"), 4);
+  data::Safetensors old = data::read_safetensors(file);
+  nlohmann::json config = nlohmann::json::parse(old.metadata.at("config"));
+  ASSERT_EQ(config["train"]["activations"], "auto");
+  config["train"]["activations"] = "recompute";
+  for (const char* key : {"checkpoint_moments", "activation_tolerance", "activation_reference", "activation_interval"})
+    ASSERT_EQ(config["train"].erase(key), 1U) << key;
+  old.metadata["config"] = config.dump();
+  data::write_safetensors(file, old.tensors, old.metadata);
+  expect_refusal(train({"--resume", "--set", "train.activation_tolerance=0.2"}), 2,
+                 {"train.activation_tolerance: the run in run-out had none, now it is 0.2"});
+  ASSERT_EQ(train({"--resume"}).status, 0);
   EXPECT_EQ(sha256(), sha256("whole"));
 }
 
