@@ -40,6 +40,8 @@ enum class Keep : uint8_t {
   compressed,    ///< quantised by groups of 256 values to CompileOptions::keep_bits; of comparisons a bit each
 };
 
+inline constexpr int kBitsOfBf16 = 16, kBitsWhole = 32;
+
 struct CompileOptions {
   Target target = Target::detect();
   bool optimize = true;  ///< fold constants, merge common subexpressions, drop dead nodes
@@ -52,6 +54,9 @@ struct CompileOptions {
   int loss = -1;
   Keep keep = Keep::or_recompute;  ///< where `loss` is set
   int keep_bits = 3;               ///< 1 to 8, of Keep::compressed
+  /// Of Keep::compressed: bits of each value that can be quantised, in the order in which the forward pass makes them,
+  /// in place of keep_bits: 1 to 8, kBitsOfBf16 (rounded to bf16) or kBitsWhole. Empty: keep_bits for all.
+  std::vector<int> kept_bits;
   int kept_programs = 8;  ///< of a symbolic graph, one a shape; the one not used for longest makes room for the next
   Tune tune = Tune::off;
   /// The file that tuning keeps its choices in; empty: nowhere. Without one, gregale/tune.json in the user's cache

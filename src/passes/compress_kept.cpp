@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/log.hpp"
+#include "gregale/error.hpp"
 #include "gregale/op.hpp"
 #include "gregale/ops.hpp"
 #include "ir/core_ops.hpp"
@@ -22,7 +23,7 @@ namespace {
 
 class Compressor {
  public:
-  Compressor(const Graph& graph, int loss, Keep keep, int bits) : g_(graph), keep_(keep), bits_(bits) {
+  Compressor(const Graph& graph, int loss, Keep keep, const KeepBits& bits) : g_(graph), keep_(keep), bits_(bits) {
     forward_ = forward_nodes(graph, loss);
     const int32_t end = graph.producer(graph.outputs()[static_cast<size_t>(loss)]);
     for (int32_t n = 0; n < count(); ++n) {
@@ -49,6 +50,9 @@ class Compressor {
     std::vector<Value> outputs;
     for (const Value v : g_.outputs()) outputs.push_back(copy_.at(v.id));
     result_.set_outputs(outputs, g_.output_names());
+    GREGALE_CHECK(keep_ != Keep::compressed || bits_.each.empty() || bits_.each.size() == plan_.values.size(),
+                  invalid_argument, "[compress_kept] bits of {} values, '{}' keeps {}", bits_.each.size(), g_.name(),
+                  plan_.values.size());
     if (plan != nullptr) *plan = plan_;
     if (log_enabled("passes")) log_line("passes", fmt::format("{}: {}", g_.name(), to_string(plan_)));
     return std::move(result_);
@@ -87,9 +91,53 @@ class Compressor {
     return std::move(result_);
   }
 
+  /// One backward pass that reads each value as it was kept, or after the bits on trial.
+  KeptProbe run_probe(std::vector<KeepPlan::Value> values, const KeepBits& bits, bool formula) {
+    GREGALE_CHECK(bits.each.empty() || bits.each.size() == values.size(), invalid_argument,
+                  "[probe_kept] bits of {} values, '{}' keeps {}", bits.each.size(), g_.name(), values.size());
+    trial_ = bits;
+    find_crossing();
+    for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
+    for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
+    const auto count_of_values = static_cast<int64_t>(values.size());
+    const Value all = result_.add_input("switches", Type(DType::boolean, Shape{count_of_values}));
+    for (int64_t i = 0; i < count_of_values; ++i)
+      switches_.push_back(ops::reshape(result_, ops::slice_axis(result_, all, 0, i, i + 1), Extents{}));
+    KeptProbe probe;
+    std::vector<Value> variances;
+    if (formula)
+      for (size_t i = 0; i < g_.outputs().size(); ++i) find_direct(g_.outputs()[i], static_cast<int>(i), 1);
+    std::map<int32_t, std::vector<int32_t>> early_after;
+    for (const int32_t n : early_) early_after[earliest(n)].push_back(n);
+    for (now_ = 0; now_ < count(); ++now_) {
+      if (early_.count(now_) > 0 || (!node(now_).outputs.empty() && copy_.count(node(now_).outputs[0].id) > 0))
+        continue;
+      add(now_, !forward_[at(now_)] && !is_state(now_));
+      add_terms(now_, probe, variances);
+      for (const int32_t n : early_after[now_]) add(n, false);
+    }
+    std::vector<Value> outputs;
+    for (const Value v : g_.outputs()) outputs.push_back(copy_.at(v.id));
+    outputs.insert(outputs.end(), variances.begin(), variances.end());
+    result_.set_outputs(outputs);
+    std::map<int32_t, std::set<std::pair<int32_t, int32_t>>> read;
+    for (int32_t n = 0; n < count(); ++n) {
+      if (forward_[at(n)] || is_state(n) || is_view(n)) continue;
+      for (size_t i = 0; i < node(n).inputs.size(); ++i)
+        if (const Value v = shown_by(node(n).inputs[i]); index_.count(v.id) > 0)
+          read[v.id].emplace(n, static_cast<int32_t>(i));
+    }
+    probe.covered.assign(values.size(), false);
+    for (const auto& [id, i] : index_) probe.covered[static_cast<size_t>(i)] = read[id] == told_[id];
+    probe.values = std::move(values);
+    probe.graph = std::move(result_);
+    return probe;
+  }
+
  private:
   static constexpr int64_t kWorth = 1 << 14;  ///< elements; fewer are kept as they are
   static constexpr int32_t kNear = 16;        ///< nodes that share what was taken out
+  static constexpr int kMostBits = 8;
 
   const Node& node(int32_t n) const { return g_.nodes()[at(n)]; }
   int32_t count() const { return static_cast<int32_t>(g_.nodes().size()); }
@@ -172,16 +220,42 @@ class Compressor {
     ++plan_.kept;
     plan_.whole_bytes += bytes;
     const Value now = copy_.at(v.id);
+    const bool real = type.dtype == DType::f32 || type.dtype == DType::bf16;
     if (worth && type.dtype == DType::boolean) {
       kept_[v.id] = ops::pack_bits(result_, now);
       plan_.mask_bytes += result_.type(kept_[v.id]).bytes();
     } else if (worth && type.dtype == DType::f32 && keep_ == Keep::bf16) {
       kept_[v.id] = ops::cast(result_, now, DType::bf16);
-    } else if (worth && (type.dtype == DType::f32 || type.dtype == DType::bf16) && keep_ == Keep::compressed) {
-      kept_[v.id] =
-          result_.add1(ops::standard_ops().at("group_quantize"), {now}, {{"bits", bits_}, {"stochastic", true}});
+    } else if (worth && real && keep_ == Keep::compressed) {
+      const size_t index = plan_.values.size();
+      GREGALE_CHECK(bits_.each.empty() || index < bits_.each.size(), invalid_argument,
+                    "[compress_kept] bits of {} values, '{}' keeps more", bits_.each.size(), g_.name());
+      const int bits = bits_.each.empty() ? bits_.all : bits_.each[index];
+      check_bits(bits);
+      index_[v.id] = static_cast<int>(index);
+      kept_bits_[v.id] = bits;
+      if (bits <= kMostBits)
+        kept_[v.id] = quantized(now, bits);
+      else if (bits == kBitsOfBf16 && type.dtype == DType::f32)
+        kept_[v.id] = ops::cast(result_, now, DType::bf16);
+      const int64_t kept = kept_.count(v.id) > 0 ? result_.type(kept_[v.id]).bytes() : bytes;
+      plan_.values.push_back({fmt::format("{} {}", node(g_.producer(v)).op->name, to_string(type)),
+                              element_count(type.shape.extents()), bytes, kept, bits});
     }
     plan_.kept_bytes += kept_.count(v.id) > 0 ? result_.type(kept_[v.id]).bytes() : bytes;
+  }
+
+  static void check_bits(int bits) {
+    GREGALE_CHECK((bits >= 1 && bits <= kMostBits) || bits == kBitsOfBf16 || bits == kBitsWhole, invalid_argument,
+                  "[compress_kept] {} bits are none of 1 to {}, {} and {}", bits, kMostBits, kBitsOfBf16, kBitsWhole);
+  }
+  Value quantized(Value x, int bits) {
+    return result_.add1(ops::standard_ops().at("group_quantize"), {x}, {{"bits", int64_t{bits}}, {"stochastic", true}});
+  }
+  Value steps_of(Value bytes, int bits, const Type& type) {
+    return result_.add1(
+        ops::standard_ops().at("group_dequantize"), {bytes},
+        {{"bits", int64_t{bits}}, {"dtype", type.dtype}, {"extents", type.shape.extents()}, {"steps", true}});
   }
 
   Value in_backward(Value v) {
@@ -192,22 +266,53 @@ class Compressor {
       return shown == copy_.at(nd.inputs[0].id) ? copy_.at(v.id)
                                                 : result_.add(*nd.op, {shown}, nd.attributes, nd.regions)[0];
     }
-    if (kept_.count(v.id) == 0) return copy_.at(v.id);
+    const bool probed = !switches_.empty() && index_.count(v.id) > 0;
+    if (kept_.count(v.id) == 0 && !probed) return copy_.at(v.id);
     // Taken out again where the last time is long ago, rather than left to lie about.
     if (const auto out = out_.find(v.id); out != out_.end() && now_ - out->second.second <= kNear)
       return out->second.first;
     const Type& type = g_.type(v);
-    // A view that means nothing: groups do not grow across it, or the forward pass would make what is wanted later.
-    const Value kept = ops::reshape(result_, kept_.at(v.id), result_.type(kept_.at(v.id)).shape.extents());
-    Value whole;
-    if (type.dtype == DType::boolean)
-      whole = ops::unpack_bits(result_, kept, type);
-    else if (keep_ == Keep::bf16)
-      whole = ops::cast(result_, kept, type.dtype);
-    else
-      whole = ops::group_dequantize(result_, kept, bits_, type);
+    Value whole = copy_.at(v.id);
+    if (kept_.count(v.id) > 0) {
+      // A view that means nothing: groups do not grow across it, or the forward pass would make what is wanted later.
+      const Value kept = ops::reshape(result_, kept_.at(v.id), result_.type(kept_.at(v.id)).shape.extents());
+      if (type.dtype == DType::boolean)
+        whole = ops::unpack_bits(result_, kept, type);
+      else if (keep_ == Keep::bf16 || kept_bits_.at(v.id) == kBitsOfBf16)
+        whole = ops::cast(result_, kept, type.dtype);
+      else
+        whole = ops::group_dequantize(result_, kept, kept_bits_.at(v.id), type);
+    }
+    if (probed) {
+      const auto i = static_cast<size_t>(index_.at(v.id));
+      if (const Trial t = trial(v, whole); t.value.valid()) whole = ops::select(result_, switches_[i], t.value, whole);
+    }
     out_[v.id] = {whole, now_};
     return whole;
+  }
+
+  /// A value of the base after it went through the bits on trial; invalid where these leave it as it is.
+  struct Trial {
+    Value value, steps, base;
+  };
+  Trial trial(Value v, Value base) {
+    const auto i = static_cast<size_t>(index_.at(v.id));
+    const int bits = trial_.each.empty() ? trial_.all : trial_.each.at(i);
+    check_bits(bits);
+    const Type& type = g_.type(v);
+    Trial t;
+    t.base = base;
+    if (bits == kBitsOfBf16 && type.dtype == DType::f32)
+      t.value = ops::cast(result_, ops::cast(result_, base, DType::bf16), DType::f32);
+    if (bits > kMostBits) return t;
+    const Value bytes = quantized(base, bits);
+    // Names tell the steps of the probe apart when they are timed.
+    result_.set_name(bytes, fmt::format("quantize {}", i));
+    t.value = ops::group_dequantize(result_, bytes, bits, type);
+    result_.set_name(t.value, fmt::format("dequantize {}", i));
+    t.steps = steps_of(bytes, bits, type);
+    trials_[v.id] = t;
+    return t;
   }
 
   /// The value as the second backward pass has it.
@@ -224,11 +329,10 @@ class Compressor {
       const Value shown = error_variance(node(p).inputs[0]);
       return shown.valid() ? result_.add(*node(p).op, {shown}, node(p).attributes, node(p).regions)[0] : Value();
     }
-    if (is_of_forward(v) && kept_.count(v.id) > 0 && keep_ == Keep::compressed) {
+    if (is_of_forward(v) && kept_.count(v.id) > 0 && keep_ == Keep::compressed && kept_bits_.count(v.id) > 0 &&
+        kept_bits_.at(v.id) <= kMostBits) {
       const Type& type = g_.type(v);
-      const Value step =
-          result_.add1(ops::standard_ops().at("group_dequantize"), {kept_.at(v.id)},
-                       {{"bits", bits_}, {"dtype", type.dtype}, {"extents", type.shape.extents()}, {"steps", true}});
+      const Value step = steps_of(kept_.at(v.id), kept_bits_.at(v.id), type);
       // Rounded up with probability f: step^2 f (1 - f), which is |error| (step - |error|) whatever came of it.
       const Value error = ops::abs(result_, ops::sub(result_, approximate(v), copy_.at(v.id)));
       return ops::mul(result_, error, ops::sub(result_, step, error));
@@ -269,9 +373,68 @@ class Compressor {
     return sum;
   }
 
+  /// What a view shows, of whatever pass.
+  Value shown_by(Value v) const {
+    while (g_.producer(v) >= 0 && is_view(g_.producer(v))) v = node(g_.producer(v)).inputs[0];
+    return v;
+  }
+
+  /// Products that a gradient is, or a sum of, seen through views; with how many elements of the product become one of
+  /// the gradient.
+  void find_direct(Value v, int gradient, double elements) {
+    const int32_t p = g_.producer(v);
+    if (p < 0 || forward_[at(p)] || is_state(p)) return;
+    const Node& nd = node(p);
+    const auto size = [&](Value x) { return static_cast<double>(element_count(g_.type(x).shape.extents())); };
+    if (nd.op->name == "add" && g_.type(nd.inputs[0]) == g_.type(nd.inputs[1]))
+      for (const Value side : nd.inputs) find_direct(side, gradient, elements);
+    else if (is_view(p))
+      find_direct(nd.inputs[0], gradient, elements);
+    else if (nd.op->name == "sum_to")
+      find_direct(nd.inputs[0], gradient, elements * size(nd.inputs[0]) / std::max(size(v), 1.0));
+    else if (nd.inputs.size() == 2 && nd.outputs.size() == 1 && tile::is_contraction(view_of(g_, nd)))
+      direct_[p].emplace_back(gradient, elements);
+  }
+
+  /// The terms of such a product that was just added, while what they are made of is there.
+  void add_terms(int32_t p, KeptProbe& probe, std::vector<Value>& variances) {
+    const auto found = direct_.find(p);
+    if (found == direct_.end()) return;
+    const Node& nd = node(p);
+    for (size_t i = 0; i < 2; ++i) {
+      const Value source = shown_by(nd.inputs[i]);
+      if (index_.count(source.id) == 0) continue;
+      const Value variance = trial_variance(nd.inputs[i]);
+      if (!variance.valid()) continue;
+      const Value other = ops::square(result_, in_backward(nd.inputs[1 - i]));
+      std::vector<Value> inputs{variance, other};
+      if (i == 1) std::swap(inputs[0], inputs[1]);
+      const Value mean = ops::mean(result_, result_.add(*nd.op, inputs, nd.attributes, nd.regions)[0]);
+      told_[source.id].emplace(p, static_cast<int32_t>(i));
+      for (const auto& [gradient, elements] : found->second) {
+        probe.terms.push_back({gradient, index_.at(source.id)});
+        variances.push_back(ops::mul(result_, mean, elements));
+      }
+    }
+  }
+
+  /// The variance of each element's error under the bits on trial: step^2 f (1 - f), as |error| (step - |error|).
+  Value trial_variance(Value v) {
+    if (index_.count(v.id) == 0) {
+      const Node& nd = node(g_.producer(v));
+      const Value shown = trial_variance(nd.inputs[0]);
+      return shown.valid() ? result_.add(*nd.op, {shown}, nd.attributes, nd.regions)[0] : Value();
+    }
+    const auto found = trials_.find(v.id);
+    if (found == trials_.end()) return {};
+    const Trial& t = found->second;
+    const Value error = ops::abs(result_, ops::sub(result_, t.value, t.base));
+    return ops::mul(result_, error, ops::sub(result_, t.steps, error));
+  }
+
   const Graph& g_;
   const Keep keep_;
-  const int64_t bits_;
+  const KeepBits bits_;
   std::vector<bool> forward_;
   std::set<int32_t> early_;     ///< nodes of the backward pass that are made in the forward pass
   std::set<int32_t> crossing_;  ///< values
@@ -279,8 +442,15 @@ class Compressor {
   std::map<int32_t, Value> copy_, kept_;              ///< by value
   std::map<int32_t, Value> other_;                    ///< of the second backward pass
   std::map<int32_t, std::pair<Value, int32_t>> out_;  ///< by value: as the backward pass has it, and for which node
+  std::map<int32_t, int> index_, kept_bits_;          ///< by value: of those that can be quantised
   int32_t now_ = 0;
   KeepPlan plan_;
+  // Of a probe.
+  KeepBits trial_ = 0;
+  std::vector<Value> switches_;  ///< bool[], by index
+  std::map<int32_t, Trial> trials_;
+  std::map<int32_t, std::vector<std::pair<int, double>>> direct_;  ///< by node: gradients, find_direct()
+  std::map<int32_t, std::set<std::pair<int32_t, int32_t>>> told_;  ///< by value: node and operand that terms tell of
 };
 
 }  // namespace
@@ -300,11 +470,17 @@ std::vector<bool> forward_nodes(const Graph& graph, int loss) {
   return forward;
 }
 
+KeptProbe probe_kept(const Graph& graph, int loss, int base, const KeepBits& trial, bool formula) {
+  KeepPlan plan;
+  compress_kept(graph, loss, Keep::compressed, base, &plan);  // how many there are
+  return Compressor(graph, loss, Keep::compressed, base).run_probe(plan.values, trial, formula);
+}
+
 Graph kept_error(const Graph& graph, int loss, Keep keep, int bits) {
   return Compressor(graph, loss, keep, bits).run_both();
 }
 
-Graph compress_kept(const Graph& graph, int loss, Keep keep, int bits, KeepPlan* plan) {
+Graph compress_kept(const Graph& graph, int loss, Keep keep, const KeepBits& bits, KeepPlan* plan) {
   return Compressor(graph, loss, keep, bits).run(plan);
 }
 

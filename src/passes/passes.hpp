@@ -58,6 +58,22 @@ struct KeepPlan {
   int64_t recomputed = 0;            ///< operators that run again
   double recomputed_flops = 0;
   int64_t whole_bytes = 0, mask_bytes = 0;  ///< before compression; of it, what comparisons take
+  /// One that compression can put into any number of bits.
+  struct Value {
+    std::string kind;  ///< what makes it, and its type: "gelu f32[8,64]"
+    int64_t elements = 0, whole_bytes = 0, kept_bytes = 0;
+    int bits = 0;  ///< kBitsWhole where it is as it was
+    friend bool operator==(const Value&, const Value&) = default;
+  };
+  std::vector<Value> values;  ///< in the order in which the forward pass makes them
+};
+
+/// Bits of kept values: one number, or one for each of KeepPlan::values, as of CompileOptions.
+struct KeepBits {
+  KeepBits(int for_all) : all(for_all) {}  // NOLINT: a number is one
+  KeepBits(int for_all, std::vector<int> for_each) : all(for_all), each(std::move(for_each)) {}
+  int all;
+  std::vector<int> each;
 };
 std::string to_string(const KeepPlan& plan);
 
@@ -73,14 +89,33 @@ std::vector<bool> forward_nodes(const Graph& graph, int loss);
 
 /// Keeps what the backward pass reads in another form (Keep::bf16, Keep::compressed), made right behind the forward
 /// pass's value and taken out right before it is read, so that little of it is whole at any time. Nothing may merge
-/// common subexpressions afterwards. With Keep::everything it only counts.
-Graph compress_kept(const Graph& graph, int loss, Keep keep, int bits, KeepPlan* plan = nullptr);
+/// common subexpressions afterwards. With Keep::everything it only counts. Throws ErrorCode::invalid_argument for bits
+/// that are none, and where there are not as many as values.
+Graph compress_kept(const Graph& graph, int loss, Keep keep, const KeepBits& bits, KeepPlan* plan = nullptr);
 
 /// What compress_kept() does to gradients: the graph's results, and behind them for each the mean square of the
 /// difference it makes and the mean variance predicted for it (-1 where the operator behind it is none that this is
 /// known of). The prediction is that of COMET (Jin et al., VLDB 2022) in exact form: for dW = A'G with independent
 /// errors of variance v in A, the variance of dW_ij is sum_n v_ni G_nj^2.
 Graph kept_error(const Graph& graph, int loss, Keep keep, int bits);
+
+/// For measuring what each kept value's error does to gradients.
+struct KeptProbe {
+  /// The graph's inputs, and behind them bool[values] "switches". Values are kept in `base` bits; the backward pass
+  /// reads those that are switched on after they went through `trial` bits. Results are the graph's and one for each
+  /// term.
+  Graph graph{"probe"};
+  std::vector<KeepPlan::Value> values;  ///< of the base
+  /// Of a gradient whose product reads a kept value: the mean variance that this value's error gives it directly, by
+  /// the formula of kept_error().
+  struct Term {
+    int gradient = 0, value = 0;  ///< result of the graph; index of `values`
+  };
+  std::vector<Term> terms;
+  std::vector<bool> covered;  ///< by value: whether the terms are all that its error does
+};
+/// `trial`: 1 to 8, one for each value, or one for all. Without `formula` there are no terms.
+KeptProbe probe_kept(const Graph& graph, int loss, int base, const KeepBits& trial, bool formula);
 
 /// Moves reshapes that only regroup rows (the last extent stays) behind the operators that act on each row alone, where
 /// they meet the reshape that groups them back, and vanish.
@@ -99,6 +134,11 @@ Graph order_updates(const Graph& graph);
 using Observer = std::function<void(const char* pass, const Graph& graph)>;
 Graph run_all(const Graph& source, const CompileOptions& options, const Observer& observer = {},
               double keep_price = kKeepPrice, KeepPlan* plan = nullptr);
+/// The first of them, up to where it is decided what is kept.
+Graph run_until_kept(const Graph& source, const CompileOptions& options, const Observer& observer = {});
+/// What is behind that, and an executable: for graphs of run_until_kept() that were changed afterwards. Throws
+/// BudgetError as compile() does.
+Executable compile_kept(const Graph& graph, const CompileOptions& options);
 // Choosing how groups are cut, by measurement: passes/tune.hpp.
 
 }  // namespace gregale::passes

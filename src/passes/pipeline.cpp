@@ -18,6 +18,17 @@
 namespace gregale {
 namespace {
 
+/// After every pass: the verifier in debug builds, a line of GREGALE_LOG=passes, and who else looks on.
+Graph applied(const char* pass, Graph graph, const passes::Observer& observer) {
+#ifndef NDEBUG
+  verify(graph);
+#endif
+  if (log_enabled("passes"))
+    log_line("passes", fmt::format("{}: {} nodes after {}", graph.name(), graph.nodes().size(), pass));
+  if (observer) observer(pass, graph);
+  return graph;
+}
+
 /// What tuning needs to know beside the graph: what was measured on this machine, and where choices are kept.
 passes::TuneOptions tune_options(const CompileOptions& options) {
   passes::TuneOptions tuning;
@@ -27,23 +38,35 @@ passes::TuneOptions tune_options(const CompileOptions& options) {
   return tuning;
 }
 
+Graph behind_kept(Graph graph, const CompileOptions& options, const passes::Observer& observer) {
+  using namespace passes;
+  const auto apply = [&](const char* pass, Graph changed) { graph = applied(pass, std::move(changed), observer); };
+  if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target));
+  if (options.optimize) apply("updates", order_updates(graph));
+  if (options.tune == Tune::quick) apply("tuning", tune(graph, options.target, tune_options(options)));
+  return graph;
+}
+
+int64_t needed_bytes(const Executable::Plan& plan, const Target& target) {
+  return plan.arena_bytes + plan.thread_bytes * target.cores;
+}
+
+/// `least`: of other plans for the same graph.
+void check_budget(const Executable::Plan& plan, const Target& target, const std::string& name, int64_t least) {
+  const int64_t budget = target.memory_budget, needed = std::min(needed_bytes(plan, target), least);
+  if (budget > 0 && needed_bytes(plan, target) > budget)
+    throw BudgetError(fmt::format("[compile] '{}' needs {} bytes for intermediate results, above the budget of {}",
+                                  name, needed, budget),
+                      needed);
+}
+
 }  // namespace
 
 // The story of compilation, told with printed programs in docs/compiler.md. Sharding will stand between the expansion
 // and precision (docs/design.md).
-Graph passes::run_all(const Graph& source, const CompileOptions& options, const Observer& observer, double keep_price,
-                      KeepPlan* plan) {
+Graph passes::run_until_kept(const Graph& source, const CompileOptions& options, const Observer& observer) {
   Graph graph = source;
-  // After every pass: the verifier in debug builds, a line of GREGALE_LOG=passes, and who else looks on.
-  const auto apply = [&](const char* pass, Graph changed) {
-    graph = std::move(changed);
-#ifndef NDEBUG
-    verify(graph);
-#endif
-    if (log_enabled("passes"))
-      log_line("passes", fmt::format("{}: {} nodes after {}", graph.name(), graph.nodes().size(), pass));
-    if (observer) observer(pass, graph);
-  };
+  const auto apply = [&](const char* pass, Graph changed) { graph = applied(pass, std::move(changed), observer); };
   if (options.optimize) {
     apply("dead nodes", drop_dead_nodes(graph));
     apply("common subexpressions", merge_common_subexpressions(graph));
@@ -59,15 +82,29 @@ Graph passes::run_all(const Graph& source, const CompileOptions& options, const 
   }
   if (options.precision == Precision::bf16) apply("precision", drop_dead_nodes(lower_precision(graph, options.loss)));
   if (options.optimize && options.fuse) apply("parts", drop_dead_nodes(expand_for_fusion(graph)));
+  return graph;
+}
+
+Graph passes::run_all(const Graph& source, const CompileOptions& options, const Observer& observer, double keep_price,
+                      KeepPlan* plan) {
+  Graph graph = run_until_kept(source, options, observer);
+  const auto apply = [&](const char* pass, Graph changed) { graph = applied(pass, std::move(changed), observer); };
   if (options.optimize && options.loss >= 0 && options.keep == Keep::or_recompute)
     apply("keep or recompute",
           drop_dead_nodes(keep_or_recompute(graph, options.loss, options.target, keep_price, plan)));
   if (options.loss >= 0 && options.keep != Keep::or_recompute)
-    apply("compression", drop_dead_nodes(compress_kept(graph, options.loss, options.keep, options.keep_bits, plan)));
-  if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target));
-  if (options.optimize) apply("updates", order_updates(graph));
-  if (options.tune == Tune::quick) apply("tuning", tune(graph, options.target, tune_options(options)));
-  return graph;
+    apply("compression", drop_dead_nodes(compress_kept(graph, options.loss, options.keep,
+                                                       {options.keep_bits, options.kept_bits}, plan)));
+  return behind_kept(std::move(graph), options, observer);
+}
+
+Executable passes::compile_kept(const Graph& graph, const CompileOptions& options) {
+  CompileOptions shared = options;
+  if (options.tune == Tune::quick && shared.target.kernels == nullptr)
+    shared.target.kernels = std::make_shared<kernels::KernelCache>(shared.target);
+  auto plan = make_plan(behind_kept(drop_dead_nodes(graph), shared, {}), shared.target);
+  check_budget(*plan, shared.target, graph.name(), INT64_MAX);
+  return Executable(std::move(plan));
 }
 
 Executable compile(const Graph& source, const CompileOptions& options) {
@@ -95,14 +132,10 @@ Executable compile(const Graph& source, const CompileOptions& options) {
   for (double price = passes::kKeepPrice;; price *= kDearer) {
     passes::KeepPlan keep;
     auto plan = make_plan(passes::run_all(source, shared, {}, price, &keep), shared.target);
-    const int64_t needed = plan->arena_bytes + plan->thread_bytes * shared.target.cores;
+    const int64_t needed = needed_bytes(*plan, shared.target);
     least = std::min(least, needed);
-    if (budget > 0 && needed > budget) {
-      if (recomputes && price < kDearest) continue;
-      throw BudgetError(fmt::format("[compile] '{}' needs {} bytes for intermediate results, above the budget of {}",
-                                    source.name(), least, budget),
-                        least);
-    }
+    if (budget > 0 && needed > budget && recomputes && price < kDearest) continue;
+    check_budget(*plan, shared.target, source.name(), least);
     if (chooses) plan->keep = to_string(keep);
     if (options.loss >= 0) find_boundary(*plan, options.loss);
     return Executable(std::move(plan));

@@ -13,7 +13,8 @@
 namespace gregale::train {
 namespace {
 
-constexpr const char* kFormat = "gregale.checkpoint/1";
+/// The second has moments in fewer bytes, which programs that know the first alone refuse.
+constexpr const char *kFormat = "gregale.checkpoint/1", *kPackedFormat = "gregale.checkpoint/2";
 constexpr size_t kKept = 2;
 
 const std::string& at(const data::Metadata& metadata, const char* key) {
@@ -31,17 +32,23 @@ Checkpoint read_checkpoint(const std::string& path) {
   data::Safetensors file = data::read_safetensors(path);
   Checkpoint c;
   try {
-    GREGALE_CHECK(at(file.metadata, "format") == kFormat, corrupt_data, "{} is not a checkpoint", path);
+    const std::string& format = at(file.metadata, "format");
+    GREGALE_CHECK(format == kFormat || format == kPackedFormat, corrupt_data, "{} is not a checkpoint", path);
     c.step = std::stoll(at(file.metadata, "step"));
     GREGALE_CHECK(c.step >= 0, corrupt_data, "step {}", c.step);
     c.config = nlohmann::json::parse(at(file.metadata, "config"));
     c.history = nlohmann::json::parse(at(file.metadata, "history"));
     c.fingerprint = at(file.metadata, "fingerprint");
     GREGALE_CHECK(c.config.is_object() && c.history.is_array(), corrupt_data, "configuration or history is damaged");
+    if (file.metadata.contains("activations")) {
+      c.activations = nlohmann::json::parse(at(file.metadata, "activations"));
+      GREGALE_CHECK(c.activations.is_object(), corrupt_data, "bits of activations are damaged");
+    }
+    for (auto& [name, tensor] : file.tensors) c.state[name] = tensor;
+    if (format == kPackedFormat) unpack_moments(c.state);
   } catch (const std::exception& e) {  // numbers and JSON out of shape
     throw Error(ErrorCode::corrupt_data, fmt::format("{}: {}", path, e.what()));
   }
-  for (auto& [name, tensor] : file.tensors) c.state[name] = tensor;
   return c;
 }
 
@@ -70,22 +77,28 @@ std::vector<int64_t> checkpoint_steps(const std::string& folder) {
   return steps;
 }
 
-void write_checkpoint(const std::string& folder, const Checkpoint& c, const data::SinkFactory& open) {
+MomentsCertificate write_checkpoint(const std::string& folder, const Checkpoint& c, const data::SinkFactory& open,
+                                    double moments) {
+  VariableValues state = c.state;
+  MomentsCertificate certificate;
+  if (moments > 0) certificate = pack_moments(state, moments);
   data::NamedTensors tensors;
-  for (const auto& [name, tensor] : c.state) tensors[name] = tensor;
-  data::write_safetensors(checkpoint_path(folder, c.step), tensors,
-                          {{"format", kFormat},
-                           {"step", std::to_string(c.step)},
-                           {"config", to_text(c.config)},
-                           {"history", to_text(c.history)},
-                           {"fingerprint", c.fingerprint}},
-                          open);
+  for (const auto& [name, tensor] : state) tensors[name] = tensor;
+  const bool packed = certificate.tensors > certificate.exact;
+  data::Metadata metadata{{"format", packed ? kPackedFormat : kFormat},
+                          {"step", std::to_string(c.step)},
+                          {"config", to_text(c.config)},
+                          {"history", to_text(c.history)},
+                          {"fingerprint", c.fingerprint}};
+  if (!c.activations.is_null()) metadata["activations"] = to_text(c.activations);
+  data::write_safetensors(checkpoint_path(folder, c.step), tensors, metadata, open);
   // Later ones were damaged, or this run would have begun there: they must not take the place of whole ones.
   std::vector<int64_t> steps = checkpoint_steps(folder);
   std::error_code ignored;
   for (; !steps.empty() && steps.back() > c.step; steps.pop_back())
     std::filesystem::remove(checkpoint_path(folder, steps.back()), ignored);
   for (size_t i = 0; i + kKept < steps.size(); ++i) std::filesystem::remove(checkpoint_path(folder, steps[i]), ignored);
+  return certificate;
 }
 
 std::optional<FoundCheckpoint> find_checkpoint(const std::string& folder) {

@@ -9,24 +9,27 @@
 
 #include "data/safetensors.hpp"
 #include "gregale/graph.hpp"
+#include "train/moments.hpp"
 
 namespace gregale::train {
 
 /// Everything a run needs to go on as if it had never stopped.
 struct Checkpoint {
   int64_t step = 0;
-  VariableValues state;     ///< parameters, moments, moving averages, step
-  nlohmann::json config;    ///< of the run
-  std::string fingerprint;  ///< of its data
-  nlohmann::json history;   ///< validation points and losses so far, as the report shows them
+  VariableValues state;                  ///< parameters, moments, moving averages, step
+  nlohmann::json config;                 ///< of the run
+  std::string fingerprint;               ///< of its data
+  nlohmann::json history;                ///< validation points and losses so far, as the report shows them
+  nlohmann::json activations = nullptr;  ///< bits that were chosen for them, and when; null: none were
 };
 
 std::string checkpoint_path(const std::string& folder, int64_t step);
 
 /// Writes checkpoint-STEP.safetensors atomically, then removes all but it and the one before. Later ones go too: they
 /// were damaged, or the run would not have begun before them.
-void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint,
-                      const data::SinkFactory& open = data::open_file_sink);
+/// `moments`: the bound of Adam's moments (pack_moments), 0 where they are exact; all else always is.
+MomentsCertificate write_checkpoint(const std::string& folder, const Checkpoint& checkpoint,
+                                    const data::SinkFactory& open = data::open_file_sink, double moments = 0);
 
 struct FoundCheckpoint {
   Checkpoint checkpoint;

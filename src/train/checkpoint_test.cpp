@@ -116,6 +116,43 @@ TEST(Checkpoints, AFullDiskLosesNothing) {
   EXPECT_THAT(checkpoint_steps(folder.path()), ElementsAre(10, 20));
 }
 
+TEST(Checkpoints, WithPackedMomentsAreDamagedLikeOthers) {
+  data::TemporaryFolder folder;
+  Checkpoint c = checkpoint(10);
+  Tensor m(DType::f32, {40, 50}), v(DType::f32, {40, 50});
+  for (size_t i = 0; i < 2000; ++i) {
+    m.as<float>()[i] = 1e-4F * static_cast<float>(i % 17);
+    v.as<float>()[i] = 1e-6F * static_cast<float>(1 + i % 13);
+  }
+  c.state["w"] = Tensor::full(DType::f32, {40, 50}, 0.1);
+  c.state["adam/m/w"] = m;
+  c.state["adam/v/w"] = v;
+  write_checkpoint(folder.path(), c);
+  c.step = 20;
+  const MomentsCertificate certificate = write_checkpoint(folder.path(), c, data::open_file_sink, 1e-2);
+  EXPECT_EQ(certificate.exact, 0);
+  auto found = find_checkpoint(folder.path());
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->checkpoint.step, 20);
+  ASSERT_EQ(found->checkpoint.state.size(), c.state.size());
+  EXPECT_TRUE(found->checkpoint.state.at("w").identical(c.state.at("w")));
+  EXPECT_FALSE(found->checkpoint.state.at("adam/v/w").identical(v)) << "nothing was compressed";
+
+  // Checksums find flipped bits; streams that a checksum covers but nobody can have written are found too.
+  const data::Safetensors whole = data::read_safetensors(checkpoint_path(folder.path(), 20));
+  EXPECT_EQ(whole.metadata.at("format"), "gregale.checkpoint/2");
+  for (const char* name : {"packed/adam/m/w", "packed/adam/v/w"}) {
+    data::NamedTensors tensors = whole.tensors;
+    tensors[name] = Tensor(DType::u8, {64});
+    data::write_safetensors(checkpoint_path(folder.path(), 20), tensors, whole.metadata);
+    found = find_checkpoint(folder.path());
+    ASSERT_TRUE(found.has_value());
+    EXPECT_EQ(found->checkpoint.step, 10);
+    ASSERT_EQ(found->damaged.size(), 1U);
+    EXPECT_THAT(found->damaged[0], HasSubstr("checkpoint-20"));
+  }
+}
+
 TEST(SampleOrder, IsAPermutationEachEpoch) {
   for (int64_t count : {1, 2, 95}) {
     SampleOrder order(count, 4);

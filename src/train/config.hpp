@@ -48,6 +48,11 @@ struct TargetChoice {
 };
 std::string to_string(const TargetChoice& target);  ///< "state", "residual damped_local"
 
+/// Bounds of train.checkpoint_moments: f32 holds no less, and more would be no moment.
+inline constexpr double kLeastMoments = 1e-5, kMostMoments = 0.5;
+/// train.activation_bits: auto.
+inline constexpr int64_t kAutoBits = 0;
+
 /// The meaning, range and unit of every key are in its row of config_table.cpp (and in --print-config).
 struct RunConfig {
   std::string folder;  ///< not a key: where relative paths start, the folder of the YAML file
@@ -116,12 +121,16 @@ struct RunConfig {
     int64_t seed = 0;
     std::string notes;
     std::string precision = "fp32";
-    std::string activations = "recompute";
-    int64_t activation_bits = 3;
+    std::string activations = "auto";
+    int64_t activation_bits = 3;  ///< kAutoBits: chosen for each tensor
+    double activation_tolerance = 0.1;
+    std::string activation_reference = "noise";
+    int64_t activation_interval = 0;
     double clip = 1;
     double ema = 0;
     std::optional<int64_t> memory;  ///< bytes
     int64_t checkpoint_every = 500;
+    double checkpoint_moments = 0;  ///< 0: exact; else the bound of pack_moments()
     int64_t validate_every = 100;
     struct Finetune {
       int64_t steps = 0;

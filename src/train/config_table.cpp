@@ -221,12 +221,29 @@ std::vector<ConfigKey> make_table() {
              "bf16: operands of products and what is kept between operators; sums, loss and weights stay fp32"),
       number("train.clip", FIELD(train.clip), kNotNegative, "largest norm of the whole gradient; 0: not clipped"),
       number("train.ema", FIELD(train.ema), kBelowOne, "decay of the moving average of the weights; 0: none is kept"),
-      choice("train.activations", FIELD(train.activations), {"recompute", "keep", "bf16", "compress"},
-             "what the backward pass reads of the forward pass: kept or, where that is cheaper, computed again; kept; "
-             "kept in bf16; kept in few bits"),
-      integer("train.activation_bits", FIELD(train.activation_bits), between(1, 8), "of compress: bits a value"),
+      choice("train.activations", FIELD(train.activations), {"auto", "recompute", "keep", "bf16", "compress"},
+             "what the backward pass reads of the forward pass: kept or, where that is cheaper, computed again (auto, "
+             "recompute; auto compresses where train.memory cannot be kept otherwise); kept; kept in bf16; kept in few "
+             "bits"),
+      make("train.activation_bits", FIELD(train.activation_bits), describe(between(1, 8)) + ", or auto",
+           read_activation_bits, activation_bits_text,
+           "of compress: bits a value; auto: chosen for each tensor, so that gradients' errors stay within "
+           "train.activation_tolerance"),
+      number("train.activation_tolerance", FIELD(train.activation_tolerance),
+             {.least = 0, .most = 10, .least_excluded = true},
+             "of auto: a gradient's greatest error, as a share of train.activation_reference"),
+      choice("train.activation_reference", FIELD(train.activation_reference), {"noise", "size"},
+             "of auto: the deviation of gradients between batches, or a gradient's own size"),
+      integer("train.activation_interval", FIELD(train.activation_interval), at_least(0),
+              "of auto: steps after which bits are chosen again; 0: once, after a tenth of the steps or ten"),
       make("train.memory", FIELD(train.memory), "a size such as 1.5GB", read_size, size_text, "cap on the memory used"),
       integer("train.checkpoint_every", FIELD(train.checkpoint_every), at_least(1), "steps between two checkpoints"),
+      only_for("optimizer.name", {"adamw", "adam"},
+               make("train.checkpoint_moments", FIELD(train.checkpoint_moments),
+                    "exact, or {rel: " + describe(NumberRange{.least = kLeastMoments, .most = kMostMoments}) + "}",
+                    read_moments, moments_json,
+                    "moments in checkpoints: exact, or compressed, their errors at most this share of the root of the "
+                    "second moment, point by point; weights are always exact")),
       integer("train.validate_every", FIELD(train.validate_every), at_least(1), "steps between two validations"),
       integer("train.finetune.steps", FIELD(train.finetune.steps), at_least(0),
               "updates after, and in addition to, the others, through several forecast steps; 0: none"),

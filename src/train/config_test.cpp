@@ -60,6 +60,29 @@ TEST(Config, AMinimalFileHasTheDefaults) {
   EXPECT_EQ(resolve_path(config, "/data/winds.nc"), "/data/winds.nc");
 }
 
+TEST(Config, BitsAndMomentsAreNumbersOrWords) {
+  EXPECT_EQ(parse(kMinimal).train.activation_bits, 3);
+  EXPECT_EQ(parse(kMinimal, {"train.activation_bits=auto"}).train.activation_bits, kAutoBits);
+  EXPECT_EQ(parse(kMinimal, {"train.activation_bits=8"}).train.activation_bits, 8);
+  for (const char* bad : {"0", "9", "automatic", "[auto]", "2.5"})
+    EXPECT_THAT(set_error(std::string("train.activation_bits=") + bad),
+                HasSubstr("train.activation_bits: expected an integer from 1 to 8, or auto, got"));
+  EXPECT_THAT(set_error("train.activation_tolerance=0"),
+              HasSubstr("train.activation_tolerance: expected a number > 0"));
+
+  EXPECT_EQ(parse(kMinimal).train.checkpoint_moments, 0);
+  EXPECT_EQ(parse(kMinimal, {"train.checkpoint_moments=exact"}).train.checkpoint_moments, 0);
+  EXPECT_EQ(parse(kMinimal, {"train.checkpoint_moments={rel: 1e-3}"}).train.checkpoint_moments, 1e-3);
+  for (const char* bad : {"1e-3", "{rel: 0}", "{rel: 1e-6}", "{rel: 0.6}", "{abs: 1e-3}", "{rel: 1e-3, abs: 1}",
+                          "{rel: [1]}", "lossy", "{}"})
+    EXPECT_THAT(set_error(std::string("train.checkpoint_moments=") + bad),
+                HasSubstr("train.checkpoint_moments: expected exact, or {rel: " +
+                          describe(NumberRange{.least = kLeastMoments, .most = kMostMoments}) + "}, got"))
+        << bad;
+  EXPECT_THAT(usage_error(kMinimal, {"optimizer.name=sgd", "train.checkpoint_moments={rel: 1e-3}"}),
+              HasSubstr("train.checkpoint_moments: not a key of optimizer.name sgd"));
+}
+
 // Every key of the contract, with a value that is not its default.
 const std::string kEverything = R"(data:
   path: [a*.nc, "b c.nc"]
@@ -99,7 +122,13 @@ train:
   clip: 0
   ema: 0.99
   memory: 1.5GB
+  activations: compress
+  activation_bits: auto
+  activation_tolerance: 0.2
+  activation_reference: size
+  activation_interval: 100
   checkpoint_every: 50
+  checkpoint_moments: {rel: 1e-2}
   validate_every: 20
   finetune: {steps: 30, rollout: 3, learning_rate: 2e-5}
 )";

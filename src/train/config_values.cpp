@@ -246,6 +246,22 @@ TargetChoice read_target(const YAML::Node& node, const std::vector<std::string>&
   return {TargetChoice::Kind::residual, baseline};
 }
 
+int64_t read_activation_bits(const YAML::Node& node) {
+  if (node.IsScalar() && node.Scalar() == "auto") return kAutoBits;
+  return read_integer(node, {.least = 1, .most = 8});
+}
+
+Json activation_bits_text(int64_t bits) { return bits == kAutoBits ? Json("auto") : Json(bits); }
+
+double read_moments(const YAML::Node& node) {
+  if (node.IsScalar() && node.Scalar() == "exact") return 0;
+  if (!node.IsMap() || node.size() != 1 || !node.begin()->first.IsScalar() || node.begin()->first.Scalar() != "rel")
+    bad(node);
+  return read_number(node.begin()->second, {.least = kLeastMoments, .most = kMostMoments});
+}
+
+Json moments_json(double bound) { return bound == 0 ? Json("exact") : Json{{"rel", bound}}; }
+
 namespace {
 constexpr std::array<std::pair<const char*, int64_t>, 14> kUnits{{{"", 1},
                                                                   {"B", 1},

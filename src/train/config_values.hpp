@@ -18,6 +18,8 @@ namespace gregale::train {
 
 /// Values of configuration keys: from YAML nodes, to JSON, and in words.
 
+using Json = nlohmann::ordered_json;
+
 /// Thrown by the readers; the caller adds key, expectation and place.
 struct BadValue {
   std::string got;      ///< "'x'", "a list"
@@ -51,6 +53,10 @@ std::vector<std::string> read_texts(const YAML::Node& node);
 /// Two dates, or one that stands for both. Syntax and order only: the calendar is the data's.
 data::DateRange read_dates(const YAML::Node& node);
 std::vector<StaticSource> read_static_sources(const YAML::Node& node);
+int64_t read_activation_bits(const YAML::Node& node);  ///< kAutoBits for "auto"
+Json activation_bits_text(int64_t bits);
+double read_moments(const YAML::Node& node);  ///< 0 for "exact"; the number of {rel: NUMBER}
+Json moments_json(double bound);
 TargetChoice read_target(const YAML::Node& node, const std::vector<std::string>& baselines);
 /// "1.5GB", "800 MiB", "4096": bytes. kB, MB, GB, TB are powers of 1000; KiB, MiB, GiB, TiB (and K, M, G, T) of 1024.
 int64_t read_size(const YAML::Node& node);
@@ -58,7 +64,6 @@ int64_t read_size(const YAML::Node& node);
 std::optional<int64_t> parse_size(const std::string& text);
 std::string size_text(int64_t bytes);  ///< what read_size reads back exactly
 
-using Json = nlohmann::ordered_json;
 Json to_json_value(const data::DateRange& dates);
 Json to_json_value(const std::vector<StaticSource>& sources);
 Json to_json_value(const TargetChoice& target);

@@ -17,6 +17,7 @@
 #include "data/prefetch.hpp"
 #include "gregale/error.hpp"
 #include "gregale/train.hpp"
+#include "train/activation_control.hpp"
 #include "train/checkpoint.hpp"
 #include "train/emulator_graph.hpp"
 #include "train/emulator_state.hpp"
@@ -81,6 +82,8 @@ StepOptions step_options(const RunConfig& config) {
 }
 
 constexpr int kBatchesAhead = 2;
+/// Steps of a phase before bits of activations are chosen: at first gradients may be nothing at all.
+constexpr int64_t kWarmUp = 10;
 
 /// Batches whose memory is used again: what is allocated and freed by two threads in turn never goes back.
 class BatchPool {
@@ -106,7 +109,7 @@ class BatchPool {
 /// Keys that may differ between a run and its resumption: they change how long or how often, not what is computed.
 bool may_differ(const std::string& key) {
   return key == "train.checkpoint_every" || key == "train.validate_every" || key == "train.memory" ||
-         key == "train.notes" || key == "data.test" || key == "data.path";
+         key == "train.notes" || key == "train.checkpoint_moments" || key == "data.test" || key == "data.path";
 }
 
 void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const std::string& prefix,
@@ -114,7 +117,16 @@ void check_same_run(const nlohmann::json& then, const nlohmann::json& now, const
   for (const auto& [key, value] : now.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
     if (may_differ(path)) continue;
+    // A run of a version that did not have the key did what its default does.
+    const auto row =
+        std::find_if(config_table().begin(), config_table().end(), [&](const ConfigKey& k) { return k.path == path; });
+    if (then.is_object() && !then.contains(key) && row != config_table().end() && !row->required &&
+        nlohmann::json(row->write(RunConfig{})) == value)
+      continue;
     const bool known = then.is_object() && then.contains(key);
+    // These do the same wherever the former does anything; with more memory, the latter may stop compressing.
+    const auto recomputes = [](const nlohmann::json& how) { return how == "auto" || how == "recompute"; };
+    if (path == "train.activations" && known && recomputes(value) && recomputes(then.at(key))) continue;
     if (value.is_object() && known && then.at(key).is_object()) {
       check_same_run(then.at(key), value, path, folder);
       continue;
@@ -257,11 +269,18 @@ class Run {
     for (const std::string& damaged : found->damaged) say("damaged, the one before is used: " + damaged);
     step_ = c.step;
     state_ = std::move(c.state);
+    activations_ = std::move(c.activations);
     try {
+      if (!activations_.is_null()) {
+        activations_.at("bits").get<std::vector<int>>();
+        activations_.at("rollout").get<int64_t>();
+        activations_.at("step").get<int64_t>();
+        activation_reports_.push_back(activations_.at("report"));
+      }
       for (const nlohmann::json& point : c.history) history_.push_back(to_json(from_json(point)));
     } catch (const nlohmann::json::exception& e) {
       throw_error(ErrorCode::corrupt_data,
-                  fmt::format("{}: bad history: {}", checkpoint_path(folder, c.step), e.what()));
+                  fmt::format("{}: bad history or activations: {}", checkpoint_path(folder, c.step), e.what()));
     }
     if (!history_.empty()) point_ = from_json(history_.back());
     loss_ = point_.train_loss;
@@ -301,38 +320,201 @@ class Run {
     return w;
   }
 
-  void run_phase(const Phase& phase) {
+  StepOptions options_for(const LossGraph& built) const {
     const RunConfig::Train& t = config_.train;
-    auto built = loss_graph(*problem_, config_.model, config_.loss.name, loss_weights(config_, *problem_, *records_),
-                            t.batch, phase.rollout, masked_);
-    const Value loss = built->loss;
     StepOptions options = step_options(config_);
     options.compile = options_.compile;
     if (t.precision == "bf16") options.compile.precision = Precision::bf16;
     if (t.activations == "keep") options.compile.keep = Keep::everything;
     if (t.activations == "bf16") options.compile.keep = Keep::bf16;
-    if (t.activations == "compress") options.compile.keep = Keep::compressed;
-    options.compile.keep_bits = static_cast<int>(t.activation_bits);
-    limit_memory(*built, options);
-    TrainingStep step = compiled(std::move(built->graph), *built->scope, loss, options);
-    if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(t.seed));
-    state_bytes_ = 0;
-    for (const auto& [name, tensor] : state_) state_bytes_ += tensor.bytes();
-    flops_ = step.executable().flops();
-    arena_ = step.executable().arena_bytes();
-    say(step.plan());
-    open_outputs();
-    if (history_.empty()) {
-      validate(std::nan(""));
-      write_report("running");
-    }
+    if (compresses_) options.compile.keep = Keep::compressed;
+    if (t.activation_bits != kAutoBits) options.compile.keep_bits = static_cast<int>(t.activation_bits);
+    limit_memory(built, options);
+    return options;
+  }
 
+  std::unique_ptr<LossGraph> build(const Phase& phase) const {
+    return loss_graph(*problem_, config_.model, config_.loss.name, loss_weights(config_, *problem_, *records_),
+                      config_.train.batch, phase.rollout, masked_);
+  }
+
+  std::unique_ptr<TrainingStep> make_step(const Phase& phase) const {
+    auto built = build(phase);
+    const StepOptions options = options_for(*built);
+    if (!chooses_bits()) return std::make_unique<TrainingStep>(compiled(*built, options));
+    return std::make_unique<TrainingStep>(compiled_with(*built, options, chosen_bits(phase)));
+  }
+
+  /// Whether activations are compressed: where that was asked for, or where train.memory cannot be kept otherwise. In
+  /// the latter case nothing, else the step that fits.
+  std::unique_ptr<TrainingStep> decide_compression(const Phase& phase) {
+    const RunConfig::Train& t = config_.train;
+    compresses_ = t.activations == "compress";
+    if (t.activations != "auto" || !t.memory) return nullptr;
+    auto built = build(phase);
+    const StepOptions options = options_for(*built);
+    try {
+      return std::make_unique<TrainingStep>(built->graph, *built->scope, built->loss, options);
+    } catch (const BudgetError& e) {
+      compresses_ = true;
+      say(fmt::format(
+          "train.memory: {:.0f} MB are allowed, keeping or computing activations again needs {:.0f} MB: they "
+          "are compressed ({}), and gradients are no longer exact; train.activations: recompute refuses "
+          "instead",
+          static_cast<double>(*t.memory) * 1e-6,
+          static_cast<double>(*t.memory - options.compile.target.memory_budget + e.least()) * 1e-6,
+          t.activation_bits == kAutoBits ? "bits are chosen for each" : fmt::format("{} bits", t.activation_bits)));
+      return nullptr;
+    }
+  }
+
+  /// With these bits, or where there are none yet with as many for all as fit.
+  TrainingStep compiled_with(const LossGraph& built, StepOptions options, const std::vector<int>& bits) const {
+    if (!bits.empty()) {
+      options.compile.kept_bits = bits;
+      try {
+        return compiled(built, options);
+      } catch (const Error& e) {
+        if (e.code() != ErrorCode::invalid_argument) throw;
+        throw_error(ErrorCode::corrupt_data,
+                    fmt::format("{}: bits chosen for other activations: {}", options_.folder, e.message()));
+      }
+    }
+    for (const int all : {8, 4, 3, 2}) {
+      options.compile.keep_bits = all;
+      try {
+        return TrainingStep(built.graph, *built.scope, built.loss, options);
+      } catch (const BudgetError&) {
+      }
+    }
+    options.compile.keep_bits = 1;
+    return compiled(built, options);
+  }
+
+  bool chooses_bits() const { return compresses_ && config_.train.activation_bits == kAutoBits; }
+  /// What was chosen for this phase; empty where nothing was yet.
+  std::vector<int> chosen_bits(const Phase& phase) const {
+    if (activations_.is_null() || activations_.at("rollout").get<int64_t>() != phase.rollout) return {};
+    return activations_.at("bits").get<std::vector<int>>();
+  }
+  /// The next step from `step` on before which bits are chosen; the phase's end where there is none.
+  int64_t next_choice(const Phase& phase, int64_t step) const {
+    if (!chooses_bits()) return phase.end;
+    const int64_t first = phase.begin + std::clamp<int64_t>((phase.end - phase.begin) / 10, 1, kWarmUp);
+    if (step <= first) return std::min(first, phase.end);
+    const int64_t interval = config_.train.activation_interval;
+    if (interval == 0) return phase.end;
+    return std::min(phase.end, phase.begin + (step - phase.begin + interval - 1) / interval * interval);
+  }
+  bool chose_at(int64_t step) const {
+    return !activations_.is_null() && activations_.at("step").get<int64_t>() == step;
+  }
+
+  /// Measures on the batches that come next, at the weights that there are.
+  void choose_bits(const Phase& phase) {
+    TraceSpan span(context_.trace(), "train", "activation bits");
+    const RunConfig::Train& t = config_.train;
+    auto built = build(phase);
+    StepOptions options = options_for(*built);
+    ActivationOptions o;
+    o.tolerance = t.activation_tolerance;
+    o.of_size = t.activation_reference == "size";
+    o.compile = options.compile;
+    SampleOrder order(static_cast<int64_t>(phase.samples.size()), static_cast<uint64_t>(t.seed));
+    Batch batch = Batch::allocate(*problem_, t.batch, phase.rollout, true);
+    const Features features(*problem_, *records_);
+    const bool has_key = built->scope->key().valid();
+    const auto inputs = [&](int64_t number) {
+      for (int64_t i = 0; i < t.batch; ++i) {
+        const int64_t position = (step_ + number) * t.batch + i;
+        const data::Sample& s = phase.samples[static_cast<size_t>(order.at(position))];
+        features.fill(batch, i, s.inputs.back(), s.targets, references_->at(s.targets.front(), position));
+      }
+      std::vector<Tensor> all = loss_inputs(*problem_, batch, masked_);
+      if (has_key) {
+        Tensor key(DType::i64, {2});
+        key.as<int64_t>()[0] = t.seed;
+        key.as<int64_t>()[1] = step_ + number;
+        all.push_back(key);
+      }
+      return all;
+    };
+    if (options.compile.target.memory_budget > 0)
+      o.fits = [&](const std::vector<int>& bits) {
+        StepOptions tried = options;
+        tried.compile.kept_bits = bits;
+        try {
+          TrainingStep(built->graph, *built->scope, built->loss, tried);
+          return true;
+        } catch (const BudgetError&) {
+          return false;
+        }
+      };
+    const double began = seconds();
+    ActivationChoice choice;
+    try {
+      choice = choose_activation_bits(built->graph, *built->scope, built->loss,
+                                      training_graph(built->graph, *built->scope, built->loss, options), o, context_,
+                                      state_, inputs);
+    } catch (const BudgetError&) {
+      say(
+          fmt::format("step {}: train.memory leaves no room to measure what bits of activations do; they stay as they "
+                      "are",
+                      step_));
+      return;
+    }
+    say(fmt::format("step {}: {} ({:.1f} s)", step_, choice.lines.front(), seconds() - began));
+    for (size_t i = 1; i < choice.lines.size(); ++i) say(choice.lines[i]);
+    choice.report["step"] = step_;
+    activation_reports_.push_back(choice.report);
+    activations_ = {{"step", step_}, {"rollout", phase.rollout}, {"bits", choice.bits}, {"report", choice.report}};
+    for (const char* what :
+         {"kept_bytes", "predicted_error", "measured_error", "quantize_seconds", "dequantize_seconds"})
+      events_->add_scalar(fmt::format("activations/{}", what), step_, choice.report.at(what).get<double>());
+    for (const nlohmann::json& tensor : choice.report.at("tensors")) {
+      const auto prefix = fmt::format("activations/{}/", tensor.at("kind").get<std::string>());
+      for (const char* what :
+           {"kept_bytes", "predicted_error", "measured_error", "quantize_seconds", "dequantize_seconds"})
+        events_->add_scalar(prefix + what, step_, tensor.at(what).get<double>());
+      double bits = 0;
+      for (const nlohmann::json& b : tensor.at("bits")) bits += b.get<double>();
+      events_->add_scalar(prefix + "bits", step_, bits / tensor.at("count").get<double>());
+    }
+  }
+
+  void run_phase(const Phase& phase) {
+    std::unique_ptr<TrainingStep> fits = decide_compression(phase);
+    while (step_ < phase.end || state_.empty()) {
+      if (chooses_bits() && !state_.empty() && !chose_at(step_) && next_choice(phase, step_) == step_) {
+        open_outputs();
+        choose_bits(phase);
+      }
+      const std::unique_ptr<TrainingStep> made = fits ? std::move(fits) : make_step(phase);
+      TrainingStep& step = *made;
+      if (state_.empty()) state_ = step.initial_state(static_cast<uint64_t>(config_.train.seed));
+      state_bytes_ = 0;
+      for (const auto& [name, tensor] : state_) state_bytes_ += tensor.bytes();
+      flops_ = step.executable().flops();
+      arena_ = step.executable().arena_bytes();
+      say(step.plan());
+      open_outputs();
+      if (history_.empty()) {
+        validate(std::nan(""));
+        write_report("running");
+      }
+      run_steps(phase, step, next_choice(phase, step_ + 1));
+    }
+  }
+
+  /// To before step `end` of the run.
+  void run_steps(const Phase& phase, TrainingStep& step, int64_t end) {
+    const RunConfig::Train& t = config_.train;
     // Batches are made ahead on another thread: which samples they hold is a function of the step alone.
     SampleOrder order(static_cast<int64_t>(phase.samples.size()), static_cast<uint64_t>(t.seed));
     int64_t next = step_;
     BatchPool pool;
     data::Prefetcher<Batch> batches(kBatchesAhead, [&]() -> std::optional<Batch> {
-      if (next >= phase.end) return std::nullopt;
+      if (next >= end) return std::nullopt;
       Batch batch = pool.take([&] { return Batch::allocate(*problem_, t.batch, phase.rollout, true); });
       const Features features(*problem_, *records_);
       for (int64_t i = 0; i < t.batch; ++i) {
@@ -342,7 +524,7 @@ class Run {
       ++next;
       return batch;
     });
-    while (step_ < phase.end) {
+    while (step_ < end) {
       if (options_.stop != nullptr && options_.stop->load()) interrupt();
       auto batch = batches.pop();
       GREGALE_ASSERT(batch.has_value());
@@ -378,16 +560,18 @@ class Run {
     }
   }
 
-  TrainingStep compiled(Graph graph, const nn::Scope& scope, Value loss, const StepOptions& options) const {
+  TrainingStep compiled(const LossGraph& built, const StepOptions& options) const {
     try {
-      return TrainingStep(std::move(graph), scope, loss, options);
+      return TrainingStep(built.graph, *built.scope, built.loss, options);
     } catch (const BudgetError& e) {
       const int64_t limit = config_.train.memory.value_or(0);
-      throw_error(ErrorCode::out_of_memory,
-                  fmt::format("train.memory: {:.0f} MB are allowed, the run needs {:.0f} MB; a smaller train.batch or "
-                              "model needs less",
-                              static_cast<double>(limit) * 1e-6,
-                              static_cast<double>(limit - options.compile.target.memory_budget + e.least()) * 1e-6));
+      throw_error(
+          ErrorCode::out_of_memory,
+          fmt::format("train.memory: {:.0f} MB are allowed, the run needs {:.0f} MB{}; a smaller train.batch or "
+                      "model needs less",
+                      static_cast<double>(limit) * 1e-6,
+                      static_cast<double>(limit - options.compile.target.memory_budget + e.least()) * 1e-6,
+                      compresses_ ? " with activations compressed" : ""));
     }
   }
 
@@ -435,8 +619,23 @@ class Run {
   }
 
   void save() {
-    write_checkpoint(options_.folder, {step_, state_, config_to_json(config_), problem_->fingerprint, history_},
-                     options_.open);
+    const double bound = config_.train.checkpoint_moments;
+    const MomentsCertificate c = write_checkpoint(
+        options_.folder, {step_, state_, config_to_json(config_), problem_->fingerprint, history_, activations_},
+        options_.open, config_.optimizer.name == "sgd" ? 0 : bound);
+    if (c.tensors == 0) return;
+    moments_ = {{"bound", c.bound},
+                {"bytes", c.bytes_in},
+                {"packed_bytes", c.bytes_out},
+                {"tensors", c.tensors},
+                {"exact_tensors", c.exact},
+                {"first_error", c.first_error},
+                {"second_error", c.second_error}};
+    say(
+        fmt::format("checkpoint {}: moments of {:.3g} MB in {:.3g} MB; over the root of the second moment, the first "
+                    "errs by at most {:.2g} and the root by {:.2g} (bound {:g})",
+                    step_, static_cast<double>(c.bytes_in) * 1e-6, static_cast<double>(c.bytes_out) * 1e-6,
+                    c.first_error, c.second_error, c.bound));
   }
 
   [[noreturn]] void interrupt() {
@@ -486,18 +685,20 @@ class Run {
     r.state_bytes = state_bytes_;
     for (const auto& [name, tensor] : weights()) r.parameters += tensor.size();
     nlohmann::json files = records_->dataset().files();
-    const nlohmann::json summary = {{"config", config_to_json(config_)},
-                                    {"version", GREGALE_VERSION},
-                                    {"command_line", options_.command_line},
-                                    {"seed", config_.train.seed},
-                                    {"steps", r.steps},
-                                    {"seconds", r.seconds},
-                                    {"data", {{"files", files}, {"fingerprint", problem_->fingerprint}}},
-                                    {"parameters", r.parameters},
-                                    {"validation", to_json(r.validation)},
-                                    {"baselines", r.baselines},
-                                    {"weights_sha256", r.weights_sha256},
-                                    {"peak_rss_bytes", r.peak_rss_bytes}};
+    nlohmann::json summary = {{"config", config_to_json(config_)},
+                              {"version", GREGALE_VERSION},
+                              {"command_line", options_.command_line},
+                              {"seed", config_.train.seed},
+                              {"steps", r.steps},
+                              {"seconds", r.seconds},
+                              {"data", {{"files", files}, {"fingerprint", problem_->fingerprint}}},
+                              {"parameters", r.parameters},
+                              {"validation", to_json(r.validation)},
+                              {"baselines", r.baselines},
+                              {"weights_sha256", r.weights_sha256},
+                              {"peak_rss_bytes", r.peak_rss_bytes}};
+    if (!activation_reports_.empty()) summary["activations"] = activation_reports_;
+    if (!moments_.is_null()) summary["checkpoint_moments"] = moments_;
     data::write_file_atomically(options_.folder + "/train.json", summary.dump(2) + "\n", options_.open);
     return r;
   }
@@ -533,6 +734,10 @@ class Run {
   int64_t step_ = 0, total_ = 0;
   VariableValues state_;
   nlohmann::json history_ = nlohmann::json::array();
+  bool compresses_ = false;     ///< activations
+  nlohmann::json activations_;  ///< bits that were chosen last: "step", "rollout" (of the phase), "bits", "report"
+  nlohmann::json activation_reports_ = nlohmann::json::array();
+  nlohmann::json moments_;  ///< what the last checkpoint did to them
   ValidationPoint point_;
   double loss_ = 0, rate_ = 0, loss_sum_ = 0, flops_ = 0;
   int64_t loss_count_ = 0, arena_ = 0, state_bytes_ = 0;

@@ -91,6 +91,12 @@ TEST_F(Killed, WithMovingAverageAndDropout) {
 
 TEST_F(Killed, InBf16) { expect_same_weights({kLong, "train.precision=bf16"}, "2", {"1", "2"}, 5); }
 
+TEST_F(Killed, WithBitsChosenForEachActivation) {
+  expect_same_weights({"train.steps=60", "model.width=64", "train.batch=16", "train.activations=compress",
+                       "train.activation_bits=auto", "train.activation_interval=20", "train.validate_every=30"},
+                      "2", {"1", "2"}, 6);
+}
+
 // ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
 
 TEST_F(TinyRun, CtrlCSavesAndResumeGoesOn) {
@@ -116,6 +122,115 @@ TEST_F(TinyRun, CtrlCSavesAndResumeGoesOn) {
   EXPECT_EQ(sha256(), sha256("whole"));
 }
 
+// ---- compressed activations
+// ------------------------------------------------------------------------------------------
+
+TEST_F(TinyRun, ChoosesBitsOfActivationsAndSaysWhatTheyDo) {
+  const std::vector<std::string> settings{"--set", "train.steps=40",           "--set", "model.width=64",
+                                          "--set", "train.batch=16",           "--set", "train.activations=compress",
+                                          "--set", "train.checkpoint_every=20"};
+  std::vector<std::string> arguments{"train", "run.yaml", "--set", "train.activation_bits=auto"};
+  arguments.insert(arguments.end(), settings.begin(), settings.end());
+  const Outcome outcome = in_folder(arguments);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("step 4: bits of "));
+  EXPECT_THAT(outcome.err, HasSubstr(" of noise foreseen, "));
+  const nlohmann::json reports = summary()["activations"];
+  ASSERT_EQ(reports.size(), 1U);
+  const nlohmann::json& report = reports[0];
+  EXPECT_EQ(report["step"], 4);
+  EXPECT_GT(report["bits"].size(), 4U);
+  EXPECT_LE(report["predicted_error"].get<double>(), 0.1 * 1.0001);
+  EXPECT_LE(report["measured_error"].get<double>(), 0.13);
+  EXPECT_GT(report["measured_error"].get<double>(), 0.02);
+  EXPECT_LT(report["kept_bytes"].get<int64_t>(), report["whole_bytes"].get<int64_t>());
+  EXPECT_GT(report["tensors"].size(), 1U);
+  EXPECT_GT(report["gradients"].size(), 4U);
+  const auto metadata = data::read_safetensors(train::checkpoint_path(path("run-out"), 20)).metadata;
+  EXPECT_EQ(nlohmann::json::parse(metadata.at("activations"))["bits"], report["bits"]);
+  std::string events;
+  for (const auto& entry : fs::directory_iterator(path("run-out")))
+    if (entry.path().filename().string().rfind("events.", 0) == 0) events += read_text(entry.path().string());
+  const std::string kind = report["tensors"][0]["kind"];
+  for (const std::string& tag : {std::string("activations/predicted_error"), "activations/" + kind + "/measured_error",
+                                 "activations/" + kind + "/bits"})
+    EXPECT_THAT(events, HasSubstr(tag));
+  // A looser tolerance takes fewer bytes.
+  std::vector<std::string> loose = arguments;
+  loose.insert(loose.end(), {"--set", "train.activation_tolerance=0.5", "--out", "loose", "--quiet"});
+  ASSERT_EQ(in_folder(loose).status, 0);
+  EXPECT_LT(summary("loose")["activations"][0]["kept_bytes"].get<int64_t>(), report["kept_bytes"].get<int64_t>());
+
+  // The choice goes with the checkpoint: resumed behind it, nothing is measured, and the weights are the same.
+  const std::string expected = sha256();
+  for (const char* name : {"model.safetensors", "train.json", "checkpoint-40.safetensors"})
+    fs::remove(path(std::string("run-out/") + name));
+  arguments.push_back("--resume");
+  const Outcome resumed = in_folder(arguments);
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, testing::Not(HasSubstr("bits of ")));
+  EXPECT_EQ(sha256(), expected);
+  EXPECT_EQ(summary()["activations"][0]["bits"], report["bits"]);
+
+  // Bits for another network are no checkpoint of this one.
+  data::Safetensors file = data::read_safetensors(train::checkpoint_path(path("run-out"), 20));
+  nlohmann::json wrong = nlohmann::json::parse(file.metadata.at("activations"));
+  wrong["bits"].push_back(3);
+  file.metadata["activations"] = wrong.dump();
+  data::write_safetensors(train::checkpoint_path(path("run-out"), 20), file.tensors, file.metadata);
+  for (const char* name : {"model.safetensors", "train.json", "checkpoint-40.safetensors"})
+    fs::remove(path(std::string("run-out/") + name));
+  const Outcome refused = in_folder(arguments);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("bits chosen for other activations"));
+}
+
+// What computing again cannot fit into train.memory, compression can: counted by the process, and said.
+TEST_F(TinyRun, CompressesActivationsWhereMemoryIsShort) {
+  write_tiny_winds(path("winds.nc"), {.months = 48, .rows = 24, .columns = 48});
+  const auto with = [&](const std::string& out, const std::string& how, const std::string& memory) {
+    return std::vector<std::string>{"train",
+                                    "run.yaml",
+                                    "--threads",
+                                    "1",
+                                    "--json",
+                                    "--out",
+                                    out,
+                                    "--set",
+                                    "train.steps=2",
+                                    "--set",
+                                    "train.batch=48",
+                                    "--set",
+                                    "model.width=64",
+                                    "--set",
+                                    "model.depth=6",
+                                    "--set",
+                                    "train.activations=" + how,
+                                    "--set",
+                                    "train.memory=" + memory};
+  };
+  const auto peak = [](const Outcome& o) { return nlohmann::json::parse(o.out).at("peak_rss_bytes").get<double>(); };
+  const Outcome refused = in_folder(with("refused", "recompute", "320MB"));
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("train.memory: 320 MB are allowed, the run needs "));
+  const Outcome compressed = in_folder(with("compressed", "auto", "320MB"));
+  ASSERT_EQ(compressed.status, 0) << compressed.err;
+  EXPECT_THAT(compressed.err, HasSubstr("they are compressed (3 bits), and gradients are no longer exact"));
+  EXPECT_LE(peak(compressed), 320e6);
+
+  // With room for it, auto is recomputation, to the bit, and says nothing.
+  const Outcome roomy = in_folder(with("roomy", "auto", "420MB")),
+                again = in_folder(with("again", "recompute", "420MB"));
+  ASSERT_EQ(roomy.status, 0) << roomy.err;
+  EXPECT_THAT(roomy.err, testing::Not(HasSubstr("compressed")));
+  EXPECT_EQ(sha256("roomy"), sha256("again"));
+  EXPECT_NE(sha256("roomy"), sha256("compressed"));
+
+  const Outcome none = in_folder(with("none", "auto", "200MB"));
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("with activations compressed; a smaller train.batch or model needs less"));
+}
+
 // ---- damaged checkpoints, changed configurations --------------------------------------------------------------------
 
 TEST_F(TinyRun, ADamagedCheckpointIsPassedOver) {
@@ -132,6 +247,48 @@ TEST_F(TinyRun, ADamagedCheckpointIsPassedOver) {
   EXPECT_THAT(outcome.err, HasSubstr("resumed from step 4 of 6"));
   EXPECT_EQ(sha256(), sha256("whole"));
   EXPECT_EQ(train::find_checkpoint(path("run-out"))->checkpoint.step, 6);
+}
+
+TEST_F(TinyRun, GoesOnFromPackedMoments) {
+  const std::vector<std::string> settings{"--set", "train.steps=400", "--set", "train.checkpoint_every=200",
+                                          "--set", "model.width=16"};
+  const auto half_again = [&](const std::string& out, const std::string& moments) {
+    std::vector<std::string> arguments = settings;
+    arguments.insert(arguments.end(), {"--out", out, "--set", "train.checkpoint_moments=" + moments});
+    const Outcome whole = train(arguments);
+    EXPECT_EQ(whole.status, 0) << whole.err;
+    for (const char* name : {"/model.safetensors", "/train.json", "/checkpoint-400.safetensors"})
+      fs::remove(path(out + name));
+    arguments.push_back("--resume");
+    const Outcome resumed = train(arguments);
+    EXPECT_EQ(resumed.status, 0) << resumed.err;
+    return summary(out)["validation"]["mean_ratio"].get<double>();
+  };
+  ASSERT_EQ(half_again("exact", "exact"), half_again("again", "exact"));
+  const double exact = summary("exact")["validation"]["mean_ratio"].get<double>();
+  const double near = half_again("near", "{rel: 1e-3}"), far = half_again("far", "{rel: 0.5}");
+  EXPECT_NE(sha256("near"), sha256("exact"));
+  EXPECT_NEAR(near, exact, 2e-3 * exact);
+  EXPECT_GT(std::abs(far - exact), std::abs(near - exact)) << "the bound means nothing";
+
+  // Half-way everything but the moments is what an exact checkpoint has.
+  const auto state_of = [&](const std::string& out) {
+    return data::read_safetensors(train::checkpoint_path(path(out), 200)).tensors;
+  };
+  const data::NamedTensors whole = state_of("exact"), packed = state_of("near");
+  int moments = 0;
+  for (const auto& [name, tensor] : whole) {
+    const auto found = packed.find(name);
+    if (found == packed.end())
+      ++moments;
+    else
+      EXPECT_TRUE(found->second.identical(tensor)) << name;
+  }
+  EXPECT_GT(moments, 4);
+  EXPECT_LT(fs::file_size(train::checkpoint_path(path("near"), 200)),
+            fs::file_size(train::checkpoint_path(path("exact"), 200)));
+  EXPECT_GT(summary("near")["checkpoint_moments"]["first_error"].get<double>(), 0);
+  EXPECT_LE(summary("near")["checkpoint_moments"]["first_error"].get<double>(), 1e-3);
 }
 
 TEST_F(TinyRun, WithoutAWholeCheckpointNothingIsTouched) {
@@ -159,6 +316,27 @@ TEST_F(TinyRun, AnUnfinishedRunWithoutAWholeCheckpointStartsAfresh) {
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("no checkpoint in run-out can be used: "));
   EXPECT_THAT(outcome.err, HasSubstr("; starting afresh"));
+  EXPECT_EQ(sha256(), sha256("whole"));
+}
+
+TEST_F(TinyRun, ARunOfAnEarlierVersionGoesOn) {
+  ASSERT_EQ(train({"--out", "whole"}).status, 0);
+  ASSERT_EQ(train().status, 0);
+  for (const char* name : {"model.safetensors", "train.json", "checkpoint-6.safetensors"})
+    fs::remove(path(std::string("run-out/") + name));
+  // It knew fewer keys, and recomputed without a choice.
+  const std::string file = train::checkpoint_path(path("run-out"), 4);
+  data::Safetensors old = data::read_safetensors(file);
+  nlohmann::json config = nlohmann::json::parse(old.metadata.at("config"));
+  ASSERT_EQ(config["train"]["activations"], "auto");
+  config["train"]["activations"] = "recompute";
+  for (const char* key : {"checkpoint_moments", "activation_tolerance", "activation_reference", "activation_interval"})
+    ASSERT_EQ(config["train"].erase(key), 1U) << key;
+  old.metadata["config"] = config.dump();
+  data::write_safetensors(file, old.tensors, old.metadata);
+  expect_refusal(train({"--resume", "--set", "train.activation_tolerance=0.2"}), 2,
+                 {"train.activation_tolerance: the run in run-out had none, now it is 0.2"});
+  ASSERT_EQ(train({"--resume"}).status, 0);
   EXPECT_EQ(sha256(), sha256("whole"));
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "gregale/autodiff.hpp"
+#include "gregale/error.hpp"
 #include "gregale/exec.hpp"
 #include "gregale/nn.hpp"
 #include "gregale/ops.hpp"
@@ -130,6 +131,94 @@ TEST(CompressKept, DoesToGradientsWhatIsPredicted) {
       EXPECT_NEAR(measured, rms(kept[i], &exact[i]), 0.25 * measured) << i;  // other draws where sums round otherwise
       EXPECT_GE(predicted, 0.75 * measured) << i;
       EXPECT_LE(predicted, 1.25 * measured) << i;
+    }
+  }
+}
+
+TEST(CompressKept, TakesBitsOfEachValue) {
+  const Network n = network(false);
+  passes::KeepPlan plan;
+  passes::compress_kept(n.graph, 0, Keep::compressed, 3, &plan);
+  ASSERT_GE(plan.values.size(), 5U);
+  std::vector<int> bits(plan.values.size(), 8);
+  bits[0] = 1;
+  bits[1] = kBitsOfBf16;
+  bits[2] = kBitsWhole;
+  passes::compress_kept(n.graph, 0, Keep::compressed, {3, bits}, &plan);
+  const int64_t whole = 512 * 64 * 4, groups = 512 * 64 / 256;
+  EXPECT_EQ(plan.values[0].kept_bytes, groups * (8 + 32));
+  EXPECT_EQ(plan.values[1].kept_bytes, whole / 2);
+  EXPECT_EQ(plan.values[2].kept_bytes, whole);
+  EXPECT_EQ(plan.values[3].kept_bytes, groups * (8 + 8 * 32));
+
+  CompileOptions options;
+  options.loss = 0;
+  options.keep = Keep::compressed;
+  ExecutionContext context;
+  const auto gradients_with = [&](const std::vector<int>& each) {
+    options.kept_bits = each;
+    VariableValues state = n.state;
+    return compile(n.graph, options).run(context, n.inputs, &state);
+  };
+  const std::vector<Tensor> exact = run(n, Keep::everything, 3);
+  const std::vector<Tensor> whole_again = gradients_with(std::vector<int>(bits.size(), kBitsWhole));
+  const std::vector<Tensor> mixed = gradients_with(bits), three = gradients_with(std::vector<int>(bits.size(), 3)),
+                            uniform = run(n, Keep::compressed, 3);
+  for (size_t i = 1; i < exact.size(); ++i) {
+    EXPECT_LT(rms(whole_again[i], &exact[i]), 1e-5 * rms(exact[i])) << i;
+    EXPECT_GT(rms(mixed[i], &exact[i]), 1e-4 * rms(exact[i])) << i;
+    EXPECT_TRUE(three[i].identical(uniform[i])) << i;
+  }
+  for (const std::vector<int>& wrong : {std::vector<int>(bits.size() - 1, 3), std::vector<int>(bits.size() + 1, 3),
+                                        std::vector<int>(bits.size(), 9), std::vector<int>(bits.size(), 0)})
+    EXPECT_THROW(gradients_with(wrong), Error);
+}
+
+TEST(CompressKept, ProbesTellWhatEachValueDoes) {
+  for (const bool relu : {false, true}) {
+    const Network n = network(relu);
+    CompileOptions options;
+    options.loss = 0;
+    const Graph prepared = passes::run_until_kept(n.graph, options);
+    const passes::KeptProbe probe = passes::probe_kept(prepared, 0, kBitsWhole, 3, true);
+    verify(probe.graph);
+    const Executable program = passes::compile_kept(probe.graph, options);
+    ExecutionContext context;
+    VariableValues state = n.state;
+    const size_t count = probe.values.size(), gradients = n.graph.outputs().size();
+    const auto run_with = [&](const std::vector<size_t>& on) {
+      std::vector<Tensor> inputs = n.inputs;
+      Tensor switches(DType::boolean, {static_cast<int64_t>(count)});
+      for (const size_t i : on) static_cast<std::byte*>(switches.data())[i] = std::byte{1};
+      inputs.push_back(switches);
+      return program.run(context, inputs, &state);
+    };
+    const std::vector<Tensor> exact = run(n, Keep::everything, 3), none = run_with({});
+    ASSERT_EQ(none.size(), gradients + probe.terms.size());
+    std::vector<double> sum(gradients, 0);
+    std::vector<size_t> all;
+    int covered = 0;
+    for (size_t v = 0; v < count; ++v) {
+      all.push_back(v);
+      const std::vector<Tensor> one = run_with({v});
+      std::vector<double> told(gradients, 0);
+      for (size_t t = 0; t < probe.terms.size(); ++t)
+        if (probe.terms[t].value == static_cast<int>(v))
+          told[static_cast<size_t>(probe.terms[t].gradient)] += static_cast<double>(none[gradients + t].as<float>()[0]);
+      for (size_t g = 1; g < gradients; ++g) {
+        const double measured = rms(one[g], &none[g]);
+        sum[g] += measured * measured;
+        if (!probe.covered[v]) continue;
+        EXPECT_NEAR(std::sqrt(told[g]), measured, 0.2 * measured + 1e-12) << "value " << v << ", gradient " << g;
+      }
+      covered += probe.covered[v] ? 1 : 0;
+    }
+    EXPECT_GE(covered, 3) << "operands of products";
+    EXPECT_LT(covered, relu ? 100 : static_cast<int>(count)) << "derivatives of activations act further";
+    const std::vector<Tensor> together = run_with(all);
+    for (size_t g = 1; g < gradients; ++g) {
+      EXPECT_LT(rms(none[g], &exact[g]), 1e-5 * rms(exact[g]));
+      EXPECT_NEAR(rms(together[g], &none[g]), std::sqrt(sum[g]), 0.25 * std::sqrt(sum[g])) << g;
     }
   }
 }
