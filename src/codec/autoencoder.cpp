@@ -16,6 +16,8 @@ namespace {
 enum Kind : uint8_t { kMean = 0, kLorenzo = 1, kLearned = 2, kKinds = 3, kEmpty = 3 };
 constexpr uint8_t kBoxKeys = 0xF0, kLatentKeys = 0xE0;
 constexpr double kMostSteps = 1 << 26;  // from the least value to the greatest
+// What a residual of 0, one of 1, and a latent are thought to take when a box's kind is chosen.
+constexpr double kZeroBits = 0.2, kFirstBits = 2.5, kLatentBits = 3.5;
 
 /// How values become integers: prediction + integer * step.
 struct BoxGrid {
@@ -150,7 +152,7 @@ class Encoding {
         counts_(counts),
         residuals_(static_cast<size_t>(count_of(in.extents)), isa, *in.workspace) {}
 
-  /// Chooses by the bits that residuals are expected to take; neighbours of Lorenzo's are the original values.
+  /// Chooses by the bits that residuals are expected to take.
   void box(const Place& p, BoxDecoder& decoder, int64_t latents, Box& box) {
     double sum = 0;
     int64_t count = 0;
@@ -166,27 +168,31 @@ class Encoding {
     const std::vector<int32_t> z = model_.encode(normal.data());
     std::copy(z.begin(), z.end(), box.latents.begin());
     decoder.decode(box.latents.data(), box.shape.data());
-    BitSum bits[kKinds];
-    const auto add = [&](Kind kind, double residual, double noises = 0) {
-      const double r = residual / grid_.step;
-      bits[kind].add(r * r + (1 + noises) / 12);
-    };
+    std::array<double, kKinds> cost{0, 0, kLatentBits * static_cast<double>(latents)};
+    std::array<double, kBoxSide * kBoxSide> seen{};  // as Lorenzo's predictor will see the box
     const int64_t w = in_.extents[3], plane = p.plane * in_.extents[2];
     each(p, [&](int64_t i, double x) {
-      add(kMean, x - mean);
-      add(kLearned, x - mean - scale * static_cast<double>(box.shape[static_cast<size_t>(i)]));
-      const int64_t y = p.y + i / kBoxSide, column = p.x + i % kBoxSide;
-      const T* v = in_.values + (plane + y) * w + column;
-      double predicted = mean;
-      if (column > 0) predicted = static_cast<double>(v[-1]);
-      if (y > 0) predicted = static_cast<double>(v[-w]);
-      if (column > 0 && y > 0)
-        predicted = static_cast<double>(v[-1]) + static_cast<double>(v[-w]) - static_cast<double>(v[-w - 1]);
-      add(kLorenzo, x - predicted, 3);  // three values with the error of their quantisation
+      const auto at = static_cast<size_t>(i);
+      const auto add = [&](Kind kind, double predicted) {
+        const double k = std::nearbyint((x - predicted) / grid_.step);
+        cost[kind] += k == 0 ? kZeroBits : kFirstBits + 2 * std::log2(std::abs(k));
+        return predicted + k * grid_.step;
+      };
+      add(kMean, mean);
+      add(kLearned, mean + scale * static_cast<double>(box.shape[at]));
+      const int64_t row = i / kBoxSide, column = i % kBoxSide;
+      const T* v = in_.values + (plane + p.y + row) * w + p.x + column;
+      const auto neighbour = [&](int64_t up, int64_t left) {  // outside the box the original values
+        const bool inside = row >= up && column >= left;
+        return inside ? seen[at - static_cast<size_t>(up * kBoxSide + left)] : static_cast<double>(v[-up * w - left]);
+      };
+      const bool has_left = p.x + column > 0, has_above = p.y + row > 0;
+      const double predicted = has_left && has_above ? neighbour(0, 1) + neighbour(1, 0) - neighbour(1, 1)
+                               : has_left            ? neighbour(0, 1)
+                               : has_above           ? neighbour(1, 0)
+                                                     : mean;
+      seen[at] = add(kLorenzo, predicted);
     });
-    constexpr double kLatentBits = 3.5;
-    const std::array<double, kKinds> cost{bits[kMean].get(), bits[kLorenzo].get(),
-                                          bits[kLearned].get() + kLatentBits * static_cast<double>(latents)};
     box.kind = static_cast<Kind>(std::min_element(cost.begin(), cost.end()) - cost.begin());
     ++(box.kind == kMean ? counts_.mean_boxes : box.kind == kLorenzo ? counts_.lorenzo_boxes : counts_.learned_boxes);
 
