@@ -373,9 +373,10 @@ class Compressor {
     return sum;
   }
 
-  /// What a view shows, of whatever pass.
+  /// The kept value that a view of whatever pass shows, or what it shows else.
   Value shown_by(Value v) const {
-    while (g_.producer(v) >= 0 && is_view(g_.producer(v))) v = node(g_.producer(v)).inputs[0];
+    while (index_.count(v.id) == 0 && g_.producer(v) >= 0 && is_view(g_.producer(v)))
+      v = node(g_.producer(v)).inputs[0];
     return v;
   }
 

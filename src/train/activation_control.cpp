@@ -24,6 +24,7 @@ constexpr double kNegligible = 1e-3;
 /// bf16 rounds values of a group's size to about an eighth of the step of 8 bits.
 constexpr double kBf16Variance = 1.0 / 64;
 constexpr int kBase = 8;
+constexpr int kTimed = 3;  ///< runs, of which the fastest counts for each step
 constexpr int64_t kGroup = 256, kGroupHeader = 8;
 
 double steps_of(int bits) { return std::exp2(bits) - 1; }
@@ -231,12 +232,18 @@ class Controller {
     const std::vector<Tensor> first = inputs_(0);
     std::vector<Tensor> exact;
     for (const Tensor& t : probe.run(first, std::vector<bool>(values, false))) exact.push_back(t.clone());
+    const std::vector<bool> all(values, true);
     std::vector<double> seconds;
-    const auto together = probe.run(first, std::vector<bool>(values, true), &seconds);
+    const auto together = probe.run(first, all, &seconds);
     actual_.assign(count, 0);
     for (size_t g = 0; g < count; ++g) actual_[g] = mean_square(together[g], &exact[g]);
     for (size_t g = 0; g < count && !last; ++g)
       if (actual_[g] > kMargin * looser_ * errors_.limit[g]) return false;
+    for (int again = 1; again < kTimed; ++again) {
+      std::vector<double> other;
+      probe.run(first, all, &other);
+      for (size_t s = 0; s < seconds.size(); ++s) seconds[s] = std::min(seconds[s], other[s]);
+    }
     times_ = times_of(probe.program(), seconds, values);
     by_class_.clear();
     for (const auto& [kind, members] : classes_) {
