@@ -86,8 +86,13 @@ class Walk {
     }
     for (int64_t r = 0; r < rows; ++r) {
       std::fill(sizes_.begin(), sizes_.end(), uint8_t{0});
-      for (size_t b = 0; b < boxes_.size(); ++b)
-        if (boxes_[b].kind != kEmpty) row(boxes_[b], plane, y + r, r, static_cast<int64_t>(b) * kBoxSide);
+      for (size_t b = 0; b < boxes_.size(); ++b) {
+        const int64_t x = static_cast<int64_t>(b) * kBoxSide;
+        if (boxes_[b].kind != kEmpty)
+          row(boxes_[b], plane, y + r, r, x);
+        else  // what Lorenzo's predictor finds there
+          std::fill_n(values_ + at(plane, y + r, x), std::min(kBoxSide, e_[3] - x), static_cast<T>(grid_.least));
+      }
       std::swap(sizes_, above_);
     }
   }
@@ -113,8 +118,10 @@ class Walk {
         predicted += scale_ * static_cast<double>(box.shape[static_cast<size_t>(r * kBoxSide + i)]);
       if (box.kind == kLorenzo) predicted = lorenzo(values + i, x + i > 0, y > 0, mean);
       int32_t& k = residuals[static_cast<size_t>(i)];
-      k = coder_.residual(first + i, predicted, valid == nullptr || valid[i] != 0, k);
-      values[i] = static_cast<T>(predicted + static_cast<double>(k) * grid_.step);
+      const bool is = valid == nullptr || valid[i] != 0;
+      k = coder_.residual(first + i, predicted, is, k);
+      // Where there is no value, Lorenzo's predictor finds the mean and not what it would run away to.
+      values[i] = static_cast<T>(is ? predicted + static_cast<double>(k) * grid_.step : mean);
       const uint32_t size = k < 0 ? 0 - static_cast<uint32_t>(k) : static_cast<uint32_t>(k);
       sizes_[static_cast<size_t>(x + i + 1)] = static_cast<uint8_t>(std::min<uint32_t>(size, kGreatestSize));
     }
