@@ -12,8 +12,8 @@
 namespace gregale::train {
 namespace {
 
-/// Every box of 16 x 16 is one of a few sharp shapes, up to a factor: what a learned predictor can know and an
-/// interpolation cannot.
+/// Every box of 16 x 16 is one of two waves, up to a factor: what a learned predictor can know and neighbours do not
+/// tell.
 Tensor shapes(int64_t boxes_high, int64_t boxes_wide) {
   const int64_t h = 16 * boxes_high, w = 16 * boxes_wide;
   Tensor t(DType::f32, {h, w});
@@ -21,9 +21,10 @@ Tensor shapes(int64_t boxes_high, int64_t boxes_wide) {
     for (int64_t x = 0; x < w; ++x) {
       const auto box = static_cast<uint64_t>(y / 16 * boxes_wide + x / 16);
       const float size = 2 * random_uniform({4, 0, 1}, box) - 1;
-      const int64_t u = x % 16, v = y % 16;
-      const bool on = random_uniform({4, 0, 2}, box) < 0.5F ? (u / 4 + v / 4) % 2 == 0 : u / 2 % 2 == 0;
-      t.as<float>()[static_cast<size_t>(y * w + x)] = size * (on ? 1.0F : -1.0F);
+      const double u = static_cast<double>(x % 16), v = static_cast<double>(y % 16);
+      const double wave =
+          random_uniform({4, 0, 2}, box) < 0.5F ? std::sin(1.2 * u) * std::cos(1.1 * v) : std::cos(0.9 * u + 1.3 * v);
+      t.as<float>()[static_cast<size_t>(y * w + x)] = size * static_cast<float>(wave);
     }
   return t;
 }
