@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/expect_error_for_tests.hpp"
+#include "codec/isa_levels_for_tests.hpp"
 
 namespace gregale::codec {
 namespace {
@@ -52,13 +53,6 @@ EncodeOptions options_for(const std::shared_ptr<const BlockCodec>& codec) {
   return options;
 }
 
-std::vector<Isa> levels() {
-  std::vector<Isa> all{Isa::reference};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
-    if (Target::detect().isa >= isa) all.push_back(isa);
-  return all;
-}
-
 TEST(Autoencoder, KeepsBoundsWhateverItsWeights) {
   for (const Extents& extents : {Extents{100}, {2, 3}, {16, 16}, {37, 53}, {3, 5, 40, 31}, {2, 200, 180}})
     for (const bool gaps : {false, true})
@@ -99,14 +93,14 @@ TEST(Autoencoder, DecodesWhatItsEncoderSawOnEveryInstructionSet) {
     if (x < 40 && y < 34) valid[i] = 0;
   }
   const auto model = some_model(4, 8, 0.3F);
-  for (const Isa isa : levels())
+  for (const Isa isa : isa_levels())
     for (const uint8_t* flags : {static_cast<const uint8_t*>(nullptr), static_cast<const uint8_t*>(valid.data())}) {
       const auto codec = autoencoder_codec(isa, model, nullptr, true);
       BlockInput<float> in{
           src.as<float>().data(), flags, extents, {ErrorContract::Kind::abs_max, 0.05, {}}, -12, 12, &workspace};
       Bytes bytes;
       ASSERT_TRUE(codec->encode(in, bytes));
-      for (const Isa reader : levels()) {
+      for (const Isa reader : isa_levels()) {
         std::vector<float> back(valid.size());
         autoencoder_codec(reader)->decode(bytes, BlockOutput<float>{back.data(), flags, extents, &workspace});
         for (size_t i = 0; i < back.size(); ++i) {
@@ -125,7 +119,7 @@ TEST(Autoencoder, GivesTheSameBoxOnEveryInstructionSet) {
     for (int32_t l = 0; l < 16; ++l) z[static_cast<size_t>(l)] = 3 * l - 20;
     BoxDecoder(*model, Isa::reference).decode(z.data(), expected.data());
     EXPECT_NE(expected[0], expected[100]);
-    for (const Isa isa : levels()) {
+    for (const Isa isa : isa_levels()) {
       BoxDecoder decoder(*model, isa);
       for (int repeat = 0; repeat < 2; ++repeat) {
         decoder.decode(z.data(), box.data());

@@ -1,6 +1,7 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/group_quantize.hpp"
+#include "codec/isa_levels_for_tests.hpp"
 
 #include <gtest/gtest.h>
 
@@ -38,20 +39,13 @@ std::vector<float> dequantize(const std::vector<std::byte>& coded, int64_t count
   return values;
 }
 
-std::vector<Isa> levels() {
-  std::vector<Isa> all{Isa::reference};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
-    if (Target::detect().isa >= isa) all.push_back(isa);
-  return all;
-}
-
 TEST(GroupQuantize, IsWithinHalfAStepAndTheSameOnEveryInstructionSet) {
   const std::vector<float> src = wave(10 * kGroup + 37);
   const auto count = static_cast<int64_t>(src.size());
   for (int bits = 1; bits <= kMostBits; ++bits)
     for (const bool stochastic : {false, true}) {
       std::vector<std::byte> first;
-      for (const Isa isa : levels()) {
+      for (const Isa isa : isa_levels()) {
         const std::vector<std::byte> coded = quantize(src, bits, {stochastic, 7}, isa);
         if (first.empty()) first = coded;
         EXPECT_EQ(first, coded);
@@ -93,7 +87,7 @@ TEST(GroupQuantize, SaysNaNWhereAValueIsNotFinite) {
   std::vector<float> src = wave(3 * kGroup);
   src[kGroup + 5] = std::numeric_limits<float>::infinity();
   src[2 * kGroup + 7] = std::numeric_limits<float>::quiet_NaN();
-  for (const Isa isa : levels()) {
+  for (const Isa isa : isa_levels()) {
     const std::vector<float> back = dequantize(quantize(src, 4, {}, isa), 3 * kGroup, 4, isa);
     for (int64_t i = 0; i < 3 * kGroup; ++i) EXPECT_EQ(std::isnan(back[static_cast<size_t>(i)]), i >= kGroup) << i;
   }

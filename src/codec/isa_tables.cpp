@@ -25,41 +25,30 @@ GREGALE_CODEC_TABLES(isa_avx2)
 GREGALE_CODEC_TABLES(isa_avx512)
 #undef GREGALE_CODEC_TABLES
 
-const PredictTable& predict_table(Isa isa) {
-  if (isa == Isa::reference) return isa_generic::table;
-  return isa == Isa::avx2 ? isa_avx2::table : isa_avx512::table;
+namespace {
+
+template <class Table>
+const Table& pick(Isa isa, const Table& generic, const Table& avx2, const Table& avx512) {
+  if (isa == Isa::reference) return generic;
+  return isa == Isa::avx2 ? avx2 : avx512;
 }
 
-const GroupTable& group_table(Isa isa) {
-  if (isa == Isa::reference) return isa_generic::group_rows;
-  return isa == Isa::avx2 ? isa_avx2::group_rows : isa_avx512::group_rows;
-}
+}  // namespace
 
-const RansTable& rans_table(Isa isa) {
-  if (isa == Isa::reference) return isa_generic::rans_rows;
-  return isa == Isa::avx2 ? isa_avx2::rans_rows : isa_avx512::rans_rows;
-}
-
-const ResidualTable& residual_table(Isa isa) {
-  if (isa == Isa::reference) return isa_generic::residual_rows;
-  return isa == Isa::avx2 ? isa_avx2::residual_rows : isa_avx512::residual_rows;
-}
-
-const AutoencoderTable& autoencoder_table(Isa isa) {
-  if (isa == Isa::reference) return isa_generic::autoencoder_rows;
-  return isa == Isa::avx2 ? isa_avx2::autoencoder_rows : isa_avx512::autoencoder_rows;
-}
-
+#define GREGALE_PICK(name) pick(isa, isa_generic::name, isa_avx2::name, isa_avx512::name)
+const PredictTable& predict_table(Isa isa) { return GREGALE_PICK(table); }
+const GroupTable& group_table(Isa isa) { return GREGALE_PICK(group_rows); }
+const RansTable& rans_table(Isa isa) { return GREGALE_PICK(rans_rows); }
+const ResidualTable& residual_table(Isa isa) { return GREGALE_PICK(residual_rows); }
+const AutoencoderTable& autoencoder_table(Isa isa) { return GREGALE_PICK(autoencoder_rows); }
 template <>
 const ValueRows<float>& value_rows<float>(Isa isa) {
-  if (isa == Isa::reference) return isa_generic::rows_f32;
-  return isa == Isa::avx2 ? isa_avx2::rows_f32 : isa_avx512::rows_f32;
+  return GREGALE_PICK(rows_f32);
 }
-
 template <>
 const ValueRows<double>& value_rows<double>(Isa isa) {
-  if (isa == Isa::reference) return isa_generic::rows_f64;
-  return isa == Isa::avx2 ? isa_avx2::rows_f64 : isa_avx512::rows_f64;
+  return GREGALE_PICK(rows_f64);
 }
+#undef GREGALE_PICK
 
 }  // namespace gregale::codec

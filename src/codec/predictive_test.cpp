@@ -6,6 +6,7 @@
 #include <random>
 
 #include "codec/block_codec.hpp"
+#include "codec/isa_levels_for_tests.hpp"
 
 namespace gregale::codec {
 namespace {
@@ -38,13 +39,6 @@ struct Field {
   bool whole() const { return std::count(valid.begin(), valid.end(), 0) == 0; }
 };
 
-std::vector<Isa> levels() {
-  std::vector<Isa> all{Isa::reference};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
-    if (Target::detect().isa >= isa) all.push_back(isa);
-  return all;
-}
-
 const BlockExtents kShapes[] = {{1, 1, 1, 100},  {1, 1, 1, 20000}, {1, 1, 37, 53}, {1, 1, 130, 257},
                                 {1, 12, 45, 90}, {12, 19, 23, 31}, {3, 2, 2, 200}, {40, 1, 33, 65}};
 
@@ -59,7 +53,7 @@ TEST(Predictive, GivesTheSameBytesAndValuesOnEveryInstructionSet) {
         const uint8_t* valid = field.whole() ? nullptr : field.valid.data();
         Bytes first;
         std::vector<float> expected;
-        for (const Isa isa : levels()) {
+        for (const Isa isa : isa_levels()) {
           const auto codec = predictive_codec(isa);
           BlockInput<float> in{
               field.values.data(), valid, extents, {ErrorContract::Kind::abs_max, bound, {}}, least, greatest,
