@@ -26,7 +26,7 @@ using codec::ByteSpan;
 using codec::ByteWriter;
 
 constexpr uint32_t kMagic = 0x43475247;  // "GRGC"
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 constexpr size_t kMostMissing = 255;
 constexpr int64_t kMostRank = 32;
 

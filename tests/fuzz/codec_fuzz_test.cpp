@@ -10,7 +10,7 @@ namespace {
 
 TEST(FuzzReplay, CodecStreamsAsTheyAre) {
   const std::vector<std::string> seeds = codec_seeds();
-  const Mutator mutator(10, seeds, {std::string("GRGC\x01", 5), std::string(4, '\xff'), std::string(9, '\x80')});
+  const Mutator mutator(10, seeds, {std::string("GRGC\x02", 5), std::string(4, '\xff'), std::string(9, '\x80')});
   // Checksums find nearly all; what they let through is what mutations put back.
   replay(mutator, seeds.size() + 2000, seeds.size(), [](const std::string& bytes) {
     decode_stream(bytes);

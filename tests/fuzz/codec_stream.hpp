@@ -10,11 +10,13 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "codec/autoencoder.hpp"
 #include "gregale/codec.hpp"
 
 /// Streams of the room codec to start fuzzing from, and what gets mutations of them past their checksums.
@@ -54,6 +56,28 @@ inline std::vector<std::string> codec_seeds() {
           add(waves(dtype, shapes[s], gaps), contract, codec);
         }
       }
+  // Long enough for the coders that fill vectors.
+  for (const bool gaps : {false, true}) {
+    ErrorContract contract = ErrorContract::absolute(4);
+    if (gaps) contract.missing = {-999};
+    add(waves(DType::f32, {90, 200}, gaps), contract, "predictive");
+  }
+  const auto model = std::make_shared<codec::AutoencoderModel>();
+  model->latents = 2;
+  model->channels = 3;
+  const auto sizes = codec::AutoencoderModel::decoder_sizes(2, 3);
+  for (size_t i = 0; i < sizes.size(); ++i)
+    model->decoder[i] = codec::AutoencoderModel::Tensor8::rounded(std::vector<float>(sizes[i], 0.1F));
+  for (size_t i = 0; const size_t size : {27, 3, 162, 6, 192, 2}) model->encoder[i++] = std::vector<float>(size, 0.1F);
+  EncodeOptions learned;
+  learned.codec = "autoencoder";
+  learned.more_codecs = {codec::autoencoder_codec(Isa::reference, model, nullptr, true)};
+  for (const bool gaps : {false, true}) {
+    ErrorContract contract = ErrorContract::absolute(0.5);
+    if (gaps) contract.missing = {-999};
+    const Encoded e = encode(waves(DType::f32, {2, 19, 37}, gaps), contract, learned);
+    seeds.emplace_back(reinterpret_cast<const char*>(e.bytes.data()), e.bytes.size());
+  }
   add(waves(DType::f32, {300}, false), {ErrorContract::Kind::rms, 0.1}, "auto");
   add(waves(DType::f32, {300}, true), {ErrorContract::Kind::unbiased, 0.3}, "auto");
   add(waves(DType::i16, {4, 30}, false), ErrorContract::lossless(), "auto");
