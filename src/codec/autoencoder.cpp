@@ -22,6 +22,7 @@ constexpr double kZeroBits = 0.2, kFirstBits = 2.5, kLatentBits = 3.5;
 /// How values become integers: prediction + integer * step.
 struct BoxGrid {
   double least = 0, step = 1;
+  double at(int32_t steps) const { return least + static_cast<double>(steps) * step; }
 };
 
 struct Box {
@@ -36,7 +37,7 @@ struct Place {
   int64_t plane = 0, y = 0, x = 0, rows = 0, columns = 0;
 };
 
-/// The walk both directions share. `Coder` says what stands in a box and which residuals a row has.
+/// The walk both directions share. `Coder` says what predicts a box, its shape with it, and which residuals a row has.
 template <class T, class Coder>
 class Walk {
  public:
@@ -64,7 +65,6 @@ class Walk {
 
  private:
   int64_t at(int64_t plane, int64_t y, int64_t x) const { return (plane * e_[2] + y) * e_[3] + x; }
-  double mean_of(const Box& box) const { return grid_.least + static_cast<double>(box.mean) * grid_.step; }
   bool any_valid(const Place& p) const {
     if (valid_ == nullptr) return true;
     for (int64_t y = p.y; y < p.y + p.rows; ++y) {
@@ -82,7 +82,6 @@ class Walk {
       box.kind = kEmpty;
       if (!any_valid(place)) continue;
       coder_.box(place, decoder_, latents_, box);
-      if (box.kind == kLearned) decoder_.decode(box.latents.data(), box.shape.data());
     }
     for (int64_t r = 0; r < rows; ++r) {
       std::fill(sizes_.begin(), sizes_.end(), uint8_t{0});
@@ -110,7 +109,7 @@ class Walk {
                static_cast<uint8_t>(box.kind * kActivities), coder_.keys(columns));
     std::array<int32_t, kBoxSide> residuals{};
     coder_.before(residuals.data(), columns, flags);
-    const double mean = mean_of(box);
+    const double mean = grid_.at(box.mean);
     T* values = values_ + first;
     for (int64_t i = 0; i < columns; ++i) {
       double predicted = mean;
@@ -168,7 +167,7 @@ class Encoding {
       ++count;
     });
     box.mean = static_cast<int32_t>(std::nearbyint((sum / static_cast<double>(count) - grid_.least) / grid_.step));
-    const double mean = grid_.least + static_cast<double>(box.mean) * grid_.step;
+    const double mean = grid_.at(box.mean);
     std::array<float, kBoxSide * kBoxSide> normal{};
     const double scale = static_cast<double>(model_.scale);
     each(p, [&](int64_t i, double x) { normal[static_cast<size_t>(i)] = static_cast<float>((x - mean) / scale); });
@@ -259,14 +258,16 @@ class Decoding {
       latent_keys_[l] = static_cast<uint8_t>(kLatentKeys + l);
     }
   }
-  void box(const Place&, BoxDecoder&, int64_t latents, Box& box) {
+  void box(const Place&, BoxDecoder& decoder, int64_t latents, Box& box) {
     std::array<int32_t, kBoxSide> row;
     residuals_.next(row.data(), box_keys_.data(), 2, nullptr);
     if (row[0] < 0 || row[0] >= kKinds) in_.fail("a box of no kind");
     box.kind = static_cast<Kind>(row[0]);
     last_mean_ += static_cast<uint32_t>(row[1]);
     box.mean = static_cast<int32_t>(last_mean_);
-    if (box.kind == kLearned) residuals_.next(box.latents.data(), latent_keys_.data(), latents, nullptr);
+    if (box.kind != kLearned) return;
+    residuals_.next(box.latents.data(), latent_keys_.data(), latents, nullptr);
+    decoder.decode(box.latents.data(), box.shape.data());
   }
   uint8_t* keys(int64_t) { return keys_.data(); }
   void before(int32_t* residuals, int64_t count, const uint8_t* valid) {
@@ -284,7 +285,7 @@ class Decoding {
   uint32_t last_mean_ = 0;
 };
 
-class AutoencoderCodec final : public BlockCodec {
+class AutoencoderCodec final : public FloatBlockCodec<AutoencoderCodec> {
  public:
   AutoencoderCodec(Isa isa, std::shared_ptr<const AutoencoderModel> model, std::shared_ptr<AutoencoderCounts> counts,
                    bool alone)
@@ -297,12 +298,9 @@ class AutoencoderCodec final : public BlockCodec {
   uint8_t id() const override { return 20; }
   bool encodes() const override { return model_ != nullptr; }
   bool looks_at_valid() const override { return true; }
-  bool encode(const BlockInput<float>& in, Bytes& out) const override { return encode_any(in, out); }
-  bool encode(const BlockInput<double>& in, Bytes& out) const override { return encode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<float>& out) const override { decode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<double>& out) const override { decode_any(in, out); }
 
  private:
+  friend FloatBlockCodec<AutoencoderCodec>;
   static constexpr uint8_t kByBoxes = 0, kByOther = 1;
 
   template <class T>

@@ -7,8 +7,6 @@
 namespace gregale::codec::GREGALE_ISA_NAMESPACE {
 namespace {
 
-float leaky_relu(float x) { return x > 0 ? x : x * kLeak; }
-
 void linear(const float* src, int64_t in, const float* weights, const float* bias, int64_t out, bool leaky,
             float* dst) {
   for (int64_t begin = 0; begin < out; begin += 16) {

@@ -11,7 +11,9 @@
 namespace gregale::codec {
 
 inline constexpr int64_t kBoxSide = 16;
-inline constexpr float kLeak = 0.125F;  ///< of a leaky ReLU
+inline constexpr float kLeak = 0.125F;
+/// Inlined for certain: the linker would keep one copy, perhaps one for an instruction set that is not here.
+[[gnu::always_inline]] inline float leaky_relu(float x) { return x > 0 ? x : x * kLeak; }
 
 struct AutoencoderTable {
   /// dst[o] = bias[o] + sum_i src[i] weights[i, o]; then leaky where asked. out is a multiple of 16.

@@ -10,8 +10,6 @@ namespace {
 
 constexpr int64_t kSeed = 4, kMiddle = 8;  // sides of the planes on the way to a box
 
-float leaky_relu(float x) { return x > 0 ? x : x * kLeak; }
-
 /// 3 x 3 with stride 2 and zeros around: [in, side, side] -> [out, side / 2, side / 2].
 std::vector<float> halved(const std::vector<float>& src, int64_t in, int64_t side, const std::vector<float>& weights,
                           const std::vector<float>& bias) {

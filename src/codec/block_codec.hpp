@@ -69,6 +69,20 @@ class BlockCodec {
 
 namespace codec {
 
+/// A codec that does the same for both precisions: Codec::encode_any and Codec::decode_any, templates of the element
+/// type.
+template <class Codec>
+class FloatBlockCodec : public BlockCodec {
+ public:
+  bool encode(const BlockInput<float>& in, Bytes& out) const final { return self().encode_any(in, out); }
+  bool encode(const BlockInput<double>& in, Bytes& out) const final { return self().encode_any(in, out); }
+  void decode(ByteSpan in, const BlockOutput<float>& out) const final { self().decode_any(in, out); }
+  void decode(ByteSpan in, const BlockOutput<double>& out) const final { self().decode_any(in, out); }
+
+ private:
+  const Codec& self() const { return static_cast<const Codec&>(*this); }
+};
+
 /// The standard codecs, one a file. `isa`: for speed alone.
 std::shared_ptr<const BlockCodec> quantize_codec(Isa isa);
 std::shared_ptr<const BlockCodec> split_frequency_codec(Isa isa);

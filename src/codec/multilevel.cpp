@@ -266,7 +266,7 @@ class Walker {
       const uint8_t* self = valid == nullptr ? nullptr : valid + to;
       uint8_t* keys = coder.keys(row.count);
       predict(level, row, valid, self, keys);
-      coder.row(row, quantum, keys, self, predicted_.data(), residuals_.data());
+      coder.row(row, quantum, self, predicted_.data(), residuals_.data());
       if constexpr (sizeof(Int) == 4) {
         table_.apply_i32(predicted_.data(), residuals_.data(), quantum, row.count, values, sizes);
       } else {
@@ -366,7 +366,7 @@ struct Encoding {
     return k;
   }
   uint8_t* keys(int64_t count) { return residuals.keys(count); }
-  void row(const Row& row, int32_t quantum, const uint8_t*, const uint8_t* valid, const Int* predicted, Int* k) {
+  void row(const Row& row, int32_t quantum, const uint8_t* valid, const Int* predicted, Int* k) {
     const double inverse = 1.0 / quantum;
     if constexpr (std::is_same_v<T, float> && sizeof(Int) == 4) {
       table.quantize_f32(in.values + row.base, row.step, row.count, grid.offset, 1 / grid.unit, predicted, inverse, k);
@@ -394,8 +394,8 @@ struct Decoding {
     if (row_keys.size() < room) row_keys.resize(room);
     return row_keys.data();
   }
-  void row(const Row& row, int32_t, const uint8_t* keys, const uint8_t* valid, const Int*, Int* k) {
-    residuals.next(k, keys, row.count, valid);
+  void row(const Row& row, int32_t, const uint8_t* valid, const Int*, Int* k) {
+    residuals.next(k, row_keys.data(), row.count, valid);
   }
 };
 

@@ -17,18 +17,15 @@ BlockExtents squeezed(const BlockExtents& extents) {
   return e;
 }
 
-class PredictiveCodec final : public BlockCodec {
+class PredictiveCodec final : public FloatBlockCodec<PredictiveCodec> {
  public:
   explicit PredictiveCodec(Isa isa) : isa_(isa) {}
   std::string_view name() const override { return "predictive"; }
   uint8_t id() const override { return 18; }
   bool looks_at_valid() const override { return true; }
-  bool encode(const BlockInput<float>& in, Bytes& out) const override { return encode_any(in, out); }
-  bool encode(const BlockInput<double>& in, Bytes& out) const override { return encode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<float>& out) const override { decode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<double>& out) const override { decode_any(in, out); }
 
  private:
+  friend FloatBlockCodec<PredictiveCodec>;
   static constexpr uint8_t kMultilevel = 0, kLorenzo = 1;
   static constexpr double kWorth = -0.05;  // bits a value: estimates are no better than that
 

@@ -6,23 +6,16 @@
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
 
+#include "codec/raw_field_for_benches.hpp"
 #include "gregale/codec.hpp"
 
 using namespace gregale;
 
 int main(int argc, char** argv) {
-  Extents extents;
-  for (int i = 5; i < argc; ++i) extents.push_back(std::atoll(argv[i]));
-  Tensor src(DType::f32, extents);
-  std::ifstream(argv[1], std::ios::binary).read(static_cast<char*>(src.data()), src.bytes());
-  std::vector<char> mask(static_cast<size_t>(src.size()));
-  std::ifstream(argv[2], std::ios::binary).read(mask.data(), src.size());
-  for (size_t i = 0; i < mask.size(); ++i)
-    if (mask[i] == 0) src.as<float>()[i] = -1e34F;
+  const Tensor src = codec::read_raw_field(argv[1], argv[2], argv + 5, argv + argc);
   ErrorContract contract = ErrorContract::relative(std::atof(argv[3]));
-  contract.missing = {-1e34};
+  contract.missing = {codec::kNoValue};
   EncodeOptions options;
   options.codec = argv[4];
   options.verify = std::getenv("UNVERIFIED") == nullptr;

@@ -27,8 +27,8 @@ struct RestBits {
 /// Where an encoder puts the rest of large residuals: eight bytes and more are free at `at`.
 struct RestSink {
   std::byte* at = nullptr;
-  uint64_t open = 0, filled = 0;             ///< bits that make no byte yet, below eight
-  void put(uint64_t bits, uint64_t count) {  ///< at most 56
+  uint64_t open = 0, filled = 0;                                    ///< bits that make no byte yet, below eight
+  [[gnu::always_inline]] void put(uint64_t bits, uint64_t count) {  ///< at most 56
     open |= bits << filled;
     filled += count;
     std::memcpy(at, &open, sizeof open);
@@ -49,20 +49,23 @@ struct ResidualTable {
 
 const ResidualTable& residual_table(Isa isa);
 
-inline uint64_t folded(int64_t residual) {
+// Inlined for certain: the linker keeps one copy of the others, perhaps one for an instruction set that is not here.
+#define GREGALE_INLINE [[gnu::always_inline]] inline
+
+GREGALE_INLINE uint64_t folded(int64_t residual) {
   return (static_cast<uint64_t>(residual) << 1) ^ static_cast<uint64_t>(residual >> 63);
 }
-inline int64_t unfolded(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
+GREGALE_INLINE int64_t unfolded(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
 
 /// The symbol of a large folded residual.
-inline uint8_t put_large(uint64_t v, RestSink& rest) {
+GREGALE_INLINE uint8_t put_large(uint64_t v, RestSink& rest) {
   const auto width = static_cast<uint64_t>(std::bit_width(v));  // at least 5
   const uint64_t count = width - 2;
   rest.put(v & ((uint64_t{1} << count) - 1), count);
   return static_cast<uint8_t>(kSmall + (width - 5) * 2 + (v >> count & 1));
 }
 /// The folded residual of a large symbol.
-inline uint64_t take_large(uint32_t symbol, RestBits& rest) {
+GREGALE_INLINE uint64_t take_large(uint32_t symbol, RestBits& rest) {
   const uint64_t count = (symbol - kSmall) / 2 + 3, top = (symbol - kSmall) & 1;  // at most 54 bits
   uint64_t eight;
   std::memcpy(&eight, rest.bytes + rest.at / 8, sizeof eight);
@@ -70,5 +73,7 @@ inline uint64_t take_large(uint32_t symbol, RestBits& rest) {
   rest.at = std::min(rest.at + count, rest.end + 1);
   return (uint64_t{2} | top) << count | low;
 }
+
+#undef GREGALE_INLINE
 
 }  // namespace gregale::codec

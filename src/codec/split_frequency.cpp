@@ -14,17 +14,14 @@ namespace {
 
 constexpr int64_t kBox = 8;
 
-class SplitFrequencyCodec final : public BlockCodec {
+class SplitFrequencyCodec final : public FloatBlockCodec<SplitFrequencyCodec> {
  public:
   explicit SplitFrequencyCodec(Isa isa) : residual_(quantize_codec(isa)) {}
   std::string_view name() const override { return "split-frequency"; }
   uint8_t id() const override { return 17; }
-  bool encode(const BlockInput<float>& in, Bytes& out) const override { return encode_any(in, out); }
-  bool encode(const BlockInput<double>& in, Bytes& out) const override { return encode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<float>& out) const override { decode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<double>& out) const override { decode_any(in, out); }
 
  private:
+  friend FloatBlockCodec<SplitFrequencyCodec>;
   /// Boxes over the last two dimensions, or the last where the one before is short: body(box, first place, rows,
   /// columns).
   template <class Body>

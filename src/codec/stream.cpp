@@ -161,8 +161,10 @@ const BlockCodec* choose(const std::string& name, ErrorContract::Kind kind, cons
   if (wanted == "exact") return nullptr;
   for (const auto* list : {&more, &standard_codecs()})
     for (const auto& c : *list)
-      if (c->name() == wanted && c->encodes()) return c.get();
-  GREGALE_CHECK(wanted != "autoencoder", invalid_argument, "[encode] the codec 'autoencoder' needs a model");
+      if (c->name() == wanted) {
+        GREGALE_CHECK(c->encodes(), invalid_argument, "[encode] the codec '{}' needs a model", wanted);
+        return c.get();
+      }
   throw_error(ErrorCode::invalid_argument,
               fmt::format("[encode] no codec is called '{}'; there are {}", name, fmt::join(codec_names(), ", ")));
 }

@@ -56,16 +56,13 @@ class Zfp {
   std::unique_ptr<zfp_stream, Close> stream_;
 };
 
-class ZfpCodec final : public BlockCodec {
+class ZfpCodec final : public FloatBlockCodec<ZfpCodec> {
  public:
   std::string_view name() const override { return "zfp"; }
   uint8_t id() const override { return 19; }
-  bool encode(const BlockInput<float>& in, Bytes& out) const override { return encode_any(in, out); }
-  bool encode(const BlockInput<double>& in, Bytes& out) const override { return encode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<float>& out) const override { decode_any(in, out); }
-  void decode(ByteSpan in, const BlockOutput<double>& out) const override { decode_any(in, out); }
 
  private:
+  friend FloatBlockCodec<ZfpCodec>;
   template <class T>
   bool encode_any(const BlockInput<T>& in, Bytes& out) const {
     if (in.contract.kind != ErrorContract::Kind::abs_max || !(in.contract.bound < 1e300)) return false;

@@ -36,17 +36,8 @@ class Compressor {
   }
 
   Graph run(KeepPlan* plan) {
-    find_crossing();
-    for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
-    for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
-    std::map<int32_t, std::vector<int32_t>> early_after;
-    for (const int32_t n : early_) early_after[earliest(n)].push_back(n);
-    for (now_ = 0; now_ < count(); ++now_) {
-      if (early_.count(now_) > 0 || (!node(now_).outputs.empty() && copy_.count(node(now_).outputs[0].id) > 0))
-        continue;
-      add(now_, !forward_[at(now_)] && !is_state(now_));
-      for (const int32_t n : early_after[now_]) add(n, false);
-    }
+    begin();
+    copy_nodes([](int32_t) {});
     std::vector<Value> outputs;
     for (const Value v : g_.outputs()) outputs.push_back(copy_.at(v.id));
     result_.set_outputs(outputs, g_.output_names());
@@ -61,9 +52,7 @@ class Compressor {
   /// Both backward passes, from what was computed and from what was kept, and of every result what their difference is
   /// expected to be.
   Graph run_both() {
-    find_crossing();
-    for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
-    for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
+    begin();
     for (now_ = 0; now_ < count(); ++now_) {
       const Node& nd = node(now_);
       add(now_, false);
@@ -96,9 +85,7 @@ class Compressor {
     GREGALE_CHECK(bits.each.empty() || bits.each.size() == values.size(), invalid_argument,
                   "[probe_kept] bits of {} values, '{}' keeps {}", bits.each.size(), g_.name(), values.size());
     trial_ = bits;
-    find_crossing();
-    for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
-    for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
+    begin();
     const auto count_of_values = static_cast<int64_t>(values.size());
     const Value all = result_.add_input("switches", Type(DType::boolean, Shape{count_of_values}));
     for (int64_t i = 0; i < count_of_values; ++i)
@@ -107,15 +94,7 @@ class Compressor {
     std::vector<Value> variances;
     if (formula)
       for (size_t i = 0; i < g_.outputs().size(); ++i) find_direct(g_.outputs()[i], static_cast<int>(i), 1);
-    std::map<int32_t, std::vector<int32_t>> early_after;
-    for (const int32_t n : early_) early_after[earliest(n)].push_back(n);
-    for (now_ = 0; now_ < count(); ++now_) {
-      if (early_.count(now_) > 0 || (!node(now_).outputs.empty() && copy_.count(node(now_).outputs[0].id) > 0))
-        continue;
-      add(now_, !forward_[at(now_)] && !is_state(now_));
-      add_terms(now_, probe, variances);
-      for (const int32_t n : early_after[now_]) add(n, false);
-    }
+    copy_nodes([&](int32_t n) { add_terms(n, probe, variances); });
     std::vector<Value> outputs;
     for (const Value v : g_.outputs()) outputs.push_back(copy_.at(v.id));
     outputs.insert(outputs.end(), variances.begin(), variances.end());
@@ -135,6 +114,26 @@ class Compressor {
   }
 
  private:
+  void begin() {
+    find_crossing();
+    for (const Value v : g_.inputs()) copy_[v.id] = result_.add_input(g_.name_of(v), g_.type(v));
+    for (const Variable& v : g_.variables()) result_.add_variable(v.name, v.type);
+  }
+
+  /// Every node in order, what is computed early behind the last of its operands; `after` each.
+  template <class After>
+  void copy_nodes(After&& after) {
+    std::map<int32_t, std::vector<int32_t>> early_after;
+    for (const int32_t n : early_) early_after[earliest(n)].push_back(n);
+    for (now_ = 0; now_ < count(); ++now_) {
+      if (early_.count(now_) > 0 || (!node(now_).outputs.empty() && copy_.count(node(now_).outputs[0].id) > 0))
+        continue;
+      add(now_, !forward_[at(now_)] && !is_state(now_));
+      after(now_);
+      for (const int32_t n : early_after[now_]) add(n, false);
+    }
+  }
+
   static constexpr int64_t kWorth = 1 << 14;  ///< elements; fewer are kept as they are
   static constexpr int32_t kNear = 16;        ///< nodes that share what was taken out
   static constexpr int kMostBits = 8;

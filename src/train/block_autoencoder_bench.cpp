@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <fstream>
 
+#include "codec/raw_field_for_benches.hpp"
 #include "gregale/codec.hpp"
 #include "train/block_autoencoder.hpp"
 
@@ -14,24 +14,17 @@ using namespace gregale;
 
 int main(int argc, char** argv) {
   if (argc < 8) return 2;
-  Extents extents;
-  for (int i = 7; i < argc; ++i) extents.push_back(std::atoll(argv[i]));
-  Tensor field(DType::f32, extents);
-  std::ifstream(argv[1], std::ios::binary).read(static_cast<char*>(field.data()), field.bytes());
-  std::vector<char> mask(static_cast<size_t>(field.size()));
-  std::ifstream(argv[2], std::ios::binary).read(mask.data(), field.size());
-  for (size_t i = 0; i < mask.size(); ++i)
-    if (mask[i] == 0) field.as<float>()[i] = -1e34F;
+  const Tensor field = codec::read_raw_field(argv[1], argv[2], argv + 7, argv + argc);
   train::BlockAutoencoderOptions o;
   o.latents = std::atoll(argv[4]);
   o.channels = std::atoll(argv[5]);
   o.steps = std::atoll(argv[6]);
   ExecutionContext context;
-  const auto trained = train::train_block_autoencoder(field, {-1e34}, o, context);
+  const auto trained = train::train_block_autoencoder(field, {codec::kNoValue}, o, context);
   if (trained.model == nullptr) return 1;
   const auto encoded = [&](double bound, bool alone, const std::shared_ptr<codec::AutoencoderCounts>& counts) {
     ErrorContract contract = ErrorContract::relative(bound);
-    contract.missing = {-1e34};
+    contract.missing = {codec::kNoValue};
     EncodeOptions options;
     if (counts != nullptr) {
       options.codec = "autoencoder";

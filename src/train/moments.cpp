@@ -24,38 +24,31 @@ const double kSmallestRoot = std::sqrt(static_cast<double>(std::numeric_limits<f
 
 double root(float v) { return std::sqrt(static_cast<double>(v)); }
 
-/// log sqrt(v), minus infinity of nothing; back again.
-Tensor to_logarithms(const Tensor& v) {
-  Tensor out(DType::f32, v.extents());
-  const auto src = v.as<float>();
+/// f of every element, and of those in the same place.
+template <class F>
+Tensor mapped(const Tensor& a, const Tensor& b, F f) {
+  Tensor out(DType::f32, a.extents());
+  const auto x = a.as<float>(), y = b.as<float>();
   auto dst = out.as<float>();
-  for (size_t i = 0; i < src.size(); ++i) dst[i] = static_cast<float>(0.5 * std::log(static_cast<double>(src[i])));
+  for (size_t i = 0; i < x.size(); ++i)
+    dst[i] = static_cast<float>(f(static_cast<double>(x[i]), static_cast<double>(y[i])));
   return out;
 }
+
+/// log sqrt(v), minus infinity of nothing; back again.
+Tensor to_logarithms(const Tensor& v) {
+  return mapped(v, v, [](double x, double) { return 0.5 * std::log(x); });
+}
 Tensor from_logarithms(const Tensor& logarithms) {
-  Tensor out(DType::f32, logarithms.extents());
-  const auto src = logarithms.as<float>();
-  auto dst = out.as<float>();
-  for (size_t i = 0; i < src.size(); ++i) dst[i] = static_cast<float>(std::exp(2 * static_cast<double>(src[i])));
-  return out;
+  return mapped(logarithms, logarithms, [](double x, double) { return std::exp(2 * x); });
 }
 
 /// m / sqrt(v), and m itself where v is nothing; back again.
 Tensor to_steps(const Tensor& m, const Tensor& v) {
-  Tensor out(DType::f32, m.extents());
-  const auto src = m.as<float>(), second = v.as<float>();
-  auto dst = out.as<float>();
-  for (size_t i = 0; i < src.size(); ++i)
-    dst[i] = second[i] > 0 ? static_cast<float>(static_cast<double>(src[i]) / root(second[i])) : src[i];
-  return out;
+  return mapped(m, v, [](double x, double second) { return second > 0 ? x / std::sqrt(second) : x; });
 }
 Tensor from_steps(const Tensor& steps, const Tensor& v) {
-  Tensor out(DType::f32, steps.extents());
-  const auto src = steps.as<float>(), second = v.as<float>();
-  auto dst = out.as<float>();
-  for (size_t i = 0; i < src.size(); ++i)
-    dst[i] = second[i] > 0 ? static_cast<float>(static_cast<double>(src[i]) * root(second[i])) : 0;
-  return out;
+  return mapped(steps, v, [](double x, double second) { return second > 0 ? x * std::sqrt(second) : 0; });
 }
 
 Tensor as_tensor(const std::vector<std::byte>& bytes) {
