@@ -52,6 +52,11 @@ void Assembler::tile_load(const Xbyak::Tmm& tile, const Xbyak::Reg64& base, cons
   tileloadd(tile, ptr[base + stride * 1 + displacement]);
 }
 
+void Assembler::tile_load_once(const Xbyak::Tmm& tile, const Xbyak::Reg64& base, const Xbyak::Reg64& stride,
+                               int displacement) {
+  tileloaddt1(tile, ptr[base + stride * 1 + displacement]);
+}
+
 void Assembler::tile_store(const Xbyak::Reg64& base, const Xbyak::Reg64& stride, int displacement,
                            const Xbyak::Tmm& tile) {
   tilestored(ptr[base + stride * 1 + displacement], tile);

@@ -49,6 +49,9 @@ class Assembler : private detail::AllocatorHolder, public Xbyak::CodeGenerator {
   /// Tile loads and stores of [base + index * 1 + displacement], rows `index` bytes apart. (Xbyak 6.68 encodes a store
   /// without an index silently wrong.)
   void tile_load(const Xbyak::Tmm& tile, const Xbyak::Reg64& base, const Xbyak::Reg64& stride, int displacement = 0);
+  /// The same for rows that will not be read again soon: they leave L1 to the others.
+  void tile_load_once(const Xbyak::Tmm& tile, const Xbyak::Reg64& base, const Xbyak::Reg64& stride,
+                      int displacement = 0);
   void tile_store(const Xbyak::Reg64& base, const Xbyak::Reg64& stride, int displacement, const Xbyak::Tmm& tile);
 
   /// A constant in the code's own pool, 64-byte aligned, emitted by finish(). Equal contents share a place. The label

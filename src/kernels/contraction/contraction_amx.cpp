@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/contraction/contraction_composed.hpp"
 #include "kernels/contraction/contraction_fp32x3.hpp"
 #include "kernels/contraction/contraction_implementations.hpp"
@@ -31,6 +33,7 @@ class TileContraction final : public ContractionKernel {
           {config_of(rows),
            emitter.emit(fmt::format("contraction_amx_{}x{}x{}", rows.rows() * rows.count, desc.n, desc.k)),
            row * desc.lda * size_of(desc.a), row * desc.ldc * size_of(desc.c)});
+      scratch_bytes_ = std::max(scratch_bytes_, ContractionTileEmitter::scratch_bytes(desc, rows));
       info_.traffic.l1_bytes += emitter.l1_bytes();
       info_.code_bytes += static_cast<int64_t>(pieces_.back().code.bytes());
       info_.blocking += fmt::format("{}{} blocks of {}+{} rows by 32 columns", info_.blocking.empty() ? "" : ", ",
@@ -85,7 +88,9 @@ bool has_tiles(const Target& target) {
 Result<std::shared_ptr<ContractionKernel>> make_contraction_amx(const Target& target, const ContractionDesc& desc) {
   if (!has_tiles(target)) return refusal("the target has no AMX with bf16");
   if (desc.compute == Compute::fp32x3) return make_contraction_fp32x3(target, desc, make_plain);
-  return needs_composition(desc) ? compose_contraction(target, desc, make_plain) : make_plain(target, desc);
+  // Two panels of b at a time, and as many rows as their sums in L1 allow.
+  constexpr ComposedBlocks kBlocks{.columns = 32, .fetches = false};
+  return needs_composition(desc) ? compose_contraction(target, desc, make_plain, kBlocks) : make_plain(target, desc);
 }
 
 }  // namespace gregale::kernels

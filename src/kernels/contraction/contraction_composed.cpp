@@ -18,7 +18,6 @@ namespace {
 
 using Batch = ContractionDesc::Batch;
 
-constexpr int64_t kColumns = 64;  // of a strip: with kDepth, b's block is an L1 cache's
 constexpr int64_t kDepth = 128;   // of a block in scratch
 constexpr int64_t kTile = 4096;   // elements of a block of sums: 16 KB in f32
 
@@ -50,17 +49,17 @@ Cut uncut(int64_t extent) { return cut(extent, Cut::kUncut, 1); }
 class ComposedContraction final : public ContractionKernel {
  public:
   static Result<std::shared_ptr<ContractionKernel>> make(const Target& target, const ContractionDesc& desc,
-                                                         MakePlainContraction make_plain) {
+                                                         MakePlainContraction make_plain, const ComposedBlocks& blocks) {
     if (desc.n == kAtCall && reduces(desc.epilogue)) {
       return Error(ErrorCode::unsupported, "the epilogue reduces rows of a length given at the call");
     }
-    auto kernel = std::shared_ptr<ComposedContraction>(new ComposedContraction(desc));
+    auto kernel = std::shared_ptr<ComposedContraction>(new ComposedContraction(desc, blocks));
     if (auto refusal = kernel->prepare(target, make_plain)) return *refusal;
     return std::shared_ptr<ContractionKernel>(std::move(kernel));
   }
 
  private:
-  explicit ComposedContraction(const ContractionDesc& desc) : desc_(desc) {
+  ComposedContraction(const ContractionDesc& desc, const ComposedBlocks& blocks) : desc_(desc), blocks_(blocks) {
     function_ = run;
     context_ = this;
     pack_a_ = !desc.prologue_a.empty();
@@ -72,7 +71,7 @@ class ComposedContraction final : public ContractionKernel {
     // Operands in scratch are blocks of k; a list of addresses cannot be moved to another block.
     by_item_ = pack_a_ || pack_b_ || desc.addressing == Batch::address;
     // Masks are cut at bytes and panels where they begin: at multiples of 16. Chains may be split at multiples of 32.
-    n_ = reduces(desc.epilogue) ? uncut(desc.n) : cut(desc.n, kColumns, 16);
+    n_ = reduces(desc.epilogue) ? uncut(desc.n) : cut(desc.n, blocks.columns, 16);
     k_ = pack_a_ || pack_b_ ? cut(desc.k, kDepth, 32) : uncut(desc.k);
     if (desc.epilogue.empty() && sums_in_c_ && !pack_a_) {
       m_ = uncut(desc.m);  // nothing ties sums to the cache: b's block is brought to scratch once for all rows
@@ -126,11 +125,12 @@ class ComposedContraction final : public ContractionKernel {
   }
 
   const ContractionDesc desc_;
+  const ComposedBlocks blocks_;
   bool pack_a_ = false, pack_b_ = false, to_vnni2_ = false, sums_in_c_ = false, by_item_ = false;
   DType sum_ = DType::f32;
   Cut m_, n_, k_;
   int64_t a_leading_ = 0, b_leading_ = 0, sums_leading_ = 0;                                             // in scratch
-  int64_t sums_offset_ = 0, a_offset_ = 0, b_offset_ = 0, stored_b_offset_ = 0, expression_offset_ = 0;  // bytes
+  int64_t sums_offset_ = 0, a_offset_ = 0, b_offset_ = 0, stored_b_offset_ = 0, expression_offset_ = 0, plain_offset_ = 0;  // bytes
   std::shared_ptr<ContractionKernel> plain_[16];
   std::shared_ptr<const ExpressionKernel> prologue_a_, prologue_b_, epilogue_;
   std::shared_ptr<const LayoutKernel> transpose_;  ///< of b
@@ -194,7 +194,7 @@ std::optional<Error> ComposedContraction::prepare(const Target& target, MakePlai
     epilogue_ = compile(expression, operand(sum_, sums_in_c_ ? desc_.ldc : sums_leading_), operand(desc_.c, desc_.ldc),
                         desc_.epilogue_inputs, n_.block);
   }
-  scratch_bytes_ = offset + align_bytes(expression_bytes);
+  scratch_bytes_ = plain_offset_ = offset + align_bytes(expression_bytes);
 
   ContractionDesc inner = desc_;
   inner.prologue_a = inner.prologue_b = inner.epilogue = Expression();
@@ -226,6 +226,7 @@ std::optional<Error> ComposedContraction::prepare(const Target& target, MakePlai
     auto made = make_plain(target, inner);
     if (!made) return made.error();
     plain_[i] = std::move(made).value();
+    scratch_bytes_ = std::max(scratch_bytes_, plain_offset_ + plain_[i]->scratch_bytes());
     code_bytes += plain_[i]->info().code_bytes;
     if (words.empty()) {
       info_.implementation = plain_[i]->info().implementation;
@@ -333,7 +334,7 @@ void ComposedContraction::run_block(const Arguments& arguments, const Block& blo
   Finish f;
   if (epilogue_ != nullptr) {
     f = finish_of(arguments, block, sums, sums_leading);
-    fetch(f, arguments, block);
+    if (blocks_.fetches) fetch(f, arguments, block);
   }
   if (call.batch == 0 || call.k == 0) {
     for (int64_t i = 0; i < block.rows && !desc_.accumulate; ++i) {
@@ -343,6 +344,7 @@ void ComposedContraction::run_block(const Arguments& arguments, const Block& blo
     run_items(arguments, block, sums, sums_leading);
   } else {
     ContractionCall inner = call;
+    inner.scratch = static_cast<char*>(call.scratch) + plain_offset_;
     inner.m = block.rows;
     inner.n = block.columns;
     inner.ldc = sums_leading;
@@ -358,6 +360,7 @@ void ComposedContraction::run_items(const Arguments& arguments, const Block& blo
                                     int64_t sums_leading) const {
   const ContractionCall& call = arguments.call;
   ContractionCall inner = call;
+  inner.scratch = static_cast<char*>(call.scratch) + plain_offset_;
   inner.m = block.rows;
   inner.n = block.columns;
   inner.ldc = sums_leading;
@@ -504,8 +507,8 @@ bool needs_composition(const ContractionDesc& desc) {
 }
 
 Result<std::shared_ptr<ContractionKernel>> compose_contraction(const Target& target, const ContractionDesc& desc,
-                                                               MakePlainContraction make) {
-  return ComposedContraction::make(target, desc, make);
+                                                               MakePlainContraction make, const ComposedBlocks& blocks) {
+  return ComposedContraction::make(target, desc, make, blocks);
 }
 
 }  // namespace gregale::kernels

@@ -14,13 +14,17 @@ namespace {
 
 constexpr int kTileRows = 16, kTileColumns = 16;
 constexpr int64_t kStepK = 32, kTileBytes = 1024;
+// Steps of k that blocks of rows share before the next: two panels of b are then 32 KB, and stay in L1.
+constexpr int64_t kMostSteps = 16;
 constexpr int kA = 4, kB = 6;
 // On the stack: c's block (32 rows of 32 sums), then a's last columns (32 rows of 32 elements), zeros behind them.
-constexpr int kSumsAt = 0, kSumsStride = 128, kTailAt = 32 * kSumsStride, kTailStride = 64;
+constexpr int kSumsAt = 0, kSumsStride = 128, kWaitingBytes = 32 * kSumsStride, kTailAt = 32 * kSumsStride, kTailStride = 64;
 constexpr int kStack = kTailAt + 32 * kTailStride;
 // Then, for a batch: where a and b of the block begin, and which item comes next.
 constexpr int kBlockA = kStack, kBlockB = kStack + 8, kItemA = kStack + 16, kItemB = kStack + 24, kListA = kStack + 32,
-              kListB = kStack + 40, kAllStack = kStack + 64;
+              kListB = kStack + 40;
+// Without a batch: where sums wait for their next pass, of the first block of rows and of this one.
+constexpr int kScratch = kStack, kWaiting = kStack + 8, kAllStack = kStack + 64;
 
 }  // namespace
 
@@ -37,6 +41,23 @@ std::vector<TileRows> cut_tile_rows(int64_t m) {
   add(rows + 1, taller);
   add(rows, blocks - taller);
   return cuts;
+}
+
+namespace {
+
+/// Where the sums of all rows wait for the next steps of k. In c if that is a compact tile of its own.
+ContractionTileEmitter::Waits waits_of(const ContractionDesc& desc, const TileRows& rows) {
+  using Waits = ContractionTileEmitter::Waits;
+  constexpr int64_t kCompact = 64;
+  if (desc.addressing != Batch::none || rows.count == 1 || desc.k < (kMostSteps + 1) * kStepK) return Waits::nowhere;
+  const bool in_c = desc.c == DType::f32 && desc.ldc <= kCompact && !(desc.accumulate && desc.own_chain);
+  return in_c ? Waits::in_c : Waits::in_scratch;
+}
+
+}  // namespace
+
+int64_t ContractionTileEmitter::scratch_bytes(const ContractionDesc& desc, const TileRows& rows) {
+  return waits_of(desc, rows) == Waits::in_scratch ? rows.count * kWaitingBytes : 0;
 }
 
 TileConfig config_of(const TileRows& rows) {
@@ -63,6 +84,7 @@ ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, cons
       lda_bytes_(desc.lda * 2),
       ldc_bytes_(desc.ldc * size_of(desc.c)),
       panel_bytes_(desc.ldb * 2),
+      waits_(waits_of(desc, rows)),
       steps_(desc.k / kStepK),
       tail_(desc.k % kStepK),
       a_(as_.rdi),
@@ -79,7 +101,8 @@ ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, cons
       column_count_(as_.r13),
       item_(as_.r14),
       save_(as_.r15),
-      fetch_(as_.rcx) {}
+      fetch_(as_.rcx),
+      next_b_(as_.r14) {}
 
 Xbyak::Opmask ContractionTileEmitter::mask_of(int lanes) {
   as_.mov(save_.cvt32(), lanes >= 32 ? 0xffffffffu : (1u << lanes) - 1);
@@ -87,18 +110,28 @@ Xbyak::Opmask ContractionTileEmitter::mask_of(int lanes) {
   return as_.k1;
 }
 
-/// Tiles of c: zeros, or what c holds.
-void ContractionTileEmitter::begin_sums(int tiles, int width) {
+/// Tiles of c: zeros, what c holds, or what waits since the last pass.
+void ContractionTileEmitter::begin_sums(int tiles, int width, const Pass& pass) {
+  const bool waiting = !pass.first && waits_ == Waits::in_scratch;
+  const bool from_c = pass.first ? desc_.accumulate && !desc_.own_chain : !waiting;
+  if (waiting) {
+    as_.mov(run_a_, as_.qword[as_.rsp + kWaiting]);
+    as_.mov(save_, kSumsStride);
+  }
   for (const int lower : {0, 1}) {
     const int height = lower != 0 ? rows_.lower : rows_.upper;
     if (height == 0) continue;
     for (int right = 0; right < tiles; ++right) {
       const Tmm tile(2 * lower + right);
-      if (!desc_.accumulate || desc_.own_chain) {
+      if (!waiting && !from_c) {
         as_.tilezero(tile);
         continue;
       }
       l1_bytes_ += 64.0 * height;
+      if (waiting) {
+        as_.tile_load(tile, run_a_, save_, lower * rows_.upper * kSumsStride + right * 64);
+        continue;
+      }
       const int columns = std::min(kTileColumns, width - right * kTileColumns);
       const int64_t at = lower * rows_.upper * ldc_bytes_ + right * 64;
       if (columns == kTileColumns) {
@@ -117,18 +150,27 @@ void ContractionTileEmitter::begin_sums(int tiles, int width) {
   }
 }
 
-/// Loads stand right before their first use.
+/// Loads stand right before their first use. What streams by (a where b's panels meet several blocks of rows, b where
+/// they meet one) must not drive the other operand from L1.
 void ContractionTileEmitter::one_step(int tiles, const Reg& a, const Reg& a_stride, int64_t a_lower, int64_t a_at,
                                       int64_t b_at) {
-  as_.tile_load(Tmm(kB), run_b_, b_stride_reg_, static_cast<int>(b_at));
-  as_.tile_load(Tmm(kA), a, a_stride, static_cast<int>(a_at));
+  const auto load = [&](bool once, int tile, const Reg& base, const Reg& stride, int64_t at) {
+    if (once) {
+      as_.tile_load_once(Tmm(tile), base, stride, static_cast<int>(at));
+    } else {
+      as_.tile_load(Tmm(tile), base, stride, static_cast<int>(at));
+    }
+  };
+  const bool a_once = rows_.count > 1, b_once = !a_once;
+  load(b_once, kB, run_b_, b_stride_reg_, b_at);
+  load(a_once, kA, a, a_stride, a_at);
   as_.tdpbf16ps(Tmm(0), Tmm(kA), Tmm(kB));
   if (tiles == 2) {
-    as_.tile_load(Tmm(kB + 1), run_b_, b_stride_reg_, static_cast<int>(b_at + panel_bytes_));
+    load(b_once, kB + 1, run_b_, b_stride_reg_, b_at + panel_bytes_);
     as_.tdpbf16ps(Tmm(1), Tmm(kA), Tmm(kB + 1));
   }
   if (rows_.lower > 0) {
-    as_.tile_load(Tmm(kA + 1), a, a_stride, static_cast<int>(a_at + a_lower));
+    load(a_once, kA + 1, a, a_stride, a_at + a_lower);
     as_.tdpbf16ps(Tmm(2), Tmm(kA + 1), Tmm(kB));
     if (tiles == 2) as_.tdpbf16ps(Tmm(3), Tmm(kA + 1), Tmm(kB + 1));
   }
@@ -143,25 +185,32 @@ void ContractionTileEmitter::copy_a_tail() {
   }
 }
 
-/// One item of the batch: all of k, run_a_ and run_b_ at its beginning.
-void ContractionTileEmitter::products(int tiles) {
+/// Of one item of the batch the steps of a pass, run_a_ and run_b_ at their beginning.
+void ContractionTileEmitter::products(int tiles, const Pass& pass) {
   constexpr int64_t kUnroll = 2;
   const int64_t lower = rows_.upper * lda_bytes_;
-  const int64_t rounds = steps_ / kUnroll;
-  // Lines of c that are written at the end are fetched meanwhile, a few rows a step: they may come from far.
-  const bool fetch = !batch_ && !desc_.accumulate && steps_ > 0;
-  const int64_t rows_a_step = fetch ? (rows_.rows() + steps_ - 1) / steps_ : 0;
-  if (fetch) as_.mov(fetch_, c_);
+  const int64_t rounds = pass.steps / kUnroll;
+  // What is read and written at the end is fetched meanwhile, a few rows a step: it may come from far.
+  const bool fetch_c = !batch_ && !desc_.accumulate && pass.first && pass.steps > 0;
+  const int64_t rows_of_c = fetch_c ? (rows_.rows() + pass.steps - 1) / pass.steps : 0;
+  if (fetch_c) as_.mov(fetch_, c_);
+  // So are the panels of b that come next, a part of them by each block of rows.
+  const int64_t lines_of_b = batch_ || rows_.count == 1 ? 0 : std::max<int64_t>(kTileBytes / 64 / rows_.count, 1);
   const auto step = [&](int64_t i) {
-    for (int64_t row = 0; row < rows_a_step; ++row) {
+    for (int64_t row = 0; row < rows_of_c; ++row) {
       for (int line = 0; line < (to_bf16_ ? 1 : tiles); ++line) as_.prefetchw(as_.ptr[fetch_ + line * 64]);
       as_.add(fetch_, ldc_reg_);
+    }
+    for (int64_t line = 0; line < lines_of_b; ++line) {
+      for (int panel = 2; panel < 4; ++panel)
+        as_.prefetcht1(as_.ptr[next_b_ + static_cast<int>(panel * panel_bytes_ + (i * lines_of_b + line) * 64)]);
     }
     one_step(tiles, run_a_, lda_reg_, lower, i * 64, i * kTileBytes);
   };
   const auto advance = [&](int64_t count) {
     as_.add(run_a_, static_cast<int>(count * 64));
     as_.add(run_b_, static_cast<int>(count * kTileBytes));
+    if (lines_of_b > 0) as_.add(next_b_, static_cast<int>(count * lines_of_b * 64));
   };
   if (rounds > 1) {
     Xbyak::Label loop;
@@ -175,16 +224,16 @@ void ContractionTileEmitter::products(int tiles) {
     for (int64_t i = 0; i < kUnroll; ++i) step(i);
     advance(kUnroll);
   }
-  if (steps_ % kUnroll != 0) {
+  if (pass.steps % kUnroll != 0) {
     step(0);
     advance(1);
   }
-  if (tail_ > 0) {
+  if (pass.last && tail_ > 0) {
     copy_a_tail();
     as_.lea(save_, as_.ptr[as_.rsp + kTailAt]);
     one_step(tiles, save_, b_stride_reg_, rows_.upper * kTailStride, 0, 0);
   }
-  const auto k_steps = static_cast<double>(steps_ + (tail_ > 0 ? 1 : 0));
+  const auto k_steps = static_cast<double>(pass.steps + (pass.last && tail_ > 0 ? 1 : 0));
   l1_bytes_ += k_steps * (64.0 * rows_.rows() + static_cast<double>(tiles * kTileBytes));
 }
 
@@ -227,8 +276,18 @@ void ContractionTileEmitter::item_addresses() {
   }
 }
 
-void ContractionTileEmitter::end_sums(int tiles, int width) {
+void ContractionTileEmitter::end_sums(int tiles, int width, const Pass& pass) {
   l1_bytes_ += 64.0 * tiles * rows_.rows();
+  if (!pass.last && waits_ == Waits::in_scratch) {
+    as_.mov(run_a_, as_.qword[as_.rsp + kWaiting]);
+    as_.mov(save_, kSumsStride);
+    for (const int lower : {0, 1}) {
+      if ((lower != 0 ? rows_.lower : rows_.upper) == 0) continue;
+      for (int right = 0; right < tiles; ++right)
+        as_.tile_store(run_a_, save_, lower * rows_.upper * kSumsStride + right * 64, Tmm(2 * lower + right));
+    }
+    return;
+  }
   // Whole tiles of f32 go where they belong; all else through the stack.
   const bool add = desc_.accumulate && desc_.own_chain;
   const bool direct = !to_bf16_ && !add && width == tiles * kTileColumns;
@@ -280,12 +339,12 @@ void ContractionTileEmitter::end_sums(int tiles, int width) {
 }
 
 /// One block of c, a_, b_ and c_ at its operands' beginnings.
-void ContractionTileEmitter::block(int tiles, int width) {
-  begin_sums(tiles, width);
+void ContractionTileEmitter::block(int tiles, int width, const Pass& pass) {
+  begin_sums(tiles, width, pass);
   if (!batch_) {
     as_.mov(run_a_, a_);
     as_.mov(run_b_, b_);
-    products(tiles);
+    products(tiles, pass);
   } else {
     Xbyak::Label item;
     const auto at = [&](int offset) { return as_.qword[as_.rsp + offset]; };
@@ -305,34 +364,56 @@ void ContractionTileEmitter::block(int tiles, int width) {
       as_.mov(item_, static_cast<uint64_t>(desc_.batch));
       as_.L(item);
       item_addresses();
-      products(tiles);
+      products(tiles, pass);
       as_.dec(item_);
       as_.jnz(item, Xbyak::CodeGenerator::T_NEAR);
       l1_bytes_ += (l1_bytes_ - before) * static_cast<double>(desc_.batch - 1);
     }
   }
-  end_sums(tiles, width);
+  end_sums(tiles, width, pass);
+}
+
+void ContractionTileEmitter::add(const Reg& reg, int64_t bytes) {
+  if (bytes >= INT32_MIN && bytes <= INT32_MAX) {
+    as_.add(reg, static_cast<int>(bytes));
+  } else {
+    as_.mov(save_, static_cast<uint64_t>(bytes));
+    as_.add(reg, save_);
+  }
 }
 
 /// All rows of `tiles` panels, `width` of whose columns are c's.
 void ContractionTileEmitter::columns(int tiles, int width) {
-  const auto add = [&](const Reg& reg, int64_t bytes) {
-    if (bytes >= INT32_MIN && bytes <= INT32_MAX) {
-      as_.add(reg, static_cast<int>(bytes));
-    } else {
-      as_.mov(save_, static_cast<uint64_t>(bytes));
-      as_.add(reg, save_);
-    }
-  };
+  const int64_t passes = waits_ == Waits::nowhere ? 1 : (steps_ + kMostSteps - 1) / kMostSteps;
+  const int64_t each = (steps_ + passes - 1) / passes;
+  for (int64_t done = 0, left = passes; left > 0; --left) {
+    const Pass pass{std::min(each, steps_ - done), done == 0, left == 1};
+    rows(tiles, width, pass);
+    if (left > 1) done += each;
+    const int64_t ahead = left > 1 ? each : -done;
+    if (ahead == 0) continue;
+    add(a_, ahead * 64);
+    add(b_, ahead * kTileBytes);
+  }
+}
+
+/// All rows of a pass.
+void ContractionTileEmitter::rows(int tiles, int width, const Pass& pass) {
   if (rows_.count == 1) {
-    block(tiles, width);
+    block(tiles, width, pass);
     return;
   }
   const double before = l1_bytes_;
   Xbyak::Label loop;
   as_.mov(blocks_, static_cast<uint64_t>(rows_.count));
+  as_.mov(next_b_, b_);
+  if (waits_ == Waits::in_scratch) {
+    as_.mov(save_, as_.qword[as_.rsp + kScratch]);
+    as_.mov(as_.qword[as_.rsp + kWaiting], save_);
+  }
   as_.L(loop);
-  block(tiles, width);
+  block(tiles, width, pass);
+  if (waits_ == Waits::in_scratch) as_.add(as_.qword[as_.rsp + kWaiting], kWaitingBytes);
   add(a_, rows_.rows() * lda_bytes_);
   add(c_, rows_.rows() * ldc_bytes_);
   as_.dec(blocks_);
@@ -344,6 +425,10 @@ void ContractionTileEmitter::columns(int tiles, int width) {
 
 jit::Code ContractionTileEmitter::emit(const std::string& name) {
   as_.enter({as_.rbx, as_.r12, as_.r13, as_.r14, as_.r15}, kAllStack);
+  if (waits_ == Waits::in_scratch) {
+    as_.mov(save_, as_.ptr[call_ + static_cast<int>(offsetof(ContractionCall, scratch))]);
+    as_.mov(as_.qword[as_.rsp + kScratch], save_);
+  }
   if (desc_.addressing == Batch::offset || desc_.addressing == Batch::address) {
     const bool offsets = desc_.addressing == Batch::offset;
     as_.mov(save_, as_.ptr[call_ + static_cast<int>(offsets ? offsetof(ContractionCall, a_offsets)

@@ -28,20 +28,31 @@ TileConfig config_of(const TileRows& rows);
 class ContractionTileEmitter {
  public:
   ContractionTileEmitter(const ContractionDesc& desc, const TileRows& rows);
+  /// What a call must bring.
+  static int64_t scratch_bytes(const ContractionDesc& desc, const TileRows& rows);
   /// A ContractionKernel::Function whose a and c begin at the first of these rows.
   jit::Code emit(const std::string& name);
   /// Bytes between registers and L1.
   double l1_bytes() const { return l1_bytes_; }
 
+  enum class Waits : uint8_t { nowhere, in_c, in_scratch };
+
  private:
   using Reg = Xbyak::Reg64;
+  /// Steps of 32 of k that all blocks of rows take before the next ones.
+  struct Pass {
+    int64_t steps;
+    bool first, last;
+  };
   void columns(int tiles, int width);
-  void block(int tiles, int width);
-  void begin_sums(int tiles, int width);
-  void products(int tiles);
+  void rows(int tiles, int width, const Pass& pass);
+  void block(int tiles, int width, const Pass& pass);
+  void begin_sums(int tiles, int width, const Pass& pass);
+  void products(int tiles, const Pass& pass);
+  void add(const Reg& reg, int64_t bytes);
   void one_step(int tiles, const Reg& a, const Reg& a_stride, int64_t a_lower, int64_t a_at, int64_t b_at);
   void copy_a_tail();
-  void end_sums(int tiles, int width);
+  void end_sums(int tiles, int width, const Pass& pass);
   void item_addresses();
   Xbyak::Opmask mask_of(int lanes);
 
@@ -49,11 +60,13 @@ class ContractionTileEmitter {
   const TileRows rows_;
   const bool batch_, to_bf16_;
   const int64_t lda_bytes_, ldc_bytes_, panel_bytes_;
+  const Waits waits_;
   const int64_t steps_, tail_;
   jit::Assembler as_;
   Reg a_, b_, c_, call_, run_a_, run_b_, lda_reg_, ldc_reg_, b_stride_reg_, count_, blocks_, column_count_, item_,
       save_;
-  Reg fetch_;  ///< call_'s, which is not needed once its lists are read
+  Reg fetch_;   ///< call_'s, which is not needed once its lists are read
+  Reg next_b_;  ///< item_'s: what is fetched of b beyond its two panels, where there is no batch
   double l1_bytes_ = 0;
 };
 
