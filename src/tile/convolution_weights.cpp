@@ -19,6 +19,8 @@ namespace {
 // All of these are part of the numerical recipe, so they are no function of the caches.
 constexpr int64_t kBandPixels = 1024;      ///< a band's block of x and of d_y are some 200 KB each
 constexpr int64_t kCallPixels = 256;       ///< of d_y with 64 outputs: 32 KB, which all taps meet in L1
+constexpr int64_t kTileCallPixels = 512;   ///< the same of the 32 outputs that meet on tiles
+constexpr int64_t kTilePixels = 32;        ///< that tiles multiply at a time
 constexpr int64_t kSumsBytes = 320 << 10;  ///< of all taps, in L2
 constexpr int64_t kMostChannels = 256, kMostOutputs = 256, kOutputs = 64;  ///< of a block; of a kernel call
 constexpr int64_t kChunkPixels = 2048;  ///< at least: what sums of chunks cost is little beside their products
@@ -88,7 +90,6 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
                balanced_block(oh, std::max<int64_t>(1, pixels / columns_.block), 1));
   images_ = rows_.blocks * columns_.blocks > 1 ? 1 : balanced_block(p_.n, std::max<int64_t>(1, pixels / (oh * ow)), 1);
   bands_ = ceil_div(p_.n, images_) * rows_.blocks * columns_.blocks;
-  call_rows_ = std::max<int64_t>(1, kCallPixels / columns_.block);
   // Blocks.
   block_k_ = balanced_block(outputs, taps == 1 ? kMostOutputs : seen > 1 ? 2 * kOutputs : kOutputs, kOutputs);
   call_k_ = std::min(block_k_, kOutputs);
@@ -100,23 +101,37 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
   if (chunks_ > 1) partials_bytes_ = align_bytes(chunks_ * volume_.t * taps * channels * p_.k * 4);
 
   const bool interleaved = dtype == DType::bf16;
+  joined_ = interleaved && kernels::has_tiles(cache.target());
   copy_pixels_ = images_ * static_cast<int64_t>(rows_.residues.size()) * rows_.reach *
                  static_cast<int64_t>(columns_.residues.size()) * columns_.reach;
-  copy_leading_ = odd_lines(copy_pixels_, size);
-  in_place_ = !interleaved || (columns_.blocks == 1 && ow % 2 == 0);
-  row_pitch_ = interleaved ? round_up(columns_.block, 2) : ow;
-  packed_pixels_ = round_up(images_ * rows_.block * row_pitch_, 32);
+  row_pitch_ = joined_ ? columns_.reach : interleaved ? round_up(columns_.block, 2) : ow;
+  if (joined_) {
+    run_pixels_ = round_up(rows_.block * row_pitch_, kTilePixels);
+    run_parts_ = ceil_div(run_pixels_, kTileCallPixels);
+    part_pixels_ = round_up(ceil_div(run_pixels_, run_parts_), kTilePixels);
+    run_pixels_ = run_parts_ * part_pixels_;
+    call_runs_ = std::max<int64_t>(1, kTileCallPixels / part_pixels_);
+    in_place_ = run_pixels_ == rows_.block * ow && oh % rows_.block == 0;
+  } else {
+    run_pixels_ = row_pitch_;
+    part_pixels_ = columns_.block;
+    call_runs_ = std::max<int64_t>(1, kCallPixels / columns_.block);
+    in_place_ = !interleaved || (columns_.blocks == 1 && ow % 2 == 0);
+  }
+  // The last run of a channel reaches beyond its pixels, where zeros meet zeros.
+  copy_leading_ = odd_lines(copy_pixels_ + (joined_ ? run_pixels_ + columns_.reach : 0), size);
+  packed_pixels_ = round_up(images_ * (joined_ ? run_pixels_ : rows_.block * row_pitch_), kTilePixels);
   // Whole rows, of which every pixel is seen once.
   turns_in_place_ = interleaved && volume_.t == 1 && volume_.stride_d == 1 && volume_.out_d() == volume_.d &&
                     volume_.pad_front == 0 && pixel_channels_ == p_.c && taps == 1 && seen == 1 && p_.h == oh &&
                     p_.w == ow && columns_.blocks == 1 && p_.pad_top == 0 && p_.pad_left == 0;
   if (!turns_in_place_) copy_bytes_ = align_bytes(copy_pixels_ * block_c_ * size);
   sums_bytes_ = align_bytes(taps * block_c_ * block_k_ * 4);
-  offsets_bytes_ = align_bytes(2 * images_ * rows_.block * static_cast<int64_t>(sizeof(int64_t)));
+  offsets_bytes_ = align_bytes(2 * images_ * rows_.block * static_cast<int64_t>(sizeof(int64_t)));  // of runs
   if (interleaved) {
     turned_bytes_ = align_bytes(copy_leading_ * block_c_ * size);
     packed_bytes_ = align_bytes(packed_pixels_ * round_up(block_k_, 16) * size);
-    if (!in_place_) gaps_bytes_ = align_bytes(images_ * rows_.block * row_pitch_ * block_k_ * size);
+    if (!in_place_) gaps_bytes_ = align_bytes(packed_pixels_ * block_k_ * size);
     turn_ = cache.get({.op = kernels::LayoutOp::transpose, .dst_leading = copy_leading_, .src = dtype, .dst = dtype});
     pack_ = cache.get({.op = kernels::LayoutOp::panels16,
                        .src_leading = in_place_ ? p_.k : kernels::kAtCall,
@@ -131,7 +146,7 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
           ContractionDesc d;
           d.m = piece_size(channels, block_c_, tc);
           d.n = piece_size(outputs, call_k_, tk);
-          d.k = piece_size(ow, columns_.block, tp);
+          d.k = joined_ ? (tp == 0 ? part_pixels_ : 0) : piece_size(ow, columns_.block, tp);
           if (d.m == 0 || d.n == 0 || d.k == 0) continue;
           d.a = d.b = dtype;
           d.ldc = block_k_;
@@ -171,10 +186,13 @@ Conv2dWeightsGradient::Band Conv2dWeightsGradient::band(int64_t index) const {
   return b;
 }
 
-// The copy is [image][residue of the row][row][residue of the column][column].
-int64_t Conv2dWeightsGradient::row_in_copy(int64_t image, int64_t row) const {
-  const auto residues = static_cast<int64_t>(rows_.residues.size());
-  return (image * residues * rows_.reach + row) * static_cast<int64_t>(columns_.residues.size()) * columns_.reach;
+// The copy is [image][residue of the row][residue of the column][row][column].
+int64_t Conv2dWeightsGradient::row_in_copy(int64_t image, int64_t row, int64_t r, int64_t s) const {
+  const auto row_residues = static_cast<int64_t>(rows_.residues.size());
+  const auto column_residues = static_cast<int64_t>(columns_.residues.size());
+  const auto tap_r = static_cast<size_t>(r), tap_s = static_cast<size_t>(s);
+  const int64_t plane = (image * row_residues + rows_.residue_at[tap_r]) * column_residues + columns_.residue_at[tap_s];
+  return (plane * rows_.reach + row + rows_.at[tap_r]) * columns_.reach + columns_.at[tap_s];
 }
 
 int64_t Conv2dWeightsGradient::source_slice(int64_t slice, int64_t t) const {
@@ -187,26 +205,26 @@ int64_t Conv2dWeightsGradient::source_slice(int64_t slice, int64_t t) const {
 void Conv2dWeightsGradient::copy_band(const Band& band, int64_t t, const std::byte* x, int64_t c0, int64_t channels,
                                       std::byte* to) const {
   const int64_t size = size_of(dtype_), pixel = pixel_channels_ * size, bytes = channels * size, step = block_c_ * size;
-  for (int64_t image = 0; image < band.images; ++image)
+  for (int64_t image = 0; image < band.images; ++image) {
+    const int64_t slice = source_slice(band.image + image, t);
     for (const int64_t row_residue : rows_.residues)
-      for (int64_t i = 0; i < rows_.reach; ++i) {
-        const int64_t row = (band.row + i) * rows_.stride + row_residue - rows_.pad;
-        const int64_t slice = source_slice(band.image + image, t);
-        const bool there = slice >= 0 && row >= 0 && row < rows_.extent && i < rows_.reach - (rows_.block - band.rows);
-        const std::byte* from = x + (slice * p_.h + row) * p_.w * pixel;
-        if (pixel_channels_ != p_.c) {
-          to = unfold_row(band, there ? from : nullptr, c0, channels, to);
-          continue;
-        }
-        for (const int64_t residue : columns_.residues) {
-          // Columns first to last of this residue are in the image.
-          const int64_t begin = band.column * columns_.stride + residue - columns_.pad;
-          const int64_t count = columns_.reach;
-          const int64_t first = begin >= 0 ? 0 : std::min(count, ceil_div(-begin, columns_.stride));
-          const int64_t last =
-              begin >= columns_.extent
-                  ? first
-                  : std::clamp<int64_t>((columns_.extent - 1 - begin) / columns_.stride + 1, first, count);
+      for (const int64_t residue : columns_.residues) {
+        // Columns first to last of this residue are in the image.
+        const int64_t begin = band.column * columns_.stride + residue - columns_.pad, count = columns_.reach;
+        const int64_t first = begin >= 0 ? 0 : std::min(count, ceil_div(-begin, columns_.stride));
+        const int64_t last =
+            begin >= columns_.extent
+                ? first
+                : std::clamp<int64_t>((columns_.extent - 1 - begin) / columns_.stride + 1, first, count);
+        for (int64_t i = 0; i < rows_.reach; ++i) {
+          const int64_t row = (band.row + i) * rows_.stride + row_residue - rows_.pad;
+          const bool there =
+              slice >= 0 && row >= 0 && row < rows_.extent && i < rows_.reach - (rows_.block - band.rows);
+          const std::byte* from = x + (slice * p_.h + row) * p_.w * pixel;
+          if (pixel_channels_ != p_.c) {
+            to = unfold_row(band, there ? from : nullptr, c0, channels, to);
+            continue;
+          }
           if (!there || first == last) {
             std::memset(to, 0, static_cast<size_t>(count * step));
             to += count * step;
@@ -228,6 +246,7 @@ void Conv2dWeightsGradient::copy_band(const Band& band, int64_t t, const std::by
           to += count * step;
         }
       }
+  }
 }
 
 /// What each output pixel of a row sees of an image row (none: of padding), from the c0-th on.
@@ -247,7 +266,7 @@ std::byte* Conv2dWeightsGradient::unfold_row(const Band& band, const std::byte* 
   return to;
 }
 
-/// Rows of pixels begin at even places, for pairs are multiplied.
+/// Rows of pixels begin at even places, for pairs are multiplied; joined ones where the copy's do.
 void Conv2dWeightsGradient::pack_outputs(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows,
                                          std::byte* packed) const {
   const int64_t size = size_of(dtype_), pixel = p_.k * size, step = block_k_ * size;
@@ -262,18 +281,22 @@ void Conv2dWeightsGradient::pack_outputs(const Band& band, const std::byte* d_y,
     call.m = band.images * band.rows * columns_.out;
   } else {
     std::byte* to = rows;
-    for (int64_t image = 0; image < band.images; ++image)
+    const auto zeros = [&](int64_t pixels) {
+      std::memset(to, 0, static_cast<size_t>(pixels * step));
+      to += pixels * step;
+    };
+    for (int64_t image = 0; image < band.images; ++image) {
       for (int64_t row = 0; row < band.rows; ++row) {
         const std::byte* from = at(image, row);
         for (int64_t j = 0; j < band.columns; ++j, to += step, from += pixel)
           std::memcpy(to, from, static_cast<size_t>(outputs * size));
-        const int64_t gap = (row_pitch_ - band.columns) * step;
-        std::memset(to, 0, static_cast<size_t>(gap));
-        to += gap;
+        zeros(row_pitch_ - band.columns);
       }
+      if (joined_) zeros(run_pixels_ - band.rows * row_pitch_);
+    }
     call.src = rows;
     call.src_leading = block_k_;
-    call.m = band.images * band.rows * row_pitch_;
+    call.m = (to - rows) / step;
   }
   (*pack_)(call);
 }
@@ -301,6 +324,7 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
   auto* sums = reinterpret_cast<float*>(packed + packed_bytes_);
   auto* a_offsets = reinterpret_cast<int64_t*>(packed + packed_bytes_ + sums_bytes_);
   int64_t* b_offsets = a_offsets + images_ * rows_.block;
+  const int64_t packed_pixel = interleaved ? 16 : p_.k;  // elements from pixel to pixel, or to the next of a panel
   ContractionCall call;
   call.scratch = packed + packed_bytes_ + sums_bytes_ + offsets_bytes_;
   // Neighbouring pixels are neighbours, or a row of channels apart.
@@ -319,34 +343,38 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
       turn.n = channels;
       turn.src_leading = turns_in_place_ ? p_.c : block_c_;
       (*turn_)(turn);
+      if (joined_) {
+        const int64_t beyond = std::min(copy_leading_, turn.m + run_pixels_ + columns_.reach) - turn.m;
+        for (int64_t c = 0; c < channels; ++c)
+          std::memset(turned + (c * copy_leading_ + turn.m) * size, 0, static_cast<size_t>(beyond * size));
+      }
       left = turned;
       pack_outputs(b, d_y, outputs, gaps, packed);
       right = packed;
     }
-    int64_t rows = 0;
+    int64_t runs = 0;
     for (int64_t image = 0; image < b.images; ++image)
-      for (int64_t row = 0; row < b.rows; ++row, ++rows) {
-        a_offsets[rows] = row_in_copy(image, row) * a_pixel;
-        b_offsets[rows] = interleaved ? rows * row_pitch_ * 16 : (image * rows_.out + row) * row_pitch_ * p_.k;
+      for (int64_t row = 0; row < (joined_ ? 1 : b.rows); ++row, ++runs) {
+        a_offsets[runs] = (row_in_copy(image, row) - row_in_copy(0, 0)) * a_pixel;
+        b_offsets[runs] = (interleaved ? runs * run_pixels_ : (image * rows_.out + row) * run_pixels_) * packed_pixel;
       }
-    for (int64_t first = 0; first < rows; first += call_rows_) {
-      call.batch = std::min(call_rows_, rows - first);
-      call.a_offsets = a_offsets + first;
-      call.b_offsets = b_offsets + first;
-      for (int64_t n = 0; n < outputs; n += call_k_) {
-        const auto& kernel = kernels_[channels != block_c_][outputs - n < call_k_][b.columns != columns_.block]
-                                     [at == first_band && first == 0];
-        const std::byte* panels = right + n * (interleaved ? packed_pixels_ : 1) * size;
-        for (int64_t r = 0; r < p_.r; ++r)
-          for (int64_t s = 0; s < p_.s; ++s) {
-            const auto tap_r = static_cast<size_t>(r), tap_s = static_cast<size_t>(s);
-            const int64_t row = rows_.residue_at[tap_r] * rows_.reach + rows_.at[tap_r];
-            const int64_t pixel =
-                row_in_copy(0, row) + columns_.residue_at[tap_s] * columns_.reach + columns_.at[tap_s];
-            (*kernel)(left + pixel * a_pixel * size, panels, sums + (r * p_.s + s) * block_c_ * block_k_ + n, &call);
-          }
+    for (int64_t first = 0; first < runs; first += call_runs_)
+      for (int64_t part = 0; part < run_parts_; ++part) {
+        call.batch = std::min(call_runs_, runs - first);
+        call.a_offsets = a_offsets + first;
+        call.b_offsets = b_offsets + first;
+        for (int64_t n = 0; n < outputs; n += call_k_) {
+          const auto& kernel =
+              kernels_[channels != block_c_][outputs - n < call_k_][!joined_ && b.columns != columns_.block]
+                      [at == first_band && first == 0 && part == 0];
+          const std::byte* panels =
+              right + (n * (interleaved ? packed_pixels_ : 1) + part * part_pixels_ * packed_pixel) * size;
+          for (int64_t r = 0; r < p_.r; ++r)
+            for (int64_t s = 0; s < p_.s; ++s)
+              (*kernel)(left + (row_in_copy(0, 0, r, s) + part * part_pixels_) * a_pixel * size, panels,
+                        sums + (r * p_.s + s) * block_c_ * block_k_ + n, &call);
+        }
       }
-    }
   }
   for (int64_t tap = 0; tap < p_.r * p_.s; ++tap)
     for (int64_t c = 0; c < channels; ++c)

@@ -49,8 +49,8 @@ class Conv2dWeightsGradient {
     int64_t image, images, row, rows, column, columns;
   };
   Band band(int64_t index) const;
-  /// Where an output row's pixels begin in the copy of the band, for tap (0, 0).
-  int64_t row_in_copy(int64_t image, int64_t row) const;
+  /// Where in the copy of the band the pixels begin that tap (r, s) sees of an output row.
+  int64_t row_in_copy(int64_t image, int64_t row, int64_t r = 0, int64_t s = 0) const;
   std::byte* unfold_row(const Band& band, const std::byte* x, int64_t c0, int64_t channels, std::byte* to) const;
   /// The slice of x that tap t of an output slice sees, counted through all volumes; -1 for none.
   int64_t source_slice(int64_t slice, int64_t t) const;
@@ -68,9 +68,14 @@ class Conv2dWeightsGradient {
   int64_t call_k_ = 1;                          ///< outputs of a kernel call
   int64_t copy_pixels_ = 0, copy_leading_ = 0;  ///< pixels of a band's copy; elements from channel to channel, turned
   int64_t row_pitch_ = 0, packed_pixels_ = 0;   ///< of d_y as it is packed: pixels from row to row, of a whole band
-  int64_t call_rows_ = 1;                       ///< rows of pixels that a kernel call sums over
-  bool turns_in_place_ = false;                 ///< x is turned from where it is
-  bool in_place_ = false;                       ///< d_y is packed, or read, where it is
+  /// For tiles, which multiply 32 pixels at a time, an image's rows are one: d_y has zeros where the copy has what lies
+  /// between them. Otherwise a run is a row.
+  bool joined_ = false;
+  int64_t run_pixels_ = 0;                   ///< from run to run of d_y as it is packed
+  int64_t part_pixels_ = 0, run_parts_ = 1;  ///< of a run, which a kernel multiplies at a time
+  int64_t call_runs_ = 1;                    ///< that a kernel call sums over
+  bool turns_in_place_ = false;              ///< x is turned from where it is
+  bool in_place_ = false;                    ///< d_y is packed, or read, where it is
   /// By whether the tile is a tail in channels, outputs, pixels, and whether it begins the sums.
   std::shared_ptr<const kernels::ContractionKernel> kernels_[2][2][2][2];
   std::shared_ptr<const kernels::LayoutKernel> turn_, pack_;

@@ -70,7 +70,7 @@ Result<std::shared_ptr<ContractionKernel>> make_plain(const Target&, const Contr
   if (d.compute != Compute::bf16 || d.a != DType::bf16 || d.b != DType::bf16) return refusal("tiles multiply bf16");
   if (d.b_packing != Packing::panels16) return refusal("b is not in panels16");
   if (d.trans_a) return refusal("a is transposed");
-  for (const int64_t value : {d.m, d.n, d.k, d.lda, d.ldb, d.ldc, d.batch})
+  for (const int64_t value : {d.m, d.n, d.k, d.lda, d.ldb, d.ldc})
     if (value == kAtCall) return refusal("an extent or leading dimension is given at the call");
   if (d.addressing == Batch::stride && (d.a_stride == kAtCall || d.b_stride == kAtCall))
     return refusal("a stride of the batch is given at the call");

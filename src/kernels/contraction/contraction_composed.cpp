@@ -18,8 +18,8 @@ namespace {
 
 using Batch = ContractionDesc::Batch;
 
-constexpr int64_t kDepth = 128;   // of a block in scratch
-constexpr int64_t kTile = 4096;   // elements of a block of sums: 16 KB in f32
+constexpr int64_t kDepth = 128;  // of a block in scratch
+constexpr int64_t kTile = 4096;  // elements of a block of sums: 16 KB in f32
 
 bool reduces(const Expression& expression) {
   return std::any_of(expression.nodes().begin(), expression.nodes().end(),
@@ -49,7 +49,8 @@ Cut uncut(int64_t extent) { return cut(extent, Cut::kUncut, 1); }
 class ComposedContraction final : public ContractionKernel {
  public:
   static Result<std::shared_ptr<ContractionKernel>> make(const Target& target, const ContractionDesc& desc,
-                                                         MakePlainContraction make_plain, const ComposedBlocks& blocks) {
+                                                         MakePlainContraction make_plain,
+                                                         const ComposedBlocks& blocks) {
     if (desc.n == kAtCall && reduces(desc.epilogue)) {
       return Error(ErrorCode::unsupported, "the epilogue reduces rows of a length given at the call");
     }
@@ -129,8 +130,9 @@ class ComposedContraction final : public ContractionKernel {
   bool pack_a_ = false, pack_b_ = false, to_vnni2_ = false, sums_in_c_ = false, by_item_ = false;
   DType sum_ = DType::f32;
   Cut m_, n_, k_;
-  int64_t a_leading_ = 0, b_leading_ = 0, sums_leading_ = 0;                                             // in scratch
-  int64_t sums_offset_ = 0, a_offset_ = 0, b_offset_ = 0, stored_b_offset_ = 0, expression_offset_ = 0, plain_offset_ = 0;  // bytes
+  int64_t a_leading_ = 0, b_leading_ = 0, sums_leading_ = 0;  // in scratch
+  int64_t sums_offset_ = 0, a_offset_ = 0, b_offset_ = 0, stored_b_offset_ = 0, expression_offset_ = 0,
+          plain_offset_ = 0;  // bytes
   std::shared_ptr<ContractionKernel> plain_[16];
   std::shared_ptr<const ExpressionKernel> prologue_a_, prologue_b_, epilogue_;
   std::shared_ptr<const LayoutKernel> transpose_;  ///< of b
@@ -507,7 +509,8 @@ bool needs_composition(const ContractionDesc& desc) {
 }
 
 Result<std::shared_ptr<ContractionKernel>> compose_contraction(const Target& target, const ContractionDesc& desc,
-                                                               MakePlainContraction make, const ComposedBlocks& blocks) {
+                                                               MakePlainContraction make,
+                                                               const ComposedBlocks& blocks) {
   return ComposedContraction::make(target, desc, make, blocks);
 }
 

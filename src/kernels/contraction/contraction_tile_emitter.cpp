@@ -18,7 +18,8 @@ constexpr int64_t kStepK = 32, kTileBytes = 1024;
 constexpr int64_t kMostSteps = 16;
 constexpr int kA = 4, kB = 6;
 // On the stack: c's block (32 rows of 32 sums), then a's last columns (32 rows of 32 elements), zeros behind them.
-constexpr int kSumsAt = 0, kSumsStride = 128, kWaitingBytes = 32 * kSumsStride, kTailAt = 32 * kSumsStride, kTailStride = 64;
+constexpr int kSumsAt = 0, kSumsStride = 128, kWaitingBytes = 32 * kSumsStride, kTailAt = 32 * kSumsStride,
+              kTailStride = 64;
 constexpr int kStack = kTailAt + 32 * kTailStride;
 // Then, for a batch: where a and b of the block begin, and which item comes next.
 constexpr int kBlockA = kStack, kBlockB = kStack + 8, kItemA = kStack + 16, kItemB = kStack + 24, kListA = kStack + 32,
@@ -359,15 +360,23 @@ void ContractionTileEmitter::block(int tiles, int width, const Pass& pass) {
       as_.mov(save_, at(kListB));
       as_.mov(at(kItemB), save_);
     }
-    if (desc_.batch > 0) {
+    if (desc_.batch != 0) {
       const double before = l1_bytes_;
-      as_.mov(item_, static_cast<uint64_t>(desc_.batch));
+      Xbyak::Label none;
+      if (desc_.batch == kAtCall) {
+        as_.mov(item_, as_.ptr[call_ + static_cast<int>(offsetof(ContractionCall, batch))]);
+        as_.test(item_, item_);
+        as_.jz(none, Xbyak::CodeGenerator::T_NEAR);
+      } else {
+        as_.mov(item_, static_cast<uint64_t>(desc_.batch));
+      }
       as_.L(item);
       item_addresses();
       products(tiles, pass);
       as_.dec(item_);
       as_.jnz(item, Xbyak::CodeGenerator::T_NEAR);
-      l1_bytes_ += (l1_bytes_ - before) * static_cast<double>(desc_.batch - 1);
+      as_.L(none);
+      if (desc_.batch != kAtCall) l1_bytes_ += (l1_bytes_ - before) * static_cast<double>(desc_.batch - 1);
     }
   }
   end_sums(tiles, width, pass);
