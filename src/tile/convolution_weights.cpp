@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "kernels/common.hpp"
 #include "tile/cut.hpp"
@@ -17,11 +18,13 @@ using kernels::ContractionDesc;
 namespace {
 
 // All of these are part of the numerical recipe, so they are no function of the caches.
-constexpr int64_t kBandPixels = 1024;      ///< a band's block of x and of d_y are some 200 KB each
-constexpr int64_t kCallPixels = 256;       ///< of d_y with 64 outputs: 32 KB, which all taps meet in L1
-constexpr int64_t kTileCallPixels = 512;   ///< the same of the 32 outputs that meet on tiles
-constexpr int64_t kTilePixels = 32;        ///< that tiles multiply at a time
-constexpr int64_t kSumsBytes = 320 << 10;  ///< of all taps, in L2
+constexpr int64_t kBandPixels = 1024;     ///< a band's block of x and of d_y are some 200 KB each
+constexpr int64_t kCallPixels = 256;      ///< of d_y with 64 outputs: 32 KB, which all taps meet in L1
+constexpr int64_t kTileCallPixels = 512;  ///< of x with 32 channels, the same
+constexpr int64_t kTilePixels = 32;       ///< that tiles multiply at a time
+constexpr int64_t kTileChannels = 32;     ///< of a kernel call on tiles
+constexpr int64_t kTileSumsBytes = 640 << 10;
+constexpr int64_t kSumsBytes = 320 << 10;                                  ///< of all taps, in L2
 constexpr int64_t kMostChannels = 256, kMostOutputs = 256, kOutputs = 64;  ///< of a block; of a kernel call
 constexpr int64_t kChunkPixels = 2048;  ///< at least: what sums of chunks cost is little beside their products
 constexpr int64_t kTasks = 32;          ///< so many, where there are pixels enough, for the threads to share
@@ -81,6 +84,8 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
       dtype_(dtype) {
   const int64_t channels = p_.c / p_.groups, outputs = p_.k / p_.groups, oh = p_.out_h(), ow = p_.out_w();
   const int64_t taps = p_.r * p_.s, size = size_of(dtype);
+  const bool interleaved = dtype == DType::bf16;
+  on_tiles_ = interleaved && kernels::has_tiles(cache.target());
   if (p_.n == 0 || channels == 0 || outputs == 0) return;
   // Bands. A stride's band sees more pixels than it has.
   const int64_t seen = std::min(p_.r, p_.stride_h) * std::min(p_.s, p_.stride_w);
@@ -88,74 +93,89 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
   columns_ = axis(p_.w, ow, p_.s, p_.stride_w, p_.dilation_w, p_.pad_left, balanced_block(ow, pixels / 2, 2));
   rows_ = axis(p_.h, oh, p_.r, p_.stride_h, p_.dilation_h, p_.pad_top,
                balanced_block(oh, std::max<int64_t>(1, pixels / columns_.block), 1));
+  if (on_tiles_ && rows_.reach * columns_.reach % 2 != 0) ++rows_.reach;  // pairs of pixels, image by image
   images_ = rows_.blocks * columns_.blocks > 1 ? 1 : balanced_block(p_.n, std::max<int64_t>(1, pixels / (oh * ow)), 1);
   bands_ = ceil_div(p_.n, images_) * rows_.blocks * columns_.blocks;
   // Blocks.
-  block_k_ = balanced_block(outputs, taps == 1 ? kMostOutputs : seen > 1 ? 2 * kOutputs : kOutputs, kOutputs);
-  call_k_ = std::min(block_k_, kOutputs);
-  block_c_ = balanced_block(channels, std::clamp<int64_t>(kSumsBytes / (taps * block_k_ * 4), 16, kMostChannels), 16);
+  const int64_t channel_unit = on_tiles_ ? kTileChannels : 16, sums_bytes = on_tiles_ ? kTileSumsBytes : kSumsBytes;
+  block_k_ = balanced_block(outputs,
+                            taps == 1               ? kMostOutputs
+                            : seen > 1 || on_tiles_ ? 2 * kOutputs
+                                                    : kOutputs,
+                            kOutputs);
+  call_k_ = on_tiles_ ? block_k_ : std::min(block_k_, kOutputs);
+  block_c_ = balanced_block(channels,
+                            std::clamp<int64_t>(sums_bytes / (taps * block_k_ * 4) / channel_unit * channel_unit,
+                                                channel_unit, kMostChannels),
+                            channel_unit);
   blocks_c_ = ceil_div(channels, block_c_);
   blocks_k_ = ceil_div(outputs, block_k_);
   chunks_ = std::clamp<int64_t>(
       std::min(kTasks / (volume_.t * p_.groups * blocks_c_ * blocks_k_), p_.n * oh * ow / kChunkPixels), 1, bands_);
   if (chunks_ > 1) partials_bytes_ = align_bytes(chunks_ * volume_.t * taps * channels * p_.k * 4);
 
-  const bool interleaved = dtype == DType::bf16;
-  joined_ = interleaved && kernels::has_tiles(cache.target());
   copy_pixels_ = images_ * static_cast<int64_t>(rows_.residues.size()) * rows_.reach *
                  static_cast<int64_t>(columns_.residues.size()) * columns_.reach;
-  row_pitch_ = joined_ ? columns_.reach : interleaved ? round_up(columns_.block, 2) : ow;
-  if (joined_) {
-    run_pixels_ = round_up(rows_.block * row_pitch_, kTilePixels);
-    run_parts_ = ceil_div(run_pixels_, kTileCallPixels);
-    part_pixels_ = round_up(ceil_div(run_pixels_, run_parts_), kTilePixels);
+  if (on_tiles_) {
+    row_pitch_ = columns_.reach;
+    run_parts_ = ceil_div(rows_.block * row_pitch_, kTileCallPixels);
+    part_pixels_ = round_up(ceil_div(rows_.block * row_pitch_, run_parts_), kTilePixels);
     run_pixels_ = run_parts_ * part_pixels_;
     call_runs_ = std::max<int64_t>(1, kTileCallPixels / part_pixels_);
     in_place_ = run_pixels_ == rows_.block * ow && oh % rows_.block == 0;
+    for (int64_t r = 0; r < p_.r; ++r)
+      for (int64_t s = 0; s < p_.s; ++s) odd_ |= row_in_copy(0, 0, r, s) % 2 != 0;
+    // The last run of a tap reaches beyond the copy, where zeros meet zeros.
+    packed_pixels_ = round_up(copy_pixels_ + run_pixels_ - rows_.block * row_pitch_ + columns_.reach, kTilePixels);
+    turned_leading_ = odd_lines(images_ * run_pixels_, size);
   } else {
-    run_pixels_ = row_pitch_;
-    part_pixels_ = columns_.block;
-    call_runs_ = std::max<int64_t>(1, kCallPixels / columns_.block);
+    row_pitch_ = interleaved ? round_up(columns_.block, 2) : ow;
+    call_rows_ = std::max<int64_t>(1, kCallPixels / columns_.block);
     in_place_ = !interleaved || (columns_.blocks == 1 && ow % 2 == 0);
+    packed_pixels_ = round_up(images_ * rows_.block * row_pitch_, 32);
+    turned_leading_ = odd_lines(copy_pixels_, size);
   }
-  // The last run of a channel reaches beyond its pixels, where zeros meet zeros.
-  copy_leading_ = odd_lines(copy_pixels_ + (joined_ ? run_pixels_ + columns_.reach : 0), size);
-  packed_pixels_ = round_up(images_ * (joined_ ? run_pixels_ : rows_.block * row_pitch_), kTilePixels);
   // Whole rows, of which every pixel is seen once.
   turns_in_place_ = interleaved && volume_.t == 1 && volume_.stride_d == 1 && volume_.out_d() == volume_.d &&
                     volume_.pad_front == 0 && pixel_channels_ == p_.c && taps == 1 && seen == 1 && p_.h == oh &&
-                    p_.w == ow && columns_.blocks == 1 && p_.pad_top == 0 && p_.pad_left == 0;
+                    p_.w == ow && columns_.blocks == 1 && p_.pad_top == 0 && p_.pad_left == 0 && columns_.reach == ow &&
+                    rows_.reach == rows_.block;
   if (!turns_in_place_) copy_bytes_ = align_bytes(copy_pixels_ * block_c_ * size);
   sums_bytes_ = align_bytes(taps * block_c_ * block_k_ * 4);
   offsets_bytes_ = align_bytes(2 * images_ * rows_.block * static_cast<int64_t>(sizeof(int64_t)));  // of runs
   if (interleaved) {
-    turned_bytes_ = align_bytes(copy_leading_ * block_c_ * size);
-    packed_bytes_ = align_bytes(packed_pixels_ * round_up(block_k_, 16) * size);
-    if (!in_place_) gaps_bytes_ = align_bytes(packed_pixels_ * block_k_ * size);
-    turn_ = cache.get({.op = kernels::LayoutOp::transpose, .dst_leading = copy_leading_, .src = dtype, .dst = dtype});
-    pack_ = cache.get({.op = kernels::LayoutOp::panels16,
-                       .src_leading = in_place_ ? p_.k : kernels::kAtCall,
-                       .dst_leading = 16 * packed_pixels_,
-                       .src = dtype,
-                       .dst = dtype});
+    turned_bytes_ = align_bytes(turned_leading_ * (on_tiles_ ? block_k_ : block_c_) * size);
+    packed_bytes_ = align_bytes(packed_pixels_ * round_up(on_tiles_ ? block_c_ : block_k_, 16) * size);
+    if (odd_) packed_bytes_ *= 2;
+    if (!in_place_)
+      gaps_bytes_ = align_bytes(images_ * (on_tiles_ ? run_pixels_ : rows_.block * row_pitch_) * block_k_ * size);
+    turn_ = cache.get({.op = kernels::LayoutOp::transpose, .dst_leading = turned_leading_, .src = dtype, .dst = dtype});
+    pack_ =
+        cache.get({.op = kernels::LayoutOp::panels16, .dst_leading = 16 * packed_pixels_, .src = dtype, .dst = dtype});
+    if (on_tiles_)
+      turn_sums_ = cache.get({.op = kernels::LayoutOp::transpose,
+                              .src_leading = block_c_,
+                              .dst_leading = p_.k,
+                              .src = DType::f32,
+                              .dst = DType::f32});
   }
   for (const int tc : {0, 1})
     for (const int tk : {0, 1})
       for (const int tp : {0, 1})
         for (const int begins : {0, 1}) {
           ContractionDesc d;
-          d.m = piece_size(channels, block_c_, tc);
-          d.n = piece_size(outputs, call_k_, tk);
-          d.k = joined_ ? (tp == 0 ? part_pixels_ : 0) : piece_size(ow, columns_.block, tp);
-          if (d.m == 0 || d.n == 0 || d.k == 0) continue;
+          d.m = on_tiles_ ? piece_size(outputs, block_k_, tk) : piece_size(channels, block_c_, tc);
+          d.n = on_tiles_ ? piece_size(channels, kTileChannels, tc) : piece_size(outputs, call_k_, tk);
+          d.k = on_tiles_ ? part_pixels_ : piece_size(ow, columns_.block, tp);
+          if (d.m == 0 || d.n == 0 || d.k == 0 || (on_tiles_ && tp != 0)) continue;
           d.a = d.b = dtype;
-          d.ldc = block_k_;
+          d.ldc = on_tiles_ ? block_c_ : block_k_;
           d.accumulate = d.own_chain = begins == 0;
           d.addressing = ContractionDesc::Batch::offset;
           d.batch = kernels::kAtCall;
           if (interleaved) {
             d.compute = kernels::Compute::bf16;
-            d.lda = copy_leading_;
+            d.lda = turned_leading_;
             d.ldb = 16 * packed_pixels_;
             d.b_packing = kernels::Packing::panels16;
           } else {
@@ -266,45 +286,137 @@ std::byte* Conv2dWeightsGradient::unfold_row(const Band& band, const std::byte* 
   return to;
 }
 
-/// Rows of pixels begin at even places, for pairs are multiplied; joined ones where the copy's do.
-void Conv2dWeightsGradient::pack_outputs(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows,
-                                         std::byte* packed) const {
+Conv2dWeightsGradient::Pixels Conv2dWeightsGradient::image_of(const Band& band, const std::byte* x,
+                                                              std::byte* copy) const {
+  if (!turns_in_place_) return {copy, block_c_, row_in_copy(band.images, 0)};
+  return {x + (band.image * p_.h + band.row) * p_.w * p_.c * size_of(dtype_), p_.c, band.images * band.rows * p_.w};
+}
+
+/// Rows of pixels begin at even places, for pairs are multiplied; on tiles where the copy's do.
+Conv2dWeightsGradient::Pixels Conv2dWeightsGradient::outputs_of(const Band& band, const std::byte* d_y, int64_t outputs,
+                                                                std::byte* rows) const {
   const int64_t size = size_of(dtype_), pixel = p_.k * size, step = block_k_ * size;
   const auto at = [&](int64_t image, int64_t row) {
     return d_y + (((band.image + image) * rows_.out + band.row + row) * columns_.out + band.column) * pixel;
   };
-  kernels::LayoutCall call;
-  call.dst = packed;
-  call.n = outputs;
-  if (in_place_) {
-    call.src = at(0, 0);
-    call.m = band.images * band.rows * columns_.out;
-  } else {
-    std::byte* to = rows;
-    const auto zeros = [&](int64_t pixels) {
-      std::memset(to, 0, static_cast<size_t>(pixels * step));
-      to += pixels * step;
-    };
-    for (int64_t image = 0; image < band.images; ++image) {
-      for (int64_t row = 0; row < band.rows; ++row) {
-        const std::byte* from = at(image, row);
-        for (int64_t j = 0; j < band.columns; ++j, to += step, from += pixel)
-          std::memcpy(to, from, static_cast<size_t>(outputs * size));
-        zeros(row_pitch_ - band.columns);
-      }
-      if (joined_) zeros(run_pixels_ - band.rows * row_pitch_);
+  if (in_place_) return {at(0, 0), p_.k, band.images * band.rows * columns_.out};
+  std::byte* to = rows;
+  const auto zeros = [&](int64_t pixels) {
+    std::memset(to, 0, static_cast<size_t>(pixels * step));
+    to += pixels * step;
+  };
+  for (int64_t image = 0; image < band.images; ++image) {
+    for (int64_t row = 0; row < band.rows; ++row) {
+      const std::byte* from = at(image, row);
+      for (int64_t j = 0; j < band.columns; ++j, to += step, from += pixel)
+        std::memcpy(to, from, static_cast<size_t>(outputs * size));
+      zeros(row_pitch_ - band.columns);
     }
-    call.src = rows;
-    call.src_leading = block_k_;
-    call.m = (to - rows) / step;
+    if (on_tiles_) zeros(run_pixels_ - band.rows * row_pitch_);
   }
+  return {rows, block_k_, (to - rows) / step};
+}
+
+void Conv2dWeightsGradient::turn(const Pixels& pixels, int64_t columns, std::byte* to) const {
+  kernels::LayoutCall call;
+  call.src = pixels.at;
+  call.dst = to;
+  call.m = pixels.count;
+  call.n = columns;
+  call.src_leading = pixels.leading;
+  (*turn_)(call);
+}
+
+void Conv2dWeightsGradient::pack(const Pixels& pixels, int64_t columns, std::byte* to) const {
+  kernels::LayoutCall call;
+  call.src = pixels.at;
+  call.dst = to;
+  call.m = pixels.count;
+  call.n = columns;
+  call.src_leading = pixels.leading;
   (*pack_)(call);
+}
+
+void Conv2dWeightsGradient::add_band(const Band& band, const std::byte* x, const std::byte* d_y, int64_t channels,
+                                     int64_t outputs, bool begins, Work& work) const {
+  const int64_t size = size_of(dtype_);
+  const bool interleaved = dtype_ == DType::bf16;
+  // Neighbouring pixels are neighbours, or a row of channels apart.
+  const int64_t a_pixel = interleaved ? 1 : block_c_;
+  const std::byte* left = work.copy;
+  const std::byte* right = d_y + ((band.image * rows_.out + band.row) * columns_.out + band.column) * p_.k * size;
+  if (interleaved) {
+    turn(image_of(band, x, work.copy), channels, work.turned);
+    pack(outputs_of(band, d_y, outputs, work.gaps), outputs, work.packed);
+    left = work.turned;
+    right = work.packed;
+  }
+  int64_t rows = 0;
+  for (int64_t image = 0; image < band.images; ++image)
+    for (int64_t row = 0; row < band.rows; ++row, ++rows) {
+      work.a_offsets[rows] = row_in_copy(image, row) * a_pixel;
+      work.b_offsets[rows] = interleaved ? rows * row_pitch_ * 16 : (image * rows_.out + row) * row_pitch_ * p_.k;
+    }
+  for (int64_t first = 0; first < rows; first += call_rows_) {
+    work.call.batch = std::min(call_rows_, rows - first);
+    work.call.a_offsets = work.a_offsets + first;
+    work.call.b_offsets = work.b_offsets + first;
+    for (int64_t n = 0; n < outputs; n += call_k_) {
+      const auto& kernel =
+          kernels_[channels != block_c_][outputs - n < call_k_][band.columns != columns_.block][begins && first == 0];
+      const std::byte* panels = right + n * (interleaved ? packed_pixels_ : 1) * size;
+      for (int64_t r = 0; r < p_.r; ++r)
+        for (int64_t s = 0; s < p_.s; ++s)
+          (*kernel)(left + row_in_copy(0, 0, r, s) * a_pixel * size, panels,
+                    work.sums + (r * p_.s + s) * block_c_ * block_k_ + n, &work.call);
+    }
+  }
+}
+
+void Conv2dWeightsGradient::add_band_on_tiles(const Band& band, const std::byte* x, const std::byte* d_y,
+                                              int64_t channels, int64_t outputs, bool begins, Work& work) const {
+  const int64_t size = size_of(dtype_), panel = 16 * packed_pixels_ * size;
+  turn(outputs_of(band, d_y, outputs, work.gaps), outputs, work.turned);
+  std::byte* const packed[2] = {work.packed, work.packed + packed_bytes_ / 2};
+  Pixels image = image_of(band, x, work.copy);
+  for (const int odd : {0, 1}) {
+    if (odd != 0 && !odd_) continue;
+    pack(image, channels, packed[odd]);
+    const int64_t end = round_up(image.count, kTilePixels) * 16 * size;
+    for (int64_t p = 0; p < ceil_div(channels, 16); ++p)
+      std::memset(packed[odd] + p * panel + end, 0, static_cast<size_t>(panel - end));
+    image.at += image.leading * size;
+    --image.count;
+  }
+  for (int64_t i = 0; i < band.images; ++i) {
+    work.a_offsets[i] = i * run_pixels_;
+    work.b_offsets[i] = row_in_copy(i, 0) * 16;
+  }
+  for (int64_t first = 0; first < band.images; first += call_runs_)
+    for (int64_t part = 0; part < run_parts_; ++part) {
+      work.call.batch = std::min(call_runs_, band.images - first);
+      work.call.a_offsets = work.a_offsets + first;
+      work.call.b_offsets = work.b_offsets + first;
+      for (int64_t c = 0; c < channels; c += kTileChannels) {
+        const auto& kernel =
+            kernels_[channels - c < kTileChannels][outputs != block_k_][0][begins && first == 0 && part == 0];
+        // Taps of the same panels follow each other.
+        for (const int odd : {0, 1})
+          for (int64_t r = 0; r < p_.r; ++r)
+            for (int64_t s = 0; s < p_.s; ++s) {
+              const int64_t pixel = row_in_copy(0, 0, r, s);
+              if (pixel % 2 != odd) continue;
+              (*kernel)(work.turned + part * part_pixels_ * size,
+                        packed[odd] + c / 16 * panel + (pixel - odd + part * part_pixels_) * 16 * size,
+                        work.sums + (r * p_.s + s) * block_c_ * block_k_ + c, &work.call);
+            }
+      }
+    }
 }
 
 void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::byte* d_y, float* to,
                                  std::byte* scratch) const {
   const int64_t size = size_of(dtype_), group_c = p_.c / p_.groups, group_k = p_.k / p_.groups;
-  const bool interleaved = dtype_ == DType::bf16;
   const int64_t k0 = index % blocks_k_ * block_k_;
   index /= blocks_k_;
   const int64_t c0 = index % blocks_c_ * block_c_;
@@ -317,70 +429,41 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
   x += (group * group_c + (unfolded ? 0 : c0)) * size;
   d_y += (group * group_k + k0) * size;
 
-  std::byte* copy = scratch;
-  std::byte* turned = copy + copy_bytes_;
-  std::byte* gaps = turned + turned_bytes_;
-  std::byte* packed = gaps + gaps_bytes_;
-  auto* sums = reinterpret_cast<float*>(packed + packed_bytes_);
-  auto* a_offsets = reinterpret_cast<int64_t*>(packed + packed_bytes_ + sums_bytes_);
-  int64_t* b_offsets = a_offsets + images_ * rows_.block;
-  const int64_t packed_pixel = interleaved ? 16 : p_.k;  // elements from pixel to pixel, or to the next of a panel
-  ContractionCall call;
-  call.scratch = packed + packed_bytes_ + sums_bytes_ + offsets_bytes_;
-  // Neighbouring pixels are neighbours, or a row of channels apart.
-  const int64_t a_pixel = interleaved ? 1 : block_c_;
+  const auto take = [&](int64_t bytes) { return std::exchange(scratch, scratch + bytes); };
+  Work work{};
+  work.copy = take(copy_bytes_);
+  work.turned = take(turned_bytes_);
+  work.gaps = take(gaps_bytes_);
+  work.packed = take(packed_bytes_);
+  work.sums = reinterpret_cast<float*>(take(sums_bytes_));
+  work.a_offsets = reinterpret_cast<int64_t*>(take(offsets_bytes_));
+  work.b_offsets = work.a_offsets + images_ * rows_.block;
+  work.call.scratch = scratch;
   const int64_t first_band = bands_ * chunk / chunks_, last_band = bands_ * (chunk + 1) / chunks_;
   for (int64_t at = first_band; at < last_band; ++at) {
     const Band b = band(at);
-    if (!turns_in_place_) copy_band(b, t, x, unfolded ? c0 : 0, channels, copy);
-    const std::byte* left = copy;
-    const std::byte* right = d_y + ((b.image * rows_.out + b.row) * columns_.out + b.column) * p_.k * size;
-    if (interleaved) {
-      kernels::LayoutCall turn;
-      turn.src = turns_in_place_ ? x + (b.image * p_.h + b.row) * p_.w * p_.c * size : copy;
-      turn.dst = turned;
-      turn.m = turns_in_place_ ? b.images * b.rows * p_.w : row_in_copy(b.images, 0);
-      turn.n = channels;
-      turn.src_leading = turns_in_place_ ? p_.c : block_c_;
-      (*turn_)(turn);
-      if (joined_) {
-        const int64_t beyond = std::min(copy_leading_, turn.m + run_pixels_ + columns_.reach) - turn.m;
-        for (int64_t c = 0; c < channels; ++c)
-          std::memset(turned + (c * copy_leading_ + turn.m) * size, 0, static_cast<size_t>(beyond * size));
-      }
-      left = turned;
-      pack_outputs(b, d_y, outputs, gaps, packed);
-      right = packed;
+    if (!turns_in_place_) copy_band(b, t, x, unfolded ? c0 : 0, channels, work.copy);
+    if (on_tiles_) {
+      add_band_on_tiles(b, x, d_y, channels, outputs, at == first_band, work);
+    } else {
+      add_band(b, x, d_y, channels, outputs, at == first_band, work);
     }
-    int64_t runs = 0;
-    for (int64_t image = 0; image < b.images; ++image)
-      for (int64_t row = 0; row < (joined_ ? 1 : b.rows); ++row, ++runs) {
-        a_offsets[runs] = (row_in_copy(image, row) - row_in_copy(0, 0)) * a_pixel;
-        b_offsets[runs] = (interleaved ? runs * run_pixels_ : (image * rows_.out + row) * run_pixels_) * packed_pixel;
-      }
-    for (int64_t first = 0; first < runs; first += call_runs_)
-      for (int64_t part = 0; part < run_parts_; ++part) {
-        call.batch = std::min(call_runs_, runs - first);
-        call.a_offsets = a_offsets + first;
-        call.b_offsets = b_offsets + first;
-        for (int64_t n = 0; n < outputs; n += call_k_) {
-          const auto& kernel =
-              kernels_[channels != block_c_][outputs - n < call_k_][!joined_ && b.columns != columns_.block]
-                      [at == first_band && first == 0 && part == 0];
-          const std::byte* panels =
-              right + (n * (interleaved ? packed_pixels_ : 1) + part * part_pixels_ * packed_pixel) * size;
-          for (int64_t r = 0; r < p_.r; ++r)
-            for (int64_t s = 0; s < p_.s; ++s)
-              (*kernel)(left + (row_in_copy(0, 0, r, s) + part * part_pixels_) * a_pixel * size, panels,
-                        sums + (r * p_.s + s) * block_c_ * block_k_ + n, &call);
-        }
-      }
   }
-  for (int64_t tap = 0; tap < p_.r * p_.s; ++tap)
-    for (int64_t c = 0; c < channels; ++c)
-      std::copy_n(
-          sums + (tap * block_c_ + c) * block_k_, outputs,
-          to + (((chunk * volume_.t + t) * p_.r * p_.s + tap) * group_c + c0 + c) * p_.k + group * group_k + k0);
+  for (int64_t tap = 0; tap < p_.r * p_.s; ++tap) {
+    const float* sums = work.sums + tap * block_c_ * block_k_;
+    float* const first =
+        to + (((chunk * volume_.t + t) * p_.r * p_.s + tap) * group_c + c0) * p_.k + group * group_k + k0;
+    if (on_tiles_) {
+      kernels::LayoutCall turned;
+      turned.src = sums;
+      turned.dst = first;
+      turned.m = outputs;
+      turned.n = channels;
+      (*turn_sums_)(turned);
+      continue;
+    }
+    for (int64_t c = 0; c < channels; ++c) std::copy_n(sums + c * block_k_, outputs, first + c * p_.k);
+  }
 }
 
 void Conv2dWeightsGradient::run(ThreadTeam& team, const void* x, const void* d_y, float* d_weights, std::byte* scratch,

@@ -22,6 +22,9 @@ namespace gregale::tile {
 /// convolutions on SIMD architectures", SC 2018). With strides, columns and rows of the copy are sorted by what they
 /// are modulo the stride; then the pixels of a tap are neighbours.
 ///
+/// On tiles it is the other way round: d_y is turned, and what the band sees of x is packed in pairs of pixels, once
+/// from the first and once from the second pixel on. So all taps read whole cache lines of both.
+///
 /// Bands, and the chunks of them that are summed apart where there are few blocks, depend on the shapes alone, and
 /// chunks are added in order: bits do not depend on threads.
 class Conv2dWeightsGradient {
@@ -55,7 +58,27 @@ class Conv2dWeightsGradient {
   /// The slice of x that tap t of an output slice sees, counted through all volumes; -1 for none.
   int64_t source_slice(int64_t slice, int64_t t) const;
   void copy_band(const Band& band, int64_t t, const std::byte* x, int64_t c0, int64_t channels, std::byte* to) const;
-  void pack_outputs(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows, std::byte* packed) const;
+  /// A matrix of pixels: where it is, elements from pixel to pixel, pixels.
+  struct Pixels {
+    const std::byte* at;
+    int64_t leading, count;
+  };
+  Pixels image_of(const Band& band, const std::byte* x, std::byte* copy) const;
+  Pixels outputs_of(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows) const;
+  void turn(const Pixels& pixels, int64_t columns, std::byte* to) const;
+  void pack(const Pixels& pixels, int64_t columns, std::byte* to) const;
+  /// What of the scratch a task works with.
+  struct Work {
+    std::byte *copy, *turned, *gaps, *packed;
+    float* sums;
+    int64_t *a_offsets, *b_offsets;
+    kernels::ContractionCall call;
+  };
+  /// Adds a band to the sums of all taps, or begins them.
+  void add_band(const Band& band, const std::byte* x, const std::byte* d_y, int64_t channels, int64_t outputs,
+                bool begins, Work& work) const;
+  void add_band_on_tiles(const Band& band, const std::byte* x, const std::byte* d_y, int64_t channels, int64_t outputs,
+                         bool begins, Work& work) const;
   void task(int64_t index, const std::byte* x, const std::byte* d_y, float* to, std::byte* scratch) const;
 
   Conv3d volume_;
@@ -65,20 +88,21 @@ class Conv2dWeightsGradient {
   Axis rows_, columns_;
   int64_t images_ = 1, bands_ = 0, chunks_ = 1;  ///< images of a band; bands in all; sums of bands kept apart
   int64_t block_c_ = 1, block_k_ = 1, blocks_c_ = 1, blocks_k_ = 1;
-  int64_t call_k_ = 1;                          ///< outputs of a kernel call
-  int64_t copy_pixels_ = 0, copy_leading_ = 0;  ///< pixels of a band's copy; elements from channel to channel, turned
-  int64_t row_pitch_ = 0, packed_pixels_ = 0;   ///< of d_y as it is packed: pixels from row to row, of a whole band
-  /// For tiles, which multiply 32 pixels at a time, an image's rows are one: d_y has zeros where the copy has what lies
-  /// between them. Otherwise a run is a row.
-  bool joined_ = false;
-  int64_t run_pixels_ = 0;                   ///< from run to run of d_y as it is packed
-  int64_t part_pixels_ = 0, run_parts_ = 1;  ///< of a run, which a kernel multiplies at a time
-  int64_t call_runs_ = 1;                    ///< that a kernel call sums over
-  bool turns_in_place_ = false;              ///< x is turned from where it is
-  bool in_place_ = false;                    ///< d_y is packed, or read, where it is
-  /// By whether the tile is a tail in channels, outputs, pixels, and whether it begins the sums.
+  int64_t call_k_ = 1;                         ///< outputs of a kernel call
+  int64_t copy_pixels_ = 0;                    ///< of a band's copy
+  int64_t turned_leading_ = 0;                 ///< elements from channel to channel of what is turned
+  int64_t row_pitch_ = 0, packed_pixels_ = 0;  ///< of d_y in bf16: pixels from row to row; of a panel that is packed
+  int64_t call_rows_ = 1;                      ///< rows of pixels that a kernel call sums over
+  /// Where there are tiles, which multiply 32 pixels at a time, an image's rows are one run: d_y has zeros where the
+  /// copy has what lies between them. A run is cut in parts that a kernel call sums over, of one or several images.
+  bool on_tiles_ = false;
+  int64_t run_pixels_ = 0, part_pixels_ = 0, run_parts_ = 1, call_runs_ = 1;
+  bool odd_ = false;             ///< some tap is an odd number of pixels away
+  bool turns_in_place_ = false;  ///< x is turned from where it is
+  bool in_place_ = false;        ///< d_y is packed, or read, where it is
+  /// By whether the call is a tail in channels, outputs, pixels, and whether it begins the sums.
   std::shared_ptr<const kernels::ContractionKernel> kernels_[2][2][2][2];
-  std::shared_ptr<const kernels::LayoutKernel> turn_, pack_;
+  std::shared_ptr<const kernels::LayoutKernel> turn_, pack_, turn_sums_;
   int64_t copy_bytes_ = 0, turned_bytes_ = 0, gaps_bytes_ = 0, packed_bytes_ = 0, sums_bytes_ = 0, offsets_bytes_ = 0,
           kernel_bytes_ = 0, partials_bytes_ = 0;
 };
