@@ -88,8 +88,9 @@ bool has_tiles(const Target& target) {
 Result<std::shared_ptr<ContractionKernel>> make_contraction_amx(const Target& target, const ContractionDesc& desc) {
   if (!has_tiles(target)) return refusal("the target has no AMX with bf16");
   if (desc.compute == Compute::fp32x3) return make_contraction_fp32x3(target, desc, make_plain);
-  // Two panels of b at a time, and as many rows as their sums in L1 allow.
-  constexpr ComposedBlocks kBlocks{.columns = 32, .fetches = false};
+  // As many rows as share panels of b while their sums stay in L2, and whole pairs of cache lines of them: halves of
+  // what comes from memory and goes there cost up to twice the time.
+  constexpr ComposedBlocks kBlocks{.columns = 64, .elements = 16384, .fetches = false};
   return needs_composition(desc) ? compose_contraction(target, desc, make_plain, kBlocks) : make_plain(target, desc);
 }
 

@@ -77,7 +77,7 @@ class ComposedContraction final : public ContractionKernel {
     if (desc.epilogue.empty() && sums_in_c_ && !pack_a_) {
       m_ = uncut(desc.m);  // nothing ties sums to the cache: b's block is brought to scratch once for all rows
     } else {
-      const int64_t elements = pack_b_ ? 2 * kTile : kTile;  // the more, the fewer times b is brought there
+      const int64_t elements = (pack_b_ ? 2 : 1) * blocks.elements;  // the more, the fewer times b is brought there
       m_ = cut(desc.m, std::clamp<int64_t>(elements / n_.block / 16 * 16, 16, 256), 16);
     }
   }

@@ -10,8 +10,9 @@ namespace gregale::kernels {
 using MakePlainContraction = Result<std::shared_ptr<ContractionKernel>> (*)(const Target&, const ContractionDesc&);
 
 struct ComposedBlocks {
-  int64_t columns;  ///< of a block at most, a multiple of 16; as many as c's where the epilogue reduces rows
-  bool fetches;     ///< what the epilogue reads and writes is fetched in front of the products
+  int64_t columns;   ///< of a block at most, a multiple of 16; as many as c's where the epilogue reduces rows
+  int64_t elements;  ///< of a block of sums
+  bool fetches;      ///< what the epilogue reads and writes is fetched in front of the products
 };
 
 bool needs_composition(const ContractionDesc& desc);
