@@ -37,7 +37,7 @@ bool uses_tiles(const Target& target, const MatmulProblem& p) {
 int64_t block_of_k(const Target& target, const MatmulProblem& p) {
   constexpr int64_t kUnit = 32;          // steps of the tile unit; a kernel's chain may be split at its multiples
   constexpr int64_t kPanelBytes = 2048;  // of a column of b: 64 columns are 128 KB of L2
-  constexpr int64_t kTileDepth = 4096;   // 128 rows of a are 1 MB of L2; splitting sums costs more than L1 misses
+  constexpr int64_t kTileDepth = 2048;   // 256 rows of a are 1 MB of L2, and b streams by for them
   constexpr int64_t kPartsDepth = 256;   // 32 columns of b are 16 KB a part and stay in L1 while a streams from L2
   if (uses_tiles(target, p)) return balanced_block(p.k, in_parts(p) ? kPartsDepth : kTileDepth, kUnit);
   return balanced_block(p.k, kPanelBytes / size_of(p.b), kUnit);
