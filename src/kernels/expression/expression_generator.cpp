@@ -364,6 +364,7 @@ Group Generator::load_input(Id id) {
     }
   });
   give_vector(temp);
+  if (first_stage_) fetch(pointer);
   return d;
 }
 

@@ -100,6 +100,7 @@ class Generator : public VectorAssembler {
     int base_at = -1;       ///< columns outermost: where rows begin
     int64_t step = 0;       ///< bytes a row, -1: in the frame at step_at
     int step_at = -1;
+    int ahead = 0;  ///< bytes to what is fetched meanwhile, where that is not known to be near
     DType dtype = DType::f32;
   };
 
@@ -225,6 +226,8 @@ class Generator : public VectorAssembler {
   Xbyak::Address at(const Pointer& pointer, int u);
   Xbyak::Address first(const Pointer& pointer);
   int64_t row_step(const ExpressionOperand& operand) const;
+  int ahead_of(const ExpressionOperand& operand) const;
+  void fetch(const Pointer& pointer);
   double start_of(Fold fold) const;
 
   const ExpressionDesc& desc_;
@@ -244,6 +247,7 @@ class Generator : public VectorAssembler {
   Lanes lanes_ = Lanes::all;
   bool stream_ = false;
   bool main_body_ = false;
+  bool first_stage_ = true;
   int spills_ = 0;
   int64_t body_instructions_ = 0;
   std::vector<Id> order_;

@@ -58,6 +58,23 @@ Address Generator::at(const Pointer& pointer, int u) {
   return ptr[Xbyak::Reg64(pointer.reg) + rdx * element + u * width * element];
 }
 
+/// Where reading goes on beyond long computations: past them the processor's own prefetcher does not look far enough.
+/// Not from row to row of a narrow tile, whose rows may share few cache sets.
+int Generator::ahead_of(const ExpressionOperand& operand) const {
+  constexpr int64_t kAhead = 2048;
+  const bool read_once = operand.broadcast == Broadcast::none || (operand.broadcast == Broadcast::row && m_ == 1);
+  if (!read_once || operand.dtype == DType::boolean || plan_.columns_outermost) return 0;
+  const bool follows = m_ == 1 || (n_ != kAtCall && operand.leading == n_);
+  return follows || n_ == kAtCall || n_ * size_of(operand.dtype) >= kAhead ? kAhead : 0;
+}
+
+void Generator::fetch(const Pointer& pointer) {
+  if (pointer.ahead == 0 || lanes_ != Lanes::all) return;
+  const int bytes = lanes() * static_cast<int>(size_of(pointer.dtype));
+  for (int at_byte = 0; at_byte < unroll_ * bytes; at_byte += 64)
+    prefetcht0(ptr[at(pointer, at_byte / bytes).getRegExp() + pointer.ahead]);
+}
+
 Address Generator::first(const Pointer& pointer) {
   if (pointer.reg >= 0) return ptr[Xbyak::Reg64(pointer.reg)];
   mov(rax, ptr[rsp + pointer.at]);
@@ -69,6 +86,7 @@ void Generator::load_pointer(Pointer* pointer, size_t index, bool output) {
   const ExpressionOperand& operand = output ? desc_.outputs[index] : desc_.inputs[index];
   pointer->dtype = operand.dtype;
   pointer->step = row_step(operand);
+  if (!output) pointer->ahead = ahead_of(operand);
   const auto list = output ? offsetof(ExpressionCall, outputs) : offsetof(ExpressionCall, inputs);
   mov(rax, ptr[rdi + static_cast<int>(list)]);
   mov(rax, ptr[rax + static_cast<int>(8 * index)]);
@@ -351,6 +369,7 @@ void Generator::store_output(size_t output) {
 /// The nodes of one stage for the block of columns at rdx, and what becomes of them.
 void Generator::body(const std::vector<Id>& reductions, size_t stage, bool with_outputs, bool row_outputs,
                      std::vector<Folding>* foldings) {
+  first_stage_ = stage == 0;
   const std::vector<bool>* loaded = row_outputs ? nullptr : &plan_.stages[stage].loaded;
   std::vector<Id> sinks = reductions;
   for (Id& id : sinks) id = node(id).a;
