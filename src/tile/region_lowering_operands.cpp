@@ -27,6 +27,7 @@ void RegionLowering::declare_buffers() {
 }
 
 void RegionLowering::choose_row_step() {
+  constexpr int64_t kTileRows = 32;         // that the tile unit's kernels multiply at a time
   int64_t row_bytes = 0, hidden_bytes = 0;  // of a row; of the weights of one step between a pair of products
   for (const Work& w : work_) {
     const auto add = [&](Value v) { row_bytes += last_extent(v) * size_of(type(v).dtype); };
@@ -40,7 +41,7 @@ void RegionLowering::choose_row_step() {
     } else if (w.node >= 0) {
       add(node(w.node).outputs[0]);
     }
-    if (!w.product && !w.folded)
+    if (!w.product && !w.folded && hidden_step_ == 0)
       for (const Value v : results_of(w)) add(v);
   }
   const auto products = std::count_if(work_.begin(), work_.end(), [](const Work& w) { return w.product; });
@@ -65,8 +66,8 @@ void RegionLowering::choose_row_step() {
   } else if (alone_) {
     row_step_ = blocks_of(node(work_[0].node)).m;
   } else if (has_product_) {
-    // A pair's weights stream by: the more rows they are used for, the better.
-    const int64_t cache = hidden_step_ > 0 ? target_.l2_bytes / 10 * 9 - hidden_bytes : target_.l2_bytes / 4;
+    // A pair's weights stream by: the more rows they are used for, the better. Half of a step's are in L2 at a time.
+    const int64_t cache = hidden_step_ > 0 ? target_.l2_bytes / 10 * 9 - hidden_bytes / 2 : target_.l2_bytes / 4;
     const int64_t most_rows = hidden_step_ > 0 ? 256 : 192;
     const int64_t most = std::clamp<int64_t>(cache / std::max<int64_t>(1, row_bytes), row_unit(), most_rows);
     row_step_ = balanced_block(rows_, most, row_unit());
@@ -77,6 +78,7 @@ void RegionLowering::choose_row_step() {
            batches * ceil_div(rows_, row_step_) < cells_per_core * target_.cores)
       row_step_ = round_up(ceil_div(row_step_, 2), row_unit());
     if (multiplies_tiles_) row_step_ = ceil_div(rows_, ceil_div(rows_, row_step_));
+    if (hidden_step_ > 0) row_step_ = std::min(rows_, round_up(row_step_, kTileRows));
   } else {
     // Where rows are summed, a block is part of the numerical recipe: constants, never the target's, nor tuned.
     constexpr int64_t kTileElements = 8192, kSummedRows = 32;
