@@ -38,7 +38,7 @@ int64_t block_of_k(const Target& target, const MatmulProblem& p) {
   constexpr int64_t kUnit = 32;          // steps of the tile unit; a kernel's chain may be split at its multiples
   constexpr int64_t kPanelBytes = 2048;  // of a column of b: 64 columns are 128 KB of L2
   constexpr int64_t kTileDepth = 2048;   // 256 rows of a are 1 MB of L2, and b streams by for them
-  constexpr int64_t kPartsDepth = 256;   // 32 columns of b are 16 KB a part and stay in L1 while a streams from L2
+  constexpr int64_t kPartsDepth = 512;   // three parts of 192 rows of a are 576 KB of L2
   if (uses_tiles(target, p)) return balanced_block(p.k, in_parts(p) ? kPartsDepth : kTileDepth, kUnit);
   return balanced_block(p.k, kPanelBytes / size_of(p.b), kUnit);
 }
@@ -192,7 +192,7 @@ MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& p
                     (p.m < kPackRows || p.k * p.n * size_of(p.b) <= target.l2_bytes / 8);
   const int64_t panel = panel_columns(target, p);
   blocks.n = interleaved(p) ? 4 * panel : panel;
-  constexpr int64_t kPartsColumns = 1024;  // a's rows are split into parts in each call
+  constexpr int64_t kPartsColumns = 4096;  // as many as there are: each call splits rows of a into parts
   if (in_parts(p)) blocks.n = round_up(std::min(p.n, kPartsColumns), 32);
   if (blocks.direct_b) blocks.n = std::max(blocks.n, round_up(std::min<int64_t>(p.n, 256), blocks.n));
   // A block of a takes a quarter of L2, and so does what it is multiplied into. The tile unit is fast enough for b to

@@ -19,7 +19,7 @@ Error refusal(const char* reason) { return {ErrorCode::unsupported, reason}; }
 /// bf16 products on tiles: one piece of code for each height of blocks of rows, two at most.
 class TileContraction final : public ContractionKernel {
  public:
-  explicit TileContraction(const ContractionDesc& desc) {
+  explicit TileContraction(const ContractionDesc& desc, const TileParts& parts = {}) {
     function_ = run;
     context_ = this;
     by_address_ = desc.addressing == Batch::address;
@@ -28,12 +28,12 @@ class TileContraction final : public ContractionKernel {
     info_.implementation = "amx bf16";
     info_.traffic = operand_traffic(desc);
     for (const TileRows& rows : cut_tile_rows(desc.m)) {
-      ContractionTileEmitter emitter(desc, rows);
-      pieces_.push_back(
-          {config_of(rows),
-           emitter.emit(fmt::format("contraction_amx_{}x{}x{}", rows.rows() * rows.count, desc.n, desc.k)),
-           row * desc.lda * size_of(desc.a), row * desc.ldc * size_of(desc.c)});
-      scratch_bytes_ = std::max(scratch_bytes_, ContractionTileEmitter::scratch_bytes(desc, rows));
+      ContractionTileEmitter emitter(desc, rows, parts);
+      pieces_.push_back({config_of(rows),
+                         emitter.emit(fmt::format("contraction_amx{}_{}x{}x{}", parts.b != 0 ? "_x3" : "",
+                                                  rows.rows() * rows.count, desc.n, desc.k)),
+                         row * desc.lda * size_of(desc.a), row * desc.ldc * size_of(desc.c)});
+      scratch_bytes_ = std::max(scratch_bytes_, ContractionTileEmitter::scratch_bytes(desc, rows, parts));
       info_.traffic.l1_bytes += emitter.l1_bytes();
       info_.code_bytes += static_cast<int64_t>(pieces_.back().code.bytes());
       info_.blocking += fmt::format("{}{} blocks of {}+{} rows by 32 columns", info_.blocking.empty() ? "" : ", ",
@@ -79,6 +79,10 @@ Result<std::shared_ptr<ContractionKernel>> make_plain(const Target&, const Contr
   return std::shared_ptr<ContractionKernel>(std::make_shared<TileContraction>(d));
 }
 
+std::shared_ptr<ContractionKernel> make_in_parts(const ContractionDesc& desc, const TileParts& parts) {
+  return std::make_shared<TileContraction>(desc, parts);
+}
+
 }  // namespace
 
 bool has_tiles(const Target& target) {
@@ -87,7 +91,7 @@ bool has_tiles(const Target& target) {
 
 Result<std::shared_ptr<ContractionKernel>> make_contraction_amx(const Target& target, const ContractionDesc& desc) {
   if (!has_tiles(target)) return refusal("the target has no AMX with bf16");
-  if (desc.compute == Compute::fp32x3) return make_contraction_fp32x3(target, desc, make_plain);
+  if (desc.compute == Compute::fp32x3) return make_contraction_fp32x3(target, desc, make_in_parts);
   // As many rows as share panels of b while their sums stay in L2, and whole pairs of cache lines of them: halves of
   // what comes from memory and goes there cost up to twice the time.
   constexpr ComposedBlocks kBlocks{.columns = 64, .elements = 16384, .fetches = false};

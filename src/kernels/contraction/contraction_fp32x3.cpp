@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/cache_lines.hpp"
 #include "kernels/common.hpp"
 #include "kernels/contraction/contraction_implementations.hpp"
 #include "kernels/layout/tile_layout.hpp"
@@ -15,25 +16,19 @@
 namespace gregale::kernels {
 namespace {
 
-constexpr int kProducts = 6;
-constexpr int kHigh = 0, kMiddle = 1, kLow = 2;
-// The smallest first, so that they are not lost one by one in the sum of the largest.
-constexpr int kPartOfA[kProducts] = {kLow, kHigh, kMiddle, kMiddle, kHigh, kHigh};
-constexpr int kPartOfB[kProducts] = {kHigh, kLow, kMiddle, kHigh, kMiddle, kHigh};
-
 constexpr int64_t kRows = 192;  // of a block of a in scratch: three images of 192 x 256 are 288 KB of L2
 
 class Fp32x3Contraction final : public ContractionKernel {
  public:
   static Result<std::shared_ptr<ContractionKernel>> make(const Target& target, const ContractionDesc& desc,
-                                                         MakePlainContraction make_bf16) {
+                                                         MakeContractionInParts make_in_parts) {
     auto kernel = std::shared_ptr<Fp32x3Contraction>(new Fp32x3Contraction(desc));
     for (const bool tail : {false, true}) {
       ContractionDesc d;
       d.m = tail ? desc.m % kRows : std::min(desc.m, kRows);
       if (d.m == 0 || (!tail && desc.m < kRows)) continue;
       d.n = desc.n;
-      d.k = desc.k;
+      d.k = kernel->padded_;
       d.lda = kernel->leading_;
       d.ldb = desc.ldb;
       d.ldc = desc.ldc;
@@ -43,17 +38,15 @@ class Fp32x3Contraction final : public ContractionKernel {
       d.b_packing = Packing::panels16;
       d.accumulate = desc.accumulate;
       d.own_chain = desc.own_chain;
-      d.addressing = ContractionDesc::Batch::offset;
-      d.batch = kProducts;
-      auto made = make_bf16(target, d);
-      if (!made) return made.error();
-      kernel->parts_[tail] = std::move(made).value();
+      kernel->parts_[tail] = make_in_parts(d, {kRows * kernel->leading_, desc.b_part});
+      kernel->scratch_bytes_ =
+          std::max(kernel->scratch_bytes_, kernel->images_bytes_ + kernel->parts_[tail]->scratch_bytes());
       const KernelInfo& part = kernel->parts_[tail]->info();
       kernel->info_.isa = part.isa;
       kernel->info_.code_bytes += part.code_bytes;
       const double times = tail ? 1 : static_cast<double>(desc.m / kRows);
       kernel->info_.traffic.l1_bytes += times * part.traffic.l1_bytes;
-      if (kernel->info_.blocking.empty()) kernel->info_.blocking = "six products of " + part.blocking;
+      if (kernel->info_.blocking.empty()) kernel->info_.blocking = "six products of parts by " + part.blocking;
     }
     LayoutDesc split;
     split.op = LayoutOp::split;
@@ -72,28 +65,25 @@ class Fp32x3Contraction final : public ContractionKernel {
   explicit Fp32x3Contraction(const ContractionDesc& desc) : desc_(desc) {
     function_ = run;
     context_ = this;
-    // Rows an odd number of cache lines apart.
-    const int64_t lines = (desc.k + 31) / 32;
-    leading_ = (lines + (lines % 2 == 0 ? 1 : 0)) * 32;
-    const int64_t part = kRows * leading_;
-    for (int i = 0; i < kProducts; ++i) {
-      a_offsets_[i] = kPartOfA[i] * part;
-      b_offsets_[i] = kPartOfB[i] * desc.b_part;
-    }
-    scratch_bytes_ = align_bytes(3 * part * 2);
+    padded_ = (desc.k + 31) / 32 * 32;
+    leading_ = odd_lines(padded_, size_of(DType::bf16));
+    images_bytes_ = align_bytes(3 * kRows * leading_ * 2);
     info_.implementation = "amx fp32x3";
     info_.traffic = operand_traffic(desc);
   }
 
   static bool fits(const float* row, int64_t k) {
-    uint32_t largest = 0;
+    constexpr int32_t kTooLarge = (127 + 63) << 23, kTooSmall = (127 - 80) << 23;
+    int32_t too_large = 0, large_enough = 0, any = 0;  // comparisons that every instruction set has in vectors
     for (int64_t i = 0; i < k; ++i) {
-      uint32_t bits = 0;
+      int32_t bits = 0;
       std::memcpy(&bits, row + i, sizeof bits);
-      largest = std::max(largest, bits & 0x7fffffffu);
+      bits &= 0x7fffffff;
+      too_large |= bits >= kTooLarge ? 1 : 0;
+      large_enough |= bits >= kTooSmall ? 1 : 0;
+      any |= bits;
     }
-    constexpr uint32_t kTooLarge = (127u + 63) << 23, kTooSmall = (127u - 80) << 23;
-    return largest == 0 || (largest >= kTooSmall && largest < kTooLarge);
+    return too_large == 0 && (large_enough != 0 || any == 0);
   }
 
   /// A row by plain multiply-adds, on b put together again from its parts (exact).
@@ -132,6 +122,11 @@ class Fp32x3Contraction final : public ContractionKernel {
       split.dst = image;
       split.m = rows;
       (*split_)(split);
+      if (padded_ != d.k) {
+        for (int64_t i = 0; i < rows; ++i)
+          for (int64_t part = 0; part < 3; ++part)
+            std::memset(image + (part * kRows + i) * leading_ + d.k, 0, static_cast<size_t>(padded_ - d.k) * 2);
+      }
       uint64_t unfit[(kRows + 63) / 64] = {};
       bool any = false;
       for (int64_t i = 0; i < rows; ++i) {
@@ -143,8 +138,7 @@ class Fp32x3Contraction final : public ContractionKernel {
           std::memset(image + (part * kRows + i) * leading_, 0, static_cast<size_t>(d.k) * 2);
       }
       ContractionCall parts;
-      parts.a_offsets = a_offsets_;
-      parts.b_offsets = b_offsets_;
+      parts.scratch = static_cast<char*>(call.scratch) + images_bytes_;
       (*parts_[rows != kRows])(image, b, to, &parts);
       if (!any) continue;
       for (int64_t i = 0; i < rows; ++i) {
@@ -156,8 +150,8 @@ class Fp32x3Contraction final : public ContractionKernel {
   }
 
   const ContractionDesc desc_;
-  int64_t leading_ = 0;  ///< of an image of a's rows
-  int64_t a_offsets_[kProducts] = {}, b_offsets_[kProducts] = {};
+  int64_t padded_ = 0, leading_ = 0;  ///< columns and leading of an image of a's rows
+  int64_t images_bytes_ = 0;
   std::shared_ptr<ContractionKernel> parts_[2];
   std::shared_ptr<const LayoutKernel> split_;
 };
@@ -165,7 +159,7 @@ class Fp32x3Contraction final : public ContractionKernel {
 }  // namespace
 
 Result<std::shared_ptr<ContractionKernel>> make_contraction_fp32x3(const Target& target, const ContractionDesc& d,
-                                                                   MakePlainContraction make_bf16) {
+                                                                   MakeContractionInParts make_in_parts) {
   const auto refuse = [](const char* reason) { return Error(ErrorCode::unsupported, reason); };
   if (d.b_packing != Packing::panels16x3) return refuse("b is not in panels16x3");
   if (d.c != DType::f32) return refuse("c is not f32");
@@ -174,7 +168,7 @@ Result<std::shared_ptr<ContractionKernel>> make_contraction_fp32x3(const Target&
   if (!d.prologue_a.empty() || !d.prologue_b.empty() || !d.epilogue.empty()) return refuse("it has expressions");
   for (const int64_t value : {d.m, d.n, d.k, d.lda, d.ldb, d.ldc})
     if (value == kAtCall) return refuse("an extent or leading dimension is given at the call");
-  return Fp32x3Contraction::make(target, d, make_bf16);
+  return Fp32x3Contraction::make(target, d, make_in_parts);
 }
 
 }  // namespace gregale::kernels

@@ -15,7 +15,8 @@ namespace {
 constexpr int kTileRows = 16, kTileColumns = 16;
 constexpr int64_t kStepK = 32, kTileBytes = 1024;
 // Steps of k that blocks of rows share before the next: two panels of b are then 32 KB, and stay in L1.
-constexpr int64_t kMostSteps = 16;
+constexpr int64_t kMostSteps = 16, kMostStepsInParts = 4;
+int64_t most_steps(const TileParts& parts) { return parts.b == 0 ? kMostSteps : kMostStepsInParts; }
 constexpr int kA = 4, kB = 6;
 // On the stack: c's block (32 rows of 32 sums), then a's last columns (32 rows of 32 elements), zeros behind them.
 constexpr int kSumsAt = 0, kSumsStride = 128, kWaitingBytes = 32 * kSumsStride, kTailAt = 32 * kSumsStride,
@@ -47,18 +48,20 @@ std::vector<TileRows> cut_tile_rows(int64_t m) {
 namespace {
 
 /// Where the sums of all rows wait for the next steps of k. In c if that is a compact tile of its own.
-ContractionTileEmitter::Waits waits_of(const ContractionDesc& desc, const TileRows& rows) {
+ContractionTileEmitter::Waits waits_of(const ContractionDesc& desc, const TileRows& rows, const TileParts& parts) {
   using Waits = ContractionTileEmitter::Waits;
   constexpr int64_t kCompact = 64;
-  if (desc.addressing != Batch::none || rows.count == 1 || desc.k < (kMostSteps + 1) * kStepK) return Waits::nowhere;
+  if (desc.addressing != Batch::none || rows.count == 1 || desc.k < (most_steps(parts) + 1) * kStepK)
+    return Waits::nowhere;
   const bool in_c = desc.c == DType::f32 && desc.ldc <= kCompact && !(desc.accumulate && desc.own_chain);
   return in_c ? Waits::in_c : Waits::in_scratch;
 }
 
 }  // namespace
 
-int64_t ContractionTileEmitter::scratch_bytes(const ContractionDesc& desc, const TileRows& rows) {
-  return waits_of(desc, rows) == Waits::in_scratch ? rows.count * kWaitingBytes : 0;
+int64_t ContractionTileEmitter::scratch_bytes(const ContractionDesc& desc, const TileRows& rows,
+                                              const TileParts& parts) {
+  return waits_of(desc, rows, parts) == Waits::in_scratch ? rows.count * kWaitingBytes : 0;
 }
 
 TileConfig config_of(const TileRows& rows) {
@@ -77,15 +80,17 @@ TileConfig config_of(const TileRows& rows) {
   return config;
 }
 
-ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, const TileRows& rows)
+ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, const TileRows& rows,
+                                               const TileParts& parts)
     : desc_(desc),
       rows_(rows),
+      parts_(parts),
       batch_(desc.addressing != Batch::none),
       to_bf16_(desc.c == DType::bf16),
       lda_bytes_(desc.lda * 2),
       ldc_bytes_(desc.ldc * size_of(desc.c)),
       panel_bytes_(desc.ldb * 2),
-      waits_(waits_of(desc, rows)),
+      waits_(waits_of(desc, rows, parts)),
       steps_(desc.k / kStepK),
       tail_(desc.k % kStepK),
       a_(as_.rdi),
@@ -177,6 +182,42 @@ void ContractionTileEmitter::one_step(int tiles, const Reg& a, const Reg& a_stri
   }
 }
 
+/// Six of the nine products of parts: the others are below the rounding of fp32. Two parts are loaded for each, small
+/// products first, and one of the two stays for the next.
+void ContractionTileEmitter::one_step_in_parts(int tiles, int64_t a_at, int64_t b_at) {
+  constexpr int kHigh = 0, kMiddle = 1, kLow = 2;
+  constexpr int kProducts[6][2] = {{kHigh, kLow},    {kHigh, kMiddle}, {kMiddle, kMiddle},
+                                   {kMiddle, kHigh}, {kLow, kHigh},    {kHigh, kHigh}};  // of a and of b
+  const int64_t lower = rows_.upper * lda_bytes_;
+  const auto load = [&](int tile, const Reg& base, const Reg& stride, int64_t at) {
+    as_.mov(save_, static_cast<uint64_t>(at));
+    as_.add(save_, base);
+    if (tile < kB) {
+      as_.tile_load_once(Tmm(tile), save_, stride);
+    } else {
+      as_.tile_load(Tmm(tile), save_, stride);
+    }
+  };
+  int in_a = -1, in_b = -1;
+  for (const auto& [part_a, part_b] : kProducts) {
+    const int64_t a = a_at + part_a * parts_.a * 2, b = b_at + part_b * parts_.b * 2;
+    if (part_b != in_b) load(kB, run_b_, b_stride_reg_, b);
+    if (part_a != in_a) load(kA, run_a_, lda_reg_, a);
+    as_.tdpbf16ps(Tmm(0), Tmm(kA), Tmm(kB));
+    if (tiles == 2) {
+      if (part_b != in_b) load(kB + 1, run_b_, b_stride_reg_, b + panel_bytes_);
+      as_.tdpbf16ps(Tmm(1), Tmm(kA), Tmm(kB + 1));
+    }
+    if (rows_.lower > 0) {
+      if (part_a != in_a) load(kA + 1, run_a_, lda_reg_, a + lower);
+      as_.tdpbf16ps(Tmm(2), Tmm(kA + 1), Tmm(kB));
+      if (tiles == 2) as_.tdpbf16ps(Tmm(3), Tmm(kA + 1), Tmm(kB + 1));
+    }
+    in_a = part_a;
+    in_b = part_b;
+  }
+}
+
 /// a's last columns, with zeros behind: what b's padding is multiplied with must not be NaN.
 void ContractionTileEmitter::copy_a_tail() {
   const Xbyak::Opmask mask = mask_of(static_cast<int>(tail_));
@@ -203,10 +244,16 @@ void ContractionTileEmitter::products(int tiles, const Pass& pass) {
       as_.add(fetch_, ldc_reg_);
     }
     for (int64_t line = 0; line < lines_of_b; ++line) {
+      const int64_t at = (i * lines_of_b + line) * 64;
+      if (parts_.b != 0) break;  // there is time enough for the processor's own prefetcher
       for (int panel = 2; panel < 4; ++panel)
-        as_.prefetcht1(as_.ptr[next_b_ + static_cast<int>(panel * panel_bytes_ + (i * lines_of_b + line) * 64)]);
+        as_.prefetcht1(as_.ptr[next_b_ + static_cast<int>(panel * panel_bytes_ + at)]);
     }
-    one_step(tiles, run_a_, lda_reg_, lower, i * 64, i * kTileBytes);
+    if (parts_.b != 0) {
+      one_step_in_parts(tiles, i * 64, i * kTileBytes);
+    } else {
+      one_step(tiles, run_a_, lda_reg_, lower, i * 64, i * kTileBytes);
+    }
   };
   const auto advance = [&](int64_t count) {
     as_.add(run_a_, static_cast<int>(count * 64));
@@ -393,7 +440,7 @@ void ContractionTileEmitter::add(const Reg& reg, int64_t bytes) {
 
 /// All rows of `tiles` panels, `width` of whose columns are c's.
 void ContractionTileEmitter::columns(int tiles, int width) {
-  const int64_t passes = waits_ == Waits::nowhere ? 1 : (steps_ + kMostSteps - 1) / kMostSteps;
+  const int64_t passes = waits_ == Waits::nowhere ? 1 : (steps_ + most_steps(parts_) - 1) / most_steps(parts_);
   const int64_t each = (steps_ + passes - 1) / passes;
   for (int64_t done = 0, left = passes; left > 0; --left) {
     const Pass pass{std::min(each, steps_ - done), done == 0, left == 1};

@@ -22,14 +22,19 @@ std::vector<TileRows> cut_tile_rows(int64_t m);
 /// Tiles 0 to 3 are c's (upper left, upper right, lower left, lower right), 4 and 5 a's, 6 and 7 b's.
 TileConfig config_of(const TileRows& rows);
 
+/// Of fp32x3: elements from one part of a and b to the next, high, middle, low. 0: one part only.
+struct TileParts {
+  int64_t a = 0, b = 0;
+};
+
 /// Emits bf16 contractions on tiles, b in panels16, everything but the batch's addresses fixed, for blocks of rows of
 /// one height. Blocks are 32 x 32: two tiles of a and two of b are loaded for four products, half of what one product
 /// at a time would load. Columns are outermost, so that b's two panels stay in L1 while a streams by.
 class ContractionTileEmitter {
  public:
-  ContractionTileEmitter(const ContractionDesc& desc, const TileRows& rows);
+  ContractionTileEmitter(const ContractionDesc& desc, const TileRows& rows, const TileParts& parts);
   /// What a call must bring.
-  static int64_t scratch_bytes(const ContractionDesc& desc, const TileRows& rows);
+  static int64_t scratch_bytes(const ContractionDesc& desc, const TileRows& rows, const TileParts& parts);
   /// A ContractionKernel::Function whose a and c begin at the first of these rows.
   jit::Code emit(const std::string& name);
   /// Bytes between registers and L1.
@@ -51,6 +56,7 @@ class ContractionTileEmitter {
   void products(int tiles, const Pass& pass);
   void add(const Reg& reg, int64_t bytes);
   void one_step(int tiles, const Reg& a, const Reg& a_stride, int64_t a_lower, int64_t a_at, int64_t b_at);
+  void one_step_in_parts(int tiles, int64_t a_at, int64_t b_at);
   void copy_a_tail();
   void end_sums(int tiles, int width, const Pass& pass);
   void item_addresses();
@@ -58,6 +64,7 @@ class ContractionTileEmitter {
 
   const ContractionDesc& desc_;
   const TileRows rows_;
+  const TileParts parts_;
   const bool batch_, to_bf16_;
   const int64_t lda_bytes_, ldc_bytes_, panel_bytes_;
   const Waits waits_;
