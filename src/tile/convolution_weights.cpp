@@ -286,6 +286,22 @@ std::byte* Conv2dWeightsGradient::unfold_row(const Band& band, const std::byte* 
   return to;
 }
 
+namespace {
+
+/// Turns or packs a matrix of pixels.
+void lay_out(const kernels::LayoutKernel& kernel, const std::byte* from, int64_t leading, int64_t pixels,
+             int64_t columns, std::byte* to) {
+  kernels::LayoutCall call;
+  call.src = from;
+  call.dst = to;
+  call.m = pixels;
+  call.n = columns;
+  call.src_leading = leading;
+  kernel(call);
+}
+
+}  // namespace
+
 Conv2dWeightsGradient::Pixels Conv2dWeightsGradient::image_of(const Band& band, const std::byte* x,
                                                               std::byte* copy) const {
   if (!turns_in_place_) return {copy, block_c_, row_in_copy(band.images, 0)};
@@ -317,26 +333,6 @@ Conv2dWeightsGradient::Pixels Conv2dWeightsGradient::outputs_of(const Band& band
   return {rows, block_k_, (to - rows) / step};
 }
 
-void Conv2dWeightsGradient::turn(const Pixels& pixels, int64_t columns, std::byte* to) const {
-  kernels::LayoutCall call;
-  call.src = pixels.at;
-  call.dst = to;
-  call.m = pixels.count;
-  call.n = columns;
-  call.src_leading = pixels.leading;
-  (*turn_)(call);
-}
-
-void Conv2dWeightsGradient::pack(const Pixels& pixels, int64_t columns, std::byte* to) const {
-  kernels::LayoutCall call;
-  call.src = pixels.at;
-  call.dst = to;
-  call.m = pixels.count;
-  call.n = columns;
-  call.src_leading = pixels.leading;
-  (*pack_)(call);
-}
-
 void Conv2dWeightsGradient::add_band(const Band& band, const std::byte* x, const std::byte* d_y, int64_t channels,
                                      int64_t outputs, bool begins, Work& work) const {
   const int64_t size = size_of(dtype_);
@@ -346,8 +342,9 @@ void Conv2dWeightsGradient::add_band(const Band& band, const std::byte* x, const
   const std::byte* left = work.copy;
   const std::byte* right = d_y + ((band.image * rows_.out + band.row) * columns_.out + band.column) * p_.k * size;
   if (interleaved) {
-    turn(image_of(band, x, work.copy), channels, work.turned);
-    pack(outputs_of(band, d_y, outputs, work.gaps), outputs, work.packed);
+    const Pixels image = image_of(band, x, work.copy), right_side = outputs_of(band, d_y, outputs, work.gaps);
+    lay_out(*turn_, image.at, image.leading, image.count, channels, work.turned);
+    lay_out(*pack_, right_side.at, right_side.leading, right_side.count, outputs, work.packed);
     left = work.turned;
     right = work.packed;
   }
@@ -376,12 +373,13 @@ void Conv2dWeightsGradient::add_band(const Band& band, const std::byte* x, const
 void Conv2dWeightsGradient::add_band_on_tiles(const Band& band, const std::byte* x, const std::byte* d_y,
                                               int64_t channels, int64_t outputs, bool begins, Work& work) const {
   const int64_t size = size_of(dtype_), panel = 16 * packed_pixels_ * size;
-  turn(outputs_of(band, d_y, outputs, work.gaps), outputs, work.turned);
+  const Pixels left_side = outputs_of(band, d_y, outputs, work.gaps);
+  lay_out(*turn_, left_side.at, left_side.leading, left_side.count, outputs, work.turned);
   std::byte* const packed[2] = {work.packed, work.packed + packed_bytes_ / 2};
   Pixels image = image_of(band, x, work.copy);
   for (const int odd : {0, 1}) {
     if (odd != 0 && !odd_) continue;
-    pack(image, channels, packed[odd]);
+    lay_out(*pack_, image.at, image.leading, image.count, channels, packed[odd]);
     const int64_t end = round_up(image.count, kTilePixels) * 16 * size;
     for (int64_t p = 0; p < ceil_div(channels, 16); ++p)
       std::memset(packed[odd] + p * panel + end, 0, static_cast<size_t>(panel - end));

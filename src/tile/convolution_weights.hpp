@@ -65,8 +65,6 @@ class Conv2dWeightsGradient {
   };
   Pixels image_of(const Band& band, const std::byte* x, std::byte* copy) const;
   Pixels outputs_of(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows) const;
-  void turn(const Pixels& pixels, int64_t columns, std::byte* to) const;
-  void pack(const Pixels& pixels, int64_t columns, std::byte* to) const;
   /// What of the scratch a task works with.
   struct Work {
     std::byte *copy, *turned, *gaps, *packed;
