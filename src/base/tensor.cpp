@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gregale/tensor.hpp"
 
-#include <sys/mman.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,11 +12,12 @@
 #include <limits>
 #include <type_traits>
 
+#include "base/huge_pages.hpp"
+
 namespace gregale {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kAddressSpace = int64_t{1} << 47;  // what a process can address on x86-64
 
 int64_t byte_count(DType dtype, const Extents& extents, int64_t count) {
@@ -33,14 +32,11 @@ std::shared_ptr<void> allocate(int64_t bytes) {
   if (bytes <= kAddressSpace) {
     // At least one line, so that a tensor of no elements differs from no tensor.
     const int64_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-    // Large tensors lie on huge pages, so that products wait less for addresses; only whole ones are asked for, so
-    // that no more becomes resident.
-    const bool huge = bytes >= 2 * kHugePage;
-    if (posix_memalign(&data, static_cast<size_t>(huge ? kHugePage : kAlignment), static_cast<size_t>(rounded)) != 0)
+    // Large tensors lie on huge pages, so that products wait less for addresses.
+    const bool huge = rounded >= 2 * static_cast<int64_t>(kHugePage);
+    if (posix_memalign(&data, huge ? kHugePage : static_cast<size_t>(kAlignment), static_cast<size_t>(rounded)) != 0)
       data = nullptr;
-#if defined(MADV_HUGEPAGE)
-    if (huge && data != nullptr) madvise(data, static_cast<size_t>(rounded / kHugePage * kHugePage), MADV_HUGEPAGE);
-#endif
+    if (huge && data != nullptr) prefer_huge_pages(data, static_cast<size_t>(rounded));
   }
   GREGALE_CHECK(data != nullptr, out_of_memory, "[Tensor] cannot allocate {} bytes", bytes);
   return {data, std::free};

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/mman.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -15,13 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/huge_pages.hpp"
 #include "gregale/codec.hpp"
 
 namespace gregale {
 
 /// Memory that blocks are worked on in, handed out again and again: fresh pages cost more than what is done with them.
 class CodecWorkspace {
-  static constexpr size_t kSmallest = 64, kHugePage = size_t{1} << 21;  // bytes
+  static constexpr size_t kSmallest = 64;  // bytes
   struct Free {
     void operator()(std::byte* p) const { std::free(p); }
   };
@@ -94,14 +93,12 @@ class CodecWorkspace {
         return piece;
       }
     }
-    // Of large pieces all begin with a huge page, which is one fault and not five hundred.
+    // Of large pieces all begin with a huge page, which is one fault.
     const size_t unit = bytes >= kHugePage ? kHugePage : kSmallest;
     const size_t room = bytes / unit * unit + unit;
     std::unique_ptr<std::byte[], Free> memory(static_cast<std::byte*>(std::aligned_alloc(unit, room)));
     if (memory == nullptr) throw std::bad_alloc();
-#if defined(MADV_HUGEPAGE)
-    if (unit == kHugePage) madvise(memory.get(), room, MADV_HUGEPAGE);
-#endif
+    if (unit == kHugePage) prefer_huge_pages(memory.get(), room);
     return {std::move(memory), room};
   }
   void put(Piece piece) {

@@ -23,8 +23,7 @@ constexpr int64_t kCallPixels = 256;      ///< of d_y with 64 outputs: 32 KB, wh
 constexpr int64_t kTileCallPixels = 512;  ///< of x with 32 channels, the same
 constexpr int64_t kTilePixels = 32;       ///< that tiles multiply at a time
 constexpr int64_t kTileChannels = 32;     ///< of a kernel call on tiles
-constexpr int64_t kTileSumsBytes = 640 << 10;
-constexpr int64_t kSumsBytes = 320 << 10;                                  ///< of all taps, in L2
+constexpr int64_t kSumsBytes = 320 << 10, kTileSumsBytes = 640 << 10;      ///< of all taps, in L2
 constexpr int64_t kMostChannels = 256, kMostOutputs = 256, kOutputs = 64;  ///< of a block; of a kernel call
 constexpr int64_t kChunkPixels = 2048;  ///< at least: what sums of chunks cost is little beside their products
 constexpr int64_t kTasks = 32;          ///< so many, where there are pixels enough, for the threads to share
@@ -103,7 +102,7 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
                             : seen > 1 || on_tiles_ ? 2 * kOutputs
                                                     : kOutputs,
                             kOutputs);
-  call_k_ = on_tiles_ ? block_k_ : std::min(block_k_, kOutputs);
+  call_k_ = std::min(block_k_, kOutputs);
   block_c_ = balanced_block(channels,
                             std::clamp<int64_t>(sums_bytes / (taps * block_k_ * 4) / channel_unit * channel_unit,
                                                 channel_unit, kMostChannels),
@@ -132,7 +131,7 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
     row_pitch_ = interleaved ? round_up(columns_.block, 2) : ow;
     call_rows_ = std::max<int64_t>(1, kCallPixels / columns_.block);
     in_place_ = !interleaved || (columns_.blocks == 1 && ow % 2 == 0);
-    packed_pixels_ = round_up(images_ * rows_.block * row_pitch_, 32);
+    packed_pixels_ = round_up(images_ * rows_.block * row_pitch_, kTilePixels);
     turned_leading_ = odd_lines(copy_pixels_, size);
   }
   // Whole rows, of which every pixel is seen once.
@@ -153,11 +152,8 @@ Conv2dWeightsGradient::Conv2dWeightsGradient(kernels::KernelCache& cache, const 
     pack_ =
         cache.get({.op = kernels::LayoutOp::panels16, .dst_leading = 16 * packed_pixels_, .src = dtype, .dst = dtype});
     if (on_tiles_)
-      turn_sums_ = cache.get({.op = kernels::LayoutOp::transpose,
-                              .src_leading = block_c_,
-                              .dst_leading = p_.k,
-                              .src = DType::f32,
-                              .dst = DType::f32});
+      turn_sums_ =
+          cache.get({.op = kernels::LayoutOp::transpose, .dst_leading = p_.k, .src = DType::f32, .dst = DType::f32});
   }
   for (const int tc : {0, 1})
     for (const int tk : {0, 1})
@@ -286,21 +282,16 @@ std::byte* Conv2dWeightsGradient::unfold_row(const Band& band, const std::byte* 
   return to;
 }
 
-namespace {
-
-/// Turns or packs a matrix of pixels.
-void lay_out(const kernels::LayoutKernel& kernel, const std::byte* from, int64_t leading, int64_t pixels,
-             int64_t columns, std::byte* to) {
+void Conv2dWeightsGradient::lay_out(const kernels::LayoutKernel& kernel, const Pixels& pixels, int64_t columns,
+                                    void* to) {
   kernels::LayoutCall call;
-  call.src = from;
+  call.src = pixels.at;
   call.dst = to;
-  call.m = pixels;
+  call.m = pixels.count;
   call.n = columns;
-  call.src_leading = leading;
+  call.src_leading = pixels.leading;
   kernel(call);
 }
-
-}  // namespace
 
 Conv2dWeightsGradient::Pixels Conv2dWeightsGradient::image_of(const Band& band, const std::byte* x,
                                                               std::byte* copy) const {
@@ -342,9 +333,8 @@ void Conv2dWeightsGradient::add_band(const Band& band, const std::byte* x, const
   const std::byte* left = work.copy;
   const std::byte* right = d_y + ((band.image * rows_.out + band.row) * columns_.out + band.column) * p_.k * size;
   if (interleaved) {
-    const Pixels image = image_of(band, x, work.copy), right_side = outputs_of(band, d_y, outputs, work.gaps);
-    lay_out(*turn_, image.at, image.leading, image.count, channels, work.turned);
-    lay_out(*pack_, right_side.at, right_side.leading, right_side.count, outputs, work.packed);
+    lay_out(*turn_, image_of(band, x, work.copy), channels, work.turned);
+    lay_out(*pack_, outputs_of(band, d_y, outputs, work.gaps), outputs, work.packed);
     left = work.turned;
     right = work.packed;
   }
@@ -373,13 +363,12 @@ void Conv2dWeightsGradient::add_band(const Band& band, const std::byte* x, const
 void Conv2dWeightsGradient::add_band_on_tiles(const Band& band, const std::byte* x, const std::byte* d_y,
                                               int64_t channels, int64_t outputs, bool begins, Work& work) const {
   const int64_t size = size_of(dtype_), panel = 16 * packed_pixels_ * size;
-  const Pixels left_side = outputs_of(band, d_y, outputs, work.gaps);
-  lay_out(*turn_, left_side.at, left_side.leading, left_side.count, outputs, work.turned);
+  lay_out(*turn_, outputs_of(band, d_y, outputs, work.gaps), outputs, work.turned);
   std::byte* const packed[2] = {work.packed, work.packed + packed_bytes_ / 2};
   Pixels image = image_of(band, x, work.copy);
   for (const int odd : {0, 1}) {
     if (odd != 0 && !odd_) continue;
-    lay_out(*pack_, image.at, image.leading, image.count, channels, packed[odd]);
+    lay_out(*pack_, image, channels, packed[odd]);
     const int64_t end = round_up(image.count, kTilePixels) * 16 * size;
     for (int64_t p = 0; p < ceil_div(channels, 16); ++p)
       std::memset(packed[odd] + p * panel + end, 0, static_cast<size_t>(panel - end));
@@ -452,12 +441,7 @@ void Conv2dWeightsGradient::task(int64_t index, const std::byte* x, const std::b
     float* const first =
         to + (((chunk * volume_.t + t) * p_.r * p_.s + tap) * group_c + c0) * p_.k + group * group_k + k0;
     if (on_tiles_) {
-      kernels::LayoutCall turned;
-      turned.src = sums;
-      turned.dst = first;
-      turned.m = outputs;
-      turned.n = channels;
-      (*turn_sums_)(turned);
+      lay_out(*turn_sums_, {reinterpret_cast<const std::byte*>(sums), block_c_, outputs}, channels, first);
       continue;
     }
     for (int64_t c = 0; c < channels; ++c) std::copy_n(sums + c * block_k_, outputs, first + c * p_.k);

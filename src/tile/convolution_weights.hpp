@@ -65,6 +65,8 @@ class Conv2dWeightsGradient {
   };
   Pixels image_of(const Band& band, const std::byte* x, std::byte* copy) const;
   Pixels outputs_of(const Band& band, const std::byte* d_y, int64_t outputs, std::byte* rows) const;
+  /// Turns or packs.
+  static void lay_out(const kernels::LayoutKernel& kernel, const Pixels& pixels, int64_t columns, void* to);
   /// What of the scratch a task works with.
   struct Work {
     std::byte *copy, *turned, *gaps, *packed;
@@ -86,18 +88,18 @@ class Conv2dWeightsGradient {
   Axis rows_, columns_;
   int64_t images_ = 1, bands_ = 0, chunks_ = 1;  ///< images of a band; bands in all; sums of bands kept apart
   int64_t block_c_ = 1, block_k_ = 1, blocks_c_ = 1, blocks_k_ = 1;
-  int64_t call_k_ = 1;                         ///< outputs of a kernel call
+  int64_t call_k_ = 1;                         ///< outputs of a kernel call, not on tiles
   int64_t copy_pixels_ = 0;                    ///< of a band's copy
   int64_t turned_leading_ = 0;                 ///< elements from channel to channel of what is turned
   int64_t row_pitch_ = 0, packed_pixels_ = 0;  ///< of d_y in bf16: pixels from row to row; of a panel that is packed
-  int64_t call_rows_ = 1;                      ///< rows of pixels that a kernel call sums over
+  int64_t call_rows_ = 1;                      ///< rows of pixels that a kernel call sums over, not on tiles
   /// Where there are tiles, which multiply 32 pixels at a time, an image's rows are one run: d_y has zeros where the
   /// copy has what lies between them. A run is cut in parts that a kernel call sums over, of one or several images.
   bool on_tiles_ = false;
   int64_t run_pixels_ = 0, part_pixels_ = 0, run_parts_ = 1, call_runs_ = 1;
   bool odd_ = false;             ///< some tap is an odd number of pixels away
-  bool turns_in_place_ = false;  ///< x is turned from where it is
-  bool in_place_ = false;        ///< d_y is packed, or read, where it is
+  bool turns_in_place_ = false;  ///< x is turned, on tiles packed, from where it is
+  bool in_place_ = false;        ///< d_y is packed, turned or read where it is
   /// By whether the call is a tail in channels, outputs, pixels, and whether it begins the sums.
   std::shared_ptr<const kernels::ContractionKernel> kernels_[2][2][2][2];
   std::shared_ptr<const kernels::LayoutKernel> turn_, pack_, turn_sums_;

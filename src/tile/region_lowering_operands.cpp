@@ -27,7 +27,6 @@ void RegionLowering::declare_buffers() {
 }
 
 void RegionLowering::choose_row_step() {
-  constexpr int64_t kTileRows = 32;         // that the tile unit's kernels multiply at a time
   int64_t row_bytes = 0, hidden_bytes = 0;  // of a row; of the weights of one step between a pair of products
   for (const Work& w : work_) {
     const auto add = [&](Value v) { row_bytes += last_extent(v) * size_of(type(v).dtype); };
@@ -78,7 +77,7 @@ void RegionLowering::choose_row_step() {
            batches * ceil_div(rows_, row_step_) < cells_per_core * target_.cores)
       row_step_ = round_up(ceil_div(row_step_, 2), row_unit());
     if (multiplies_tiles_) row_step_ = ceil_div(rows_, ceil_div(rows_, row_step_));
-    if (hidden_step_ > 0) row_step_ = std::min(rows_, round_up(row_step_, kTileRows));
+    if (hidden_step_ > 0) row_step_ = std::min(rows_, round_up(row_step_, row_unit()));
   } else {
     // Where rows are summed, a block is part of the numerical recipe: constants, never the target's, nor tuned.
     constexpr int64_t kTileElements = 8192, kSummedRows = 32;

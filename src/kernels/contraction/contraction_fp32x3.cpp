@@ -16,12 +16,12 @@
 namespace gregale::kernels {
 namespace {
 
-constexpr int64_t kRows = 192;  // of a block of a in scratch: three images of 192 x 256 are 288 KB of L2
+constexpr int64_t kRows = 192;  // of a block of a in scratch: three images of 192 x 512 are 576 KB of L2
 
 class Fp32x3Contraction final : public ContractionKernel {
  public:
-  static Result<std::shared_ptr<ContractionKernel>> make(const Target& target, const ContractionDesc& desc,
-                                                         MakeContractionInParts make_in_parts) {
+  static std::shared_ptr<ContractionKernel> make(const Target& target, const ContractionDesc& desc,
+                                                 MakeContractionInParts make_in_parts) {
     auto kernel = std::shared_ptr<Fp32x3Contraction>(new Fp32x3Contraction(desc));
     for (const bool tail : {false, true}) {
       ContractionDesc d;
@@ -58,7 +58,7 @@ class Fp32x3Contraction final : public ContractionKernel {
     split.parts = 3;
     split.part = kRows * kernel->leading_;
     kernel->split_ = LayoutKernel::compile(target, split);
-    return std::shared_ptr<ContractionKernel>(std::move(kernel));
+    return kernel;
   }
 
  private:

@@ -47,21 +47,16 @@ std::vector<TileRows> cut_tile_rows(int64_t m) {
 
 namespace {
 
-/// Where the sums of all rows wait for the next steps of k. In c if that is a compact tile of its own.
-ContractionTileEmitter::Waits waits_of(const ContractionDesc& desc, const TileRows& rows, const TileParts& parts) {
-  using Waits = ContractionTileEmitter::Waits;
-  constexpr int64_t kCompact = 64;
-  if (desc.addressing != Batch::none || rows.count == 1 || desc.k < (most_steps(parts) + 1) * kStepK)
-    return Waits::nowhere;
-  const bool in_c = desc.c == DType::f32 && desc.ldc <= kCompact && !(desc.accumulate && desc.own_chain);
-  return in_c ? Waits::in_c : Waits::in_scratch;
+/// Whether all rows take some steps of k before the next ones, so that their sums wait in scratch.
+bool takes_passes(const ContractionDesc& desc, const TileRows& rows, const TileParts& parts) {
+  return desc.addressing == Batch::none && rows.count > 1 && desc.k / kStepK > most_steps(parts);
 }
 
 }  // namespace
 
 int64_t ContractionTileEmitter::scratch_bytes(const ContractionDesc& desc, const TileRows& rows,
                                               const TileParts& parts) {
-  return waits_of(desc, rows, parts) == Waits::in_scratch ? rows.count * kWaitingBytes : 0;
+  return takes_passes(desc, rows, parts) ? rows.count * kWaitingBytes : 0;
 }
 
 TileConfig config_of(const TileRows& rows) {
@@ -90,7 +85,7 @@ ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, cons
       lda_bytes_(desc.lda * 2),
       ldc_bytes_(desc.ldc * size_of(desc.c)),
       panel_bytes_(desc.ldb * 2),
-      waits_(waits_of(desc, rows, parts)),
+      passes_(takes_passes(desc, rows, parts)),
       steps_(desc.k / kStepK),
       tail_(desc.k % kStepK),
       a_(as_.rdi),
@@ -118,8 +113,7 @@ Xbyak::Opmask ContractionTileEmitter::mask_of(int lanes) {
 
 /// Tiles of c: zeros, what c holds, or what waits since the last pass.
 void ContractionTileEmitter::begin_sums(int tiles, int width, const Pass& pass) {
-  const bool waiting = !pass.first && waits_ == Waits::in_scratch;
-  const bool from_c = pass.first ? desc_.accumulate && !desc_.own_chain : !waiting;
+  const bool waiting = !pass.first, from_c = pass.first && desc_.accumulate && !desc_.own_chain;
   if (waiting) {
     as_.mov(run_a_, as_.qword[as_.rsp + kWaiting]);
     as_.mov(save_, kSumsStride);
@@ -237,17 +231,17 @@ void ContractionTileEmitter::products(int tiles, const Pass& pass) {
   const int64_t rows_of_c = fetch_c ? (rows_.rows() + pass.steps - 1) / pass.steps : 0;
   if (fetch_c) as_.mov(fetch_, c_);
   // So are the panels of b that come next, a part of them by each block of rows.
-  const int64_t lines_of_b = batch_ || rows_.count == 1 ? 0 : std::max<int64_t>(kTileBytes / 64 / rows_.count, 1);
+  // (Parts take time enough for the processor's own prefetcher.)
+  const int64_t lines_of_b =
+      batch_ || rows_.count == 1 || parts_.b != 0 ? 0 : std::max<int64_t>(kTileBytes / 64 / rows_.count, 1);
   const auto step = [&](int64_t i) {
     for (int64_t row = 0; row < rows_of_c; ++row) {
       for (int line = 0; line < (to_bf16_ ? 1 : tiles); ++line) as_.prefetchw(as_.ptr[fetch_ + line * 64]);
       as_.add(fetch_, ldc_reg_);
     }
     for (int64_t line = 0; line < lines_of_b; ++line) {
-      const int64_t at = (i * lines_of_b + line) * 64;
-      if (parts_.b != 0) break;  // there is time enough for the processor's own prefetcher
       for (int panel = 2; panel < 4; ++panel)
-        as_.prefetcht1(as_.ptr[next_b_ + static_cast<int>(panel * panel_bytes_ + at)]);
+        as_.prefetcht1(as_.ptr[next_b_ + static_cast<int>(panel * panel_bytes_ + (i * lines_of_b + line) * 64)]);
     }
     if (parts_.b != 0) {
       one_step_in_parts(tiles, i * 64, i * kTileBytes);
@@ -326,7 +320,7 @@ void ContractionTileEmitter::item_addresses() {
 
 void ContractionTileEmitter::end_sums(int tiles, int width, const Pass& pass) {
   l1_bytes_ += 64.0 * tiles * rows_.rows();
-  if (!pass.last && waits_ == Waits::in_scratch) {
+  if (!pass.last) {
     as_.mov(run_a_, as_.qword[as_.rsp + kWaiting]);
     as_.mov(save_, kSumsStride);
     for (const int lower : {0, 1}) {
@@ -440,7 +434,7 @@ void ContractionTileEmitter::add(const Reg& reg, int64_t bytes) {
 
 /// All rows of `tiles` panels, `width` of whose columns are c's.
 void ContractionTileEmitter::columns(int tiles, int width) {
-  const int64_t passes = waits_ == Waits::nowhere ? 1 : (steps_ + most_steps(parts_) - 1) / most_steps(parts_);
+  const int64_t passes = passes_ ? (steps_ + most_steps(parts_) - 1) / most_steps(parts_) : 1;
   const int64_t each = (steps_ + passes - 1) / passes;
   for (int64_t done = 0, left = passes; left > 0; --left) {
     const Pass pass{std::min(each, steps_ - done), done == 0, left == 1};
@@ -463,13 +457,13 @@ void ContractionTileEmitter::rows(int tiles, int width, const Pass& pass) {
   Xbyak::Label loop;
   as_.mov(blocks_, static_cast<uint64_t>(rows_.count));
   as_.mov(next_b_, b_);
-  if (waits_ == Waits::in_scratch) {
+  if (passes_) {
     as_.mov(save_, as_.qword[as_.rsp + kScratch]);
     as_.mov(as_.qword[as_.rsp + kWaiting], save_);
   }
   as_.L(loop);
   block(tiles, width, pass);
-  if (waits_ == Waits::in_scratch) as_.add(as_.qword[as_.rsp + kWaiting], kWaitingBytes);
+  if (passes_) as_.add(as_.qword[as_.rsp + kWaiting], kWaitingBytes);
   add(a_, rows_.rows() * lda_bytes_);
   add(c_, rows_.rows() * ldc_bytes_);
   as_.dec(blocks_);
@@ -481,7 +475,7 @@ void ContractionTileEmitter::rows(int tiles, int width, const Pass& pass) {
 
 jit::Code ContractionTileEmitter::emit(const std::string& name) {
   as_.enter({as_.rbx, as_.r12, as_.r13, as_.r14, as_.r15}, kAllStack);
-  if (waits_ == Waits::in_scratch) {
+  if (passes_) {
     as_.mov(save_, as_.ptr[call_ + static_cast<int>(offsetof(ContractionCall, scratch))]);
     as_.mov(as_.qword[as_.rsp + kScratch], save_);
   }

@@ -40,8 +40,6 @@ class ContractionTileEmitter {
   /// Bytes between registers and L1.
   double l1_bytes() const { return l1_bytes_; }
 
-  enum class Waits : uint8_t { nowhere, in_c, in_scratch };
-
  private:
   using Reg = Xbyak::Reg64;
   /// Steps of 32 of k that all blocks of rows take before the next ones.
@@ -67,7 +65,7 @@ class ContractionTileEmitter {
   const TileParts parts_;
   const bool batch_, to_bf16_;
   const int64_t lda_bytes_, ldc_bytes_, panel_bytes_;
-  const Waits waits_;
+  const bool passes_;  ///< over k, sums waiting in scratch
   const int64_t steps_, tail_;
   jit::Assembler as_;
   Reg a_, b_, c_, call_, run_a_, run_b_, lda_reg_, ldc_reg_, b_stride_reg_, count_, blocks_, column_count_, item_,

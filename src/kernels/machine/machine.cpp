@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/huge_pages.hpp"
 #include "gregale/error.hpp"
 #include "kernels/isa_table.hpp"
 #include "kernels/machine/machine_table.hpp"
@@ -111,9 +112,7 @@ class Buffer {
     void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     GREGALE_CHECK(memory != MAP_FAILED, out_of_memory, "[machine] no memory for a working set of {} MB", bytes >> 20);
     data_ = static_cast<std::byte*>(memory);
-#if defined(MADV_HUGEPAGE)
-    madvise(memory, bytes_, MADV_HUGEPAGE);
-#endif
+    prefer_huge_pages(memory, bytes_);
   }
   ~Buffer() { munmap(data_, bytes_); }
   Buffer(const Buffer&) = delete;
