@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "kernels/machine/machine.hpp"
 #include "tools/ledger.hpp"
@@ -68,19 +69,14 @@ double median_of(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-Runner add_bench(CLI::App& app) {
-  CLI::App* bench = app.add_subcommand(
-      "bench", "Measure one piece of work alone: a contraction, a model, or what compression does to gradients");
-  bench->footer("Example:\n  gregale bench gemm --m 1024 --n 1024 --k 1024");
-  bench->require_subcommand(1);
-  const std::pair<const char*, Runner> kinds[] = {{"gemm", add_bench_gemm(*bench)},
-                                                  {"model", add_bench_model(*bench)},
-                                                  {"activations", add_bench_activations(*bench)}};
-  return [bench, kinds = std::vector(std::begin(kinds), std::end(kinds))] {
-    for (const auto& [name, run] : kinds)
-      if (bench->got_subcommand(name)) return run();
-    return 1;
-  };
+Runner add_bench(Command& program) {
+  Command bench = program.subcommand(
+      "bench", "Measure one piece of work alone: a contraction, a model, or what compression does to gradients",
+      "gregale bench gemm --m 1024 --n 1024 --k 1024");
+  const std::map<std::string, Runner> kinds = {{"gemm", add_bench_gemm(bench)},
+                                               {"model", add_bench_model(bench)},
+                                               {"activations", add_bench_activations(bench)}};
+  return [bench, kinds] { return kinds.at(bench.chosen())(); };
 }
 
 }  // namespace gregale::tools

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tools/command.hpp"
@@ -10,9 +11,9 @@
 /// What the subcommands of `gregale bench` share; each is a file of its own.
 namespace gregale::tools {
 
-Runner add_bench_gemm(CLI::App& bench);
-Runner add_bench_model(CLI::App& bench);
-Runner add_bench_activations(CLI::App& bench);
+Runner add_bench_gemm(Command& bench);
+Runner add_bench_model(Command& bench);
+Runner add_bench_activations(Command& bench);
 
 /// Of at least one value.
 double median_of(std::vector<double> values);

@@ -174,19 +174,17 @@ int run_activations(ActivationsOptions& o) {
 
 }  // namespace
 
-Runner add_bench_activations(CLI::App& bench) {
+Runner add_bench_activations(Command& bench) {
   auto o = std::make_shared<ActivationsOptions>();
-  CLI::App* c =
-      add_command(bench, "activations",
-                  "What keeping activations in few bits does to gradients: predicted, measured, and beside the "
-                  "noise between batches",
-                  "gregale bench activations surrogate3d --batch 1 --activation-bits 3", o->common);
-  c->add_option("name", o->network.name, "fourcastnet, afno, bert-base-layer, resnet50, surrogate3d or mlp")
-      ->required()
-      ->type_name("NAME");
-  add_network_options(*c, o->network);
-  c->add_option("--steps", o->steps, "Steps of training, each with batches of its own (default: 5)")->type_name("N");
-  c->add_option("--tolerance", o->tolerance, "Error over noise that bits are named for (default: 0.1)")->type_name("T");
+  Command c = add_command(bench, "activations",
+                          "What keeping activations in few bits does to gradients: predicted, measured, and beside the "
+                          "noise between batches",
+                          "gregale bench activations surrogate3d --batch 1 --activation-bits 3", o->common);
+  c.option("name", o->network.name, "NAME", "fourcastnet, afno, bert-base-layer, resnet50, surrogate3d or mlp")
+      .required();
+  add_network_options(c, o->network);
+  c.option("--steps", o->steps, "N", "Steps of training, each with batches of its own (default: 5)");
+  c.option("--tolerance", o->tolerance, "T", "Error over noise that bits are named for (default: 0.1)");
   return [o] { return run_activations(*o); };
 }
 

@@ -170,16 +170,15 @@ int run_gemm(const GemmOptions& o) {
 
 }  // namespace
 
-Runner add_bench_gemm(CLI::App& bench) {
+Runner add_bench_gemm(Command& bench) {
   auto o = std::make_shared<GemmOptions>();
-  CLI::App* gemm = add_command(bench, "gemm", "Time one contraction: c[m, n] = a[m, k] b[k, n]",
-                               "gregale bench gemm --m 1024 --n 1024 --k 1024 --dtype bf16", o->common);
-  gemm->add_option("--m", o->m, "Rows of a and c")->required()->type_name("N");
-  gemm->add_option("--n", o->n, "Columns of b and c")->required()->type_name("N");
-  gemm->add_option("--k", o->k, "Columns of a, rows of b")->required()->type_name("N");
-  gemm->add_option("--dtype", o->dtype, "fp32, bf16, fp32x3 or int8; of the operands and the result (default: fp32)")
-      ->type_name("T");
-  gemm->add_flag("--flat-b", o->flat_b, "b is plain row-major; where it is packed, that is part of the time");
+  Command gemm = add_command(bench, "gemm", "Time one contraction: c[m, n] = a[m, k] b[k, n]",
+                             "gregale bench gemm --m 1024 --n 1024 --k 1024 --dtype bf16", o->common);
+  gemm.option("--m", o->m, "N", "Rows of a and c").required();
+  gemm.option("--n", o->n, "N", "Columns of b and c").required();
+  gemm.option("--k", o->k, "N", "Columns of a, rows of b").required();
+  gemm.option("--dtype", o->dtype, "T", "fp32, bf16, fp32x3 or int8; of the operands and the result (default: fp32)");
+  gemm.flag("--flat-b", o->flat_b, "b is plain row-major; where it is packed, that is part of the time");
   return [o] { return run_gemm(*o); };
 }
 

@@ -88,20 +88,18 @@ int run_model(const ModelOptions& o) {
 
 }  // namespace
 
-Runner add_bench_model(CLI::App& bench) {
+Runner add_bench_model(Command& bench) {
   auto o = std::make_shared<ModelOptions>();
-  CLI::App* model = add_command(bench, "model", "Time one model: the median of repeated runs after a warm-up",
-                                "gregale bench model bert-base-layer --batch 8 --length 128\n"
-                                "  gregale bench model resnet50.onnx --input-shape x=8x3x224x224",
-                                o->common);
+  Command model = add_command(bench, "model", "Time one model: the median of repeated runs after a warm-up",
+                              "gregale bench model bert-base-layer --batch 8 --length 128\n"
+                              "  gregale bench model resnet50.onnx --input-shape x=8x3x224x224",
+                              o->common);
   model
-      ->add_option("name", o->network.name,
-                   "fourcastnet, afno, bert-base-layer, resnet50, surrogate3d, mlp, or an ONNX file")
-      ->required()
-      ->type_name("NAME|F.onnx");
-  add_network_options(*model, o->network);
-  model->add_option("--runs", o->runs, "Runs that are timed, after one that is not (default: for three seconds)")
-      ->type_name("N");
+      .option("name", o->network.name, "NAME|F.onnx",
+              "fourcastnet, afno, bert-base-layer, resnet50, surrogate3d, mlp, or an ONNX file")
+      .required();
+  add_network_options(model, o->network);
+  model.option("--runs", o->runs, "N", "Runs that are timed, after one that is not (default: for three seconds)");
   return [o] { return run_model(*o); };
 }
 

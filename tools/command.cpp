@@ -3,9 +3,9 @@
 #include "tools/command.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -27,17 +27,66 @@ void Common::finish(ExecutionContext& context) const {
   if (!trace.empty()) context.trace()->write(trace);
 }
 
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
-                      const std::string& example, Common& common) {
-  CLI::App* command = app.add_subcommand(name, description);
+Option Option::required() { return Option(option_->required()); }
+Option Option::range(int least, int most) { return Option(option_->check(CLI::Range(least, most))); }
+Option Option::separated() { return Option(option_->delimiter(',')); }
+Option Option::repeated() { return Option(option_->allow_extra_args(false)); }
+Option Option::shown() { return Option(option_->capture_default_str()); }
+
+Command::Command(const std::string& description, const std::string& footer)
+    : app_(std::make_shared<CLI::App>(description, "gregale")) {
+  app_->set_version_flag("--version", "gregale " GREGALE_VERSION);
+  app_->footer(footer);
+}
+
+Command Command::subcommand(const std::string& name, const std::string& description, const std::string& example) {
+  app_->require_subcommand(1);  // first: a new subcommand takes from it that there may be one at most
+  CLI::App* command = app_->add_subcommand(name, description);
   command->footer("Example:\n  " + example);
-  command->add_flag("--json", common.json, "Print one JSON document on standard output and nothing else there");
-  command->add_flag("--quiet", common.quiet, "No progress");
-  command->add_option("--threads", common.threads, "Threads (default: OMP_NUM_THREADS, else all cores)")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("N");
-  command->add_option("--seed", common.seed, "Seed of all random numbers")->type_name("N");
-  command->add_option("--trace", common.trace, "Write a Chrome/Perfetto trace")->type_name("F.json");
+  return Command({app_, command});
+}
+
+void Command::flag(const std::string& name, bool& value, const std::string& help) { app_->add_flag(name, value, help); }
+
+Option Command::option(const std::string& name, Value value, const std::string& type, const std::string& help) {
+  const auto add = [&](auto to) { return app_->add_option(name, to.get(), help)->type_name(type); };
+  return Option(std::visit(add, value));
+}
+
+void Command::allow_extras() { app_->allow_extras(); }
+
+bool Command::parse(int argc, char** argv) {
+  try {
+    app_->parse(argc, argv);
+    return true;
+  } catch (const CLI::Success& e) {  // --help, --version
+    app_->exit(e);
+    return false;
+  } catch (const CLI::ParseError& e) {
+    const std::string name = chosen();
+    std::string what = e.what();
+    if (name.empty() && argc > 1 && argv[1][0] != '-') {
+      std::string known;
+      for (const CLI::App* sub : app_->get_subcommands({})) known += (known.empty() ? "" : ", ") + sub->get_name();
+      what = fmt::format("unknown subcommand '{}'; there are {}", argv[1], known);
+    }
+    throw_error(ErrorCode::usage, what + " (see gregale " + (name.empty() ? "" : name + " ") + "--help)");
+  }
+}
+
+std::string Command::chosen() const {
+  const std::vector<CLI::App*> given = app_->get_subcommands();
+  return given.empty() ? "" : given.back()->get_name();
+}
+
+Command add_command(Command& program, const std::string& name, const std::string& description,
+                    const std::string& example, Common& common) {
+  Command command = program.subcommand(name, description, example);
+  command.flag("--json", common.json, "Print one JSON document on standard output and nothing else there");
+  command.flag("--quiet", common.quiet, "No progress");
+  command.option("--threads", common.threads, "N", "Threads (default: OMP_NUM_THREADS, else all cores)").range(1, 4096);
+  command.option("--seed", common.seed, "N", "Seed of all random numbers");
+  command.option("--trace", common.trace, "F.json", "Write a Chrome/Perfetto trace");
   return command;
 }
 
@@ -132,13 +181,11 @@ void check_writable_file(const std::string& option, const std::string& path) {
   GREGALE_CHECK(access(folder.c_str(), W_OK) == 0, io, "{}: cannot write into {}", option, folder.string());
 }
 
-void add_tune_option(CLI::App& command, std::string& tune) {
-  command
-      .add_option(
-          "--tune", tune,
-          "off or quick: time the costliest groups in a few tilings, 5 s at most, and keep what is best for next "
-          "time; results are the same bits (default: off)")
-      ->type_name("T");
+void add_tune_option(Command& command, std::string& tune) {
+  command.option(
+      "--tune", tune, "T",
+      "off or quick: time the costliest groups in a few tilings, 5 s at most, and keep what is best for next "
+      "time; results are the same bits (default: off)");
 }
 
 Tune parse_tune(const std::string& tune) {

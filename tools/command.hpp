@@ -2,17 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "gregale/context.hpp"
 #include "gregale/error.hpp"
 #include "gregale/exec.hpp"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 /// What the subcommands of `gregale` share. Each is one file with one function that declares its options and returns
 /// what runs it; main.cpp lists them. Failures are Errors: main prints the one line and picks the exit status.
@@ -34,24 +41,70 @@ struct Common {
 /// A subcommand runs and returns the exit status.
 using Runner = std::function<int()>;
 
-/// Adds a subcommand with the common options and an example below its help.
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
-                      const std::string& example, Common& common);
+/// An option of a command, or an argument told by its position.
+class Option {
+ public:
+  explicit Option(CLI::Option* option) : option_(option) {}
+  Option required();                  ///< it must be given
+  Option range(int least, int most);  ///< of a number, or of each number of a list
+  Option separated();                 ///< a list with commas between its values
+  Option repeated();                  ///< a list whose values are each preceded by the name
+  Option shown();                     ///< help shows the value it has without being given
 
-Runner add_init(CLI::App& app);
-Runner add_train(CLI::App& app);
-Runner add_forecast(CLI::App& app);
-Runner add_score(CLI::App& app);
-Runner add_info(CLI::App& app);
-Runner add_machine(CLI::App& app);
-Runner add_bench(CLI::App& app);
-Runner add_inspect(CLI::App& app);
-Runner add_run(CLI::App& app);
-Runner add_compress(CLI::App& app);
-Runner add_decompress(CLI::App& app);
+ private:
+  CLI::Option* option_;
+};
+
+/// The program or a subcommand; copies are the same command. CLI11, which parses the options, is slow to compile: only
+/// command.cpp includes it.
+class Command {
+ public:
+  template <class... T>
+  using ReferenceToOneOf = std::variant<std::reference_wrapper<T>...>;
+  /// Where an option's value goes; it must live until parse().
+  using Value = ReferenceToOneOf<int, int64_t, double, std::string, std::optional<int64_t>, std::optional<std::string>,
+                                 std::vector<int64_t>, std::vector<std::string>>;
+
+  /// The program, with a text below its help.
+  Command(const std::string& description, const std::string& footer);
+  /// Adds a subcommand, one of which must be given, with an example below its help.
+  Command subcommand(const std::string& name, const std::string& description, const std::string& example);
+  /// "!--no-x" clears the value.
+  void flag(const std::string& name, bool& value, const std::string& help);
+  /// A name without dashes is told by its position. `type` is what help calls the value.
+  Option option(const std::string& name, Value value, const std::string& type, const std::string& help);
+  /// Arguments that nothing takes are no error.
+  void allow_extras();
+
+  /// Of the program. False where help or the version was asked for, and printed: nothing is left to do. Throws
+  /// ErrorCode::usage.
+  bool parse(int argc, char** argv);
+  /// The name of the subcommand that was given, also after parse() threw; empty: none.
+  std::string chosen() const;
+
+ private:
+  explicit Command(std::shared_ptr<CLI::App> app) : app_(std::move(app)) {}
+  std::shared_ptr<CLI::App> app_;
+};
+
+/// Adds a subcommand with the common options.
+Command add_command(Command& program, const std::string& name, const std::string& description,
+                    const std::string& example, Common& common);
+
+Runner add_init(Command& program);
+Runner add_train(Command& program);
+Runner add_forecast(Command& program);
+Runner add_score(Command& program);
+Runner add_info(Command& program);
+Runner add_machine(Command& program);
+Runner add_bench(Command& program);
+Runner add_inspect(Command& program);
+Runner add_run(Command& program);
+Runner add_compress(Command& program);
+Runner add_decompress(Command& program);
 #ifdef GREGALE_HAS_ONNX
-Runner add_conformance(CLI::App& app);
-Runner add_export(CLI::App& app);
+Runner add_conformance(Command& program);
+Runner add_export(Command& program);
 #endif
 
 /// Progress on standard error: a bar with rate and time left on a terminal, a line every few seconds otherwise.
@@ -91,7 +144,7 @@ auto for_option(const char* option, Body&& body) {
   }
 }
 /// --tune off|quick, of commands that compile a model.
-void add_tune_option(CLI::App& command, std::string& tune);
+void add_tune_option(Command& command, std::string& tune);
 /// Throws ErrorCode::usage for another word.
 Tune parse_tune(const std::string& tune);
 /// "1.4 MB"

@@ -152,26 +152,23 @@ int run_compress(const CompressCommand& o) {
 
 }  // namespace
 
-Runner add_compress(CLI::App& app) {
+Runner add_compress(Command& program) {
   auto o = std::make_shared<CompressCommand>();
-  CLI::App* c = add_command(app, "compress",
-                            "Compress the fields of a netCDF file within an error bound that every value keeps; "
-                            "coordinates, integers and attributes stay exactly. Without a bound nothing changes",
-                            "gregale compress winds.nc small.nc --rel 1e-3\n"
-                            "  gregale compress model.nc small.nc --abs 0.01 --rel SALT=1e-4 --exact MASK",
-                            o->common);
-  add_compression_files(*c, *o, "A netCDF file", "The netCDF-4 file to be written");
-  c->add_option("--abs", o->absolute, "The most a value may change, in its unit; of one variable with its name")
-      ->type_name("E|VAR=E")
-      ->allow_extra_args(false);
-  c->add_option("--rel", o->relative, "The same, as a share of the range of the variable's valid values")
-      ->type_name("E|VAR=E")
-      ->allow_extra_args(false);
-  c->add_option("--exact", o->exact, "A variable that keeps every bit")->type_name("VAR")->allow_extra_args(false);
-  c->add_option(
-       "--codec", o->codec,
-       fmt::format("{} (default: auto); the last is trained first, on each variable", fmt::join(known_codecs(), ", ")))
-      ->type_name("NAME");
+  Command c = add_command(program, "compress",
+                          "Compress the fields of a netCDF file within an error bound that every value keeps; "
+                          "coordinates, integers and attributes stay exactly. Without a bound nothing changes",
+                          "gregale compress winds.nc small.nc --rel 1e-3\n"
+                          "  gregale compress model.nc small.nc --abs 0.01 --rel SALT=1e-4 --exact MASK",
+                          o->common);
+  add_compression_files(c, *o, "A netCDF file", "The netCDF-4 file to be written");
+  c.option("--abs", o->absolute, "E|VAR=E", "The most a value may change, in its unit; of one variable with its name")
+      .repeated();
+  c.option("--rel", o->relative, "E|VAR=E", "The same, as a share of the range of the variable's valid values")
+      .repeated();
+  c.option("--exact", o->exact, "VAR", "A variable that keeps every bit").repeated();
+  c.option(
+      "--codec", o->codec, "NAME",
+      fmt::format("{} (default: auto); the last is trained first, on each variable", fmt::join(known_codecs(), ", ")));
   return [o] { return run_compress(*o); };
 }
 

@@ -13,9 +13,9 @@
 
 namespace gregale::tools {
 
-void add_compression_files(CLI::App& command, CompressionFiles& files, const char* in, const char* out) {
-  command.add_option("input", files.in, in)->required()->type_name("IN.nc");
-  command.add_option("output", files.out, out)->required()->type_name("OUT.nc");
+void add_compression_files(Command& command, CompressionFiles& files, const char* in, const char* out) {
+  command.option("input", files.in, "IN.nc", in).required();
+  command.option("output", files.out, "OUT.nc", out).required();
 }
 
 void check_compression_files(const CompressionFiles& files) {

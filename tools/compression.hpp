@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include "data/compressed_file.hpp"
 #include "tools/command.hpp"
 
@@ -12,7 +14,7 @@ struct CompressionFiles {
   Common common;
   std::string in, out;
 };
-void add_compression_files(CLI::App& command, CompressionFiles& files, const char* in, const char* out);
+void add_compression_files(Command& command, CompressionFiles& files, const char* in, const char* out);
 void check_compression_files(const CompressionFiles& files);
 
 /// The line for the attribute `history`: date, program, arguments.

@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "onnx/suite.hpp"
 #include "tools/command.hpp"
@@ -64,17 +65,17 @@ int run_conformance(const ConformanceOptions& o) {
 
 }  // namespace
 
-Runner add_conformance(CLI::App& app) {
+Runner add_conformance(Command& program) {
   auto o = std::make_shared<ConformanceOptions>();
-  CLI::App* c =
-      add_command(app, "conformance", "Run ONNX's backend tests",
+  Command c =
+      add_command(program, "conformance", "Run ONNX's backend tests",
                   "gregale conformance /usr/share/libonnx-testdata/data/node --filter 'test_conv_*'", o->common);
-  c->add_option("folder", o->folder, "A folder of tests, or one test")->required()->type_name("DIR");
-  c->add_option("--filter", o->filter, "Only tests whose path below DIR matches, as in a shell")->type_name("GLOB");
-  c->add_flag("--list", o->list, "Name the tests, run none");
-  c->add_flag("!--no-optimize", o->optimize, "Without rewriting or fusing operators");
-  c->add_flag("--exported", o->suite.exported, "Write each model as ONNX again, and run what was written");
-  c->add_flag("--interpreted", o->suite.interpreted, "Run each model's graph in the interpreter");
+  c.option("folder", o->folder, "DIR", "A folder of tests, or one test").required();
+  c.option("--filter", o->filter, "GLOB", "Only tests whose path below DIR matches, as in a shell");
+  c.flag("--list", o->list, "Name the tests, run none");
+  c.flag("!--no-optimize", o->optimize, "Without rewriting or fusing operators");
+  c.flag("--exported", o->suite.exported, "Write each model as ONNX again, and run what was written");
+  c.flag("--interpreted", o->suite.interpreted, "Run each model's graph in the interpreter");
   return [o] { return run_conformance(*o); };
 }
 

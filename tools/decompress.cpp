@@ -33,12 +33,12 @@ int run_decompress(const CompressionFiles& o) {
 
 }  // namespace
 
-Runner add_decompress(CLI::App& app) {
+Runner add_decompress(Command& program) {
   auto o = std::make_shared<CompressionFiles>();
-  CLI::App* c =
-      add_command(app, "decompress", "Write a compressed file as plain netCDF-4, for readers without the filter",
+  Command c =
+      add_command(program, "decompress", "Write a compressed file as plain netCDF-4, for readers without the filter",
                   "gregale decompress small.nc plain.nc", o->common);
-  add_compression_files(*c, *o, "A file that gregale compress wrote", "The netCDF-4 file to be written");
+  add_compression_files(c, *o, "A file that gregale compress wrote", "The netCDF-4 file to be written");
   return [o] { return run_decompress(*o); };
 }
 

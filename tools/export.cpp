@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "data/atomic_file.hpp"
 #include "gregale/onnx.hpp"
@@ -60,17 +61,15 @@ int run_export(const ExportCommand& o) {
 
 }  // namespace
 
-Runner add_export(CLI::App& app) {
+Runner add_export(Command& program) {
   auto o = std::make_shared<ExportCommand>();
-  CLI::App* c = add_command(app, "export", "Write a model as an ONNX file (operator set 17)",
-                            "gregale export winds-out -o winds.onnx --physical-units", o->common);
-  c->add_option("model", o->model, "A trained emulator or its folder, or the name of a built-in network")
-      ->required()
-      ->type_name("MODEL");
-  c->add_option("-o,--output", o->out, "The file")->required()->type_name("FILE.onnx");
-  c->add_flag("--physical-units", o->physical, "Fold an emulator's normalisation and climatology in");
-  c->add_flag("--fft-as-matmul", o->options.fft_as_matmul,
-              "Fourier transforms as matrix products, for readers without DFT");
+  Command c = add_command(program, "export", "Write a model as an ONNX file (operator set 17)",
+                          "gregale export winds-out -o winds.onnx --physical-units", o->common);
+  c.option("model", o->model, "MODEL", "A trained emulator or its folder, or the name of a built-in network")
+      .required();
+  c.option("-o,--output", o->out, "FILE.onnx", "The file").required();
+  c.flag("--physical-units", o->physical, "Fold an emulator's normalisation and climatology in");
+  c.flag("--fft-as-matmul", o->options.fft_as_matmul, "Fourier transforms as matrix products, for readers without DFT");
   return [o] { return run_export(*o); };
 }
 

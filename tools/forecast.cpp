@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "data/forecast_file.hpp"
 #include "tools/command.hpp"
@@ -76,25 +78,17 @@ int run(const Options& o) {
 
 }  // namespace
 
-Runner add_forecast(CLI::App& app) {
+Runner add_forecast(Command& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(
-      app, "forecast", "Roll a trained emulator out from one time or every time of a range",
-      "gregale forecast winds-out --init winds.nc --time 1990-12/1991-11 --steps 6 -o forecast.nc", o->common);
-  c->add_option("model", o->model, "A training folder (its model.safetensors) or a model file")
-      ->required()
-      ->type_name("MODEL_OR_DIR");
-  c->add_option("--init", o->init, "Fields to start from, and the past they need: files or globs")
-      ->required()
-      ->type_name("F.nc");
-  c->add_option("--time", o->time, "Initial time, or a range: 1990-12, 1991-01/1991-12")
-      ->required()
-      ->type_name("T[/T2]");
-  c->add_option("--steps", o->steps, "Steps to forecast")->required()->check(CLI::Range(1, 1000000))->type_name("N");
-  c->add_option("-o,--out", o->out, "The forecast: CF-NetCDF, initial time x lead, step 0 included")
-      ->required()
-      ->type_name("OUT.nc");
-  add_tune_option(*c, o->tune);
+  Command c = add_command(program, "forecast", "Roll a trained emulator out from one time or every time of a range",
+                          "gregale forecast winds-out --init winds.nc --time 1990-12/1991-11 --steps 6 -o forecast.nc",
+                          o->common);
+  c.option("model", o->model, "MODEL_OR_DIR", "A training folder (its model.safetensors) or a model file").required();
+  c.option("--init", o->init, "F.nc", "Fields to start from, and the past they need: files or globs").required();
+  c.option("--time", o->time, "T[/T2]", "Initial time, or a range: 1990-12, 1991-01/1991-12").required();
+  c.option("--steps", o->steps, "N", "Steps to forecast").required().range(1, 1000000);
+  c.option("-o,--out", o->out, "OUT.nc", "The forecast: CF-NetCDF, initial time x lead, step 0 included").required();
+  add_tune_option(c, o->tune);
   return [o] { return run(*o); };
 }
 

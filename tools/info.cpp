@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
@@ -178,12 +179,12 @@ int run(const Common& common, const std::string& path) {
 
 }  // namespace
 
-Runner add_info(CLI::App& app) {
+Runner add_info(Command& program) {
   auto common = std::make_shared<Common>();
   auto path = std::make_shared<std::string>();
-  CLI::App* c = add_command(app, "info", "Say what a file is: model, checkpoint, forecast, ONNX, NetCDF, safetensors",
-                            "gregale info winds-out/model.safetensors", *common);
-  c->add_option("file", *path, "The file")->required()->type_name("FILE");
+  Command c = add_command(program, "info", "Say what a file is: model, checkpoint, forecast, ONNX, NetCDF, safetensors",
+                          "gregale info winds-out/model.safetensors", *common);
+  c.option("file", *path, "FILE", "The file").required();
   return [common, path] { return run(*common, *path); };
 }
 

@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "data/atomic_file.hpp"
 #include "report/terminal_map.hpp"
@@ -167,16 +169,15 @@ int run(const Options& o) {
 
 }  // namespace
 
-Runner add_init(CLI::App& app) {
+Runner add_init(Command& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "init", "Look at fields on disk and propose a configuration",
-                            "gregale init winds.nc -o run.yaml", o->common);
-  c->add_option("fields", o->fields, "NetCDF files or globs")->required()->type_name("FIELDS.nc");
-  c->add_option("-o,--out", o->out, "The configuration to write")->capture_default_str()->type_name("run.yaml");
-  c->add_option("--variables", o->variables, "Which variables (default: all with time, latitude and longitude)")
-      ->delimiter(',')
-      ->type_name("A,B");
-  c->add_flag("--force", o->force, "Overwrite the configuration");
+  Command c = add_command(program, "init", "Look at fields on disk and propose a configuration",
+                          "gregale init winds.nc -o run.yaml", o->common);
+  c.option("fields", o->fields, "FIELDS.nc", "NetCDF files or globs").required();
+  c.option("-o,--out", o->out, "run.yaml", "The configuration to write").shown();
+  c.option("--variables", o->variables, "A,B", "Which variables (default: all with time, latitude and longitude)")
+      .separated();
+  c.flag("--force", o->force, "Overwrite the configuration");
   return [o] { return run(*o); };
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
@@ -204,21 +205,20 @@ int run_inspect(const InspectOptions& o) {
 
 }  // namespace
 
-Runner add_inspect(CLI::App& app) {
+Runner add_inspect(Command& program) {
   auto o = std::make_shared<InspectOptions>();
-  CLI::App* inspect =
-      add_command(app, "inspect", "Show a compiled model: groups of operators, tile programs, bytes and time",
+  Command inspect =
+      add_command(program, "inspect", "Show a compiled model: groups of operators, tile programs, bytes and time",
                   "gregale inspect bert-base-layer --batch 8 --length 128 --programs", o->common);
   inspect
-      ->add_option("model", o->network.name,
-                   "fourcastnet, bert-base-layer, resnet50, surrogate3d, mlp, or an ONNX file")
-      ->required()
-      ->type_name("NAME|F.onnx");
-  add_network_options(*inspect, o->network);
-  inspect->add_flag("--programs", o->programs, "Print every group's tile program");
-  inspect->add_flag("--graph", o->graph, "Print the graph as it is run");
-  inspect->add_option("--html", o->html, "Write the graph and its ledger as an interactive page")->type_name("F.html");
-  inspect->add_flag("--no-run", o->no_run, "Do not measure times");
+      .option("model", o->network.name, "NAME|F.onnx",
+              "fourcastnet, bert-base-layer, resnet50, surrogate3d, mlp, or an ONNX file")
+      .required();
+  add_network_options(inspect, o->network);
+  inspect.flag("--programs", o->programs, "Print every group's tile program");
+  inspect.flag("--graph", o->graph, "Print the graph as it is run");
+  inspect.option("--html", o->html, "F.html", "Write the graph and its ledger as an interactive page");
+  inspect.flag("--no-run", o->no_run, "Do not measure times");
   return [o] { return run_inspect(*o); };
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "tools/command.hpp"
 
@@ -102,11 +103,11 @@ int run(const Options& o) {
 
 }  // namespace
 
-Runner add_machine(CLI::App& app) {
+Runner add_machine(Command& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "machine", "Measure this machine's ceilings: arithmetic, caches and memory",
-                            "gregale machine --fresh", o->common);
-  c->add_flag("--fresh", o->fresh, "Measure again instead of using the numbers of last time");
+  Command c = add_command(program, "machine", "Measure this machine's ceilings: arithmetic, caches and memory",
+                          "gregale machine --fresh", o->common);
+  c.flag("--fresh", o->fresh, "Measure again instead of using the numbers of last time");
   return [o] { return run(*o); };
 }
 

@@ -1,9 +1,10 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <cstdio>
+#include <exception>
+#include <map>
 #include <new>
+#include <string>
 
 #include "tools/command.hpp"
 
@@ -27,11 +28,8 @@ int fail(const std::string& command, const std::string& what, int status) {
 
 int main(int argc, char** argv) {
   using namespace gregale;
-  CLI::App app{"Trains, scores and serves emulators of physical fields on the processors people already have.",
-               "gregale"};
-  app.set_version_flag("--version", "gregale " GREGALE_VERSION);
-  app.require_subcommand(1);
-  app.footer(
+  tools::Command program(
+      "Trains, scores and serves emulators of physical fields on the processors people already have.",
       "First steps:\n"
       "  gregale init fields.nc -o run.yaml     look at the data, propose a configuration\n"
       "  gregale train run.yaml                 train; watch run-out/report.html\n"
@@ -43,50 +41,30 @@ int main(int argc, char** argv) {
       "  gregale info resnet50.onnx             its inputs and operators\n"
       "  gregale run resnet50.onnx --input x=image.npy -o out\n"
       "  gregale bench model resnet50.onnx --input-shape x=1x3x224x224");
-  const std::pair<const char*, tools::Runner> commands[] = {
-      {"init", tools::add_init(app)},
-      {"train", tools::add_train(app)},
-      {"forecast", tools::add_forecast(app)},
-      {"score", tools::add_score(app)},
-      {"info", tools::add_info(app)},
-      {"machine", tools::add_machine(app)},
-      {"bench", tools::add_bench(app)},
-      {"inspect", tools::add_inspect(app)},
-      {"run", tools::add_run(app)},
-      {"compress", tools::add_compress(app)},
-      {"decompress", tools::add_decompress(app)},
+  const std::map<std::string, tools::Runner> commands = {
+      {"init", tools::add_init(program)},
+      {"train", tools::add_train(program)},
+      {"forecast", tools::add_forecast(program)},
+      {"score", tools::add_score(program)},
+      {"info", tools::add_info(program)},
+      {"machine", tools::add_machine(program)},
+      {"bench", tools::add_bench(program)},
+      {"inspect", tools::add_inspect(program)},
+      {"run", tools::add_run(program)},
+      {"compress", tools::add_compress(program)},
+      {"decompress", tools::add_decompress(program)},
 #ifdef GREGALE_HAS_ONNX
-      {"conformance", tools::add_conformance(app)},
-      {"export", tools::add_export(app)},
+      {"conformance", tools::add_conformance(program)},
+      {"export", tools::add_export(program)},
 #endif
   };
-  std::string name;
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {  // --help, --version
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    for (const CLI::App* sub : app.get_subcommands()) name = sub->get_name();
-    std::string what = e.what();
-    if (name.empty() && argc > 1 && argv[1][0] != '-') {
-      std::string known;
-      for (const auto& [command, run] : commands) known += (known.empty() ? "" : ", ") + std::string(command);
-      what = fmt::format("unknown subcommand '{}'; there are {}", argv[1], known);
-    }
-    return fail(name, what + " (see gregale " + (name.empty() ? "" : name + " ") + "--help)", 2);
-  }
-  try {
-    for (const auto& [command, run] : commands) {
-      if (!app.got_subcommand(command)) continue;
-      name = command;
-      return run();
-    }
+    return program.parse(argc, argv) ? commands.at(program.chosen())() : 0;
   } catch (const Error& e) {
-    return fail(name, e.what(), status_of(e.code()));
+    return fail(program.chosen(), e.what(), status_of(e.code()));
   } catch (const std::bad_alloc&) {
-    return fail(name, "out of memory", 1);
+    return fail(program.chosen(), "out of memory", 1);
   } catch (const std::exception& e) {
-    return fail(name, std::string("internal error, please report it: ") + e.what(), 1);
+    return fail(program.chosen(), std::string("internal error, please report it: ") + e.what(), 1);
   }
-  return 1;
 }

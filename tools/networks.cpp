@@ -219,40 +219,33 @@ CompileOptions compile_options(const NetworkOptions& o, int threads) {
   return options;
 }
 
-void add_network_options(CLI::App& command, NetworkOptions& o) {
-  command.add_option("--precision", o.precision, "fp32 or bf16 (default: fp32)")->type_name("P");
-  command.add_option("--mode", o.mode, "infer or train (default: infer)")->type_name("M");
-  command
-      .add_option("--optimizer", o.optimizer,
-                  "Of --mode train: adamw, sgd or none, which gives gradients (default: adamw)")
-      ->type_name("NAME");
-  command
-      .add_option(
-          "--activations", o.activations,
-          "Of --mode train, what the backward pass reads: recompute (what is cheaper to), keep, bf16 or compress "
-          "(default: recompute)")
-      ->type_name("HOW");
-  command.add_option("--activation-bits", o.activation_bits, "Of --activations compress: 1 to 8 (default: 3)")
-      ->type_name("N");
-  command.add_option("--memory", o.memory, "Cap on the memory of the whole process, such as 1.5GB")->type_name("SIZE");
-  command.add_flag("--no-fusion", o.no_fusion, "Run operator by operator, to compare");
+void add_network_options(Command& command, NetworkOptions& o) {
+  command.option("--precision", o.precision, "P", "fp32 or bf16 (default: fp32)");
+  command.option("--mode", o.mode, "M", "infer or train (default: infer)");
+  command.option("--optimizer", o.optimizer, "NAME",
+                 "Of --mode train: adamw, sgd or none, which gives gradients (default: adamw)");
+  command.option(
+      "--activations", o.activations, "HOW",
+      "Of --mode train, what the backward pass reads: recompute (what is cheaper to), keep, bf16 or compress "
+      "(default: recompute)");
+  command.option("--activation-bits", o.activation_bits, "N", "Of --activations compress: 1 to 8 (default: 3)");
+  command.option("--memory", o.memory, "SIZE", "Cap on the memory of the whole process, such as 1.5GB");
+  command.flag("--no-fusion", o.no_fusion, "Run operator by operator, to compare");
   add_tune_option(command, o.tune);
-  command.add_option("--batch", o.batch, "Samples a run (default: 1; bert-base-layer 8, mlp 1024)")->type_name("N");
-  command.add_option("--length", o.length, "bert-base-layer: positions of a sequence (default: 128)")->type_name("N");
-  command.add_option("--width", o.width, "mlp: of input, hidden layers and output (default: 64)")->type_name("N");
-  command.add_option("--depth", o.depth, "mlp: hidden layers (default: 4)")->type_name("N");
+  command.option("--batch", o.batch, "N", "Samples a run (default: 1; bert-base-layer 8, mlp 1024)");
+  command.option("--length", o.length, "N", "bert-base-layer: positions of a sequence (default: 128)");
+  command.option("--width", o.width, "N", "mlp: of input, hidden layers and output (default: 64)");
+  command.option("--depth", o.depth, "N", "mlp: hidden layers (default: 4)");
   add_onnx_input_options(command, o.onnx);
 }
 
-void add_onnx_input_options(CLI::App& command, OnnxInputOptions& o) {
-  command.add_option("--input", o.files, "Of an ONNX model: an input's values; once for each input")
-      ->type_name("NAME=F.npy")
-      ->allow_extra_args(false);
+void add_onnx_input_options(Command& command, OnnxInputOptions& o) {
+  command.option("--input", o.files, "NAME=F.npy", "Of an ONNX model: an input's values; once for each input")
+      .repeated();
   command
-      .add_option("--input-shape", o.shapes,
-                  "Of an ONNX model: an input of random values with these extents; nothing after the = for a scalar")
-      ->type_name("NAME=1x3x224x224")
-      ->allow_extra_args(false);
+      .option("--input-shape", o.shapes, "NAME=1x3x224x224",
+              "Of an ONNX model: an input of random values with these extents; nothing after the = for a scalar")
+      .repeated();
 }
 
 }  // namespace gregale::tools

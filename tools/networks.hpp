@@ -16,7 +16,7 @@ namespace gregale::tools {
 struct OnnxInputOptions {
   std::vector<std::string> files, shapes;
 };
-void add_onnx_input_options(CLI::App& command, OnnxInputOptions& options);
+void add_onnx_input_options(Command& command, OnnxInputOptions& options);
 
 struct NetworkOptions {
   std::string name, precision = "fp32", mode = "infer", tune = "off";
@@ -29,7 +29,7 @@ struct NetworkOptions {
   OnnxInputOptions onnx;
 };
 
-void add_network_options(CLI::App& command, NetworkOptions& options);
+void add_network_options(Command& command, NetworkOptions& options);
 /// Everything that can be wrong, before any work: ErrorCode::usage.
 void check_network(const NetworkOptions& options);
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -120,16 +121,16 @@ int run(const RunOptions& o) {
 
 }  // namespace
 
-Runner add_run(CLI::App& app) {
+Runner add_run(Command& program) {
   auto o = std::make_shared<RunOptions>();
-  CLI::App* c = add_command(app, "run", "Run an ONNX model once",
-                            "gregale run resnet50.onnx --input x=image.npy -o out\n"
-                            "  gregale run resnet50.onnx --input-shape x=1x3x224x224",
-                            o->common);
-  c->add_option("model", o->model, "The model")->required()->type_name("FILE.onnx");
-  add_onnx_input_options(*c, o->inputs);
-  c->add_option("-o,--out", o->folder, "Write each output into this folder, as NAME.npy")->type_name("DIR");
-  add_tune_option(*c, o->tune);
+  Command c = add_command(program, "run", "Run an ONNX model once",
+                          "gregale run resnet50.onnx --input x=image.npy -o out\n"
+                          "  gregale run resnet50.onnx --input-shape x=1x3x224x224",
+                          o->common);
+  c.option("model", o->model, "FILE.onnx", "The model").required();
+  add_onnx_input_options(c, o->inputs);
+  c.option("-o,--out", o->folder, "DIR", "Write each output into this folder, as NAME.npy");
+  add_tune_option(c, o->tune);
   return [o] { return run(*o); };
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -200,29 +201,24 @@ int run(const Options& o) {
 
 }  // namespace
 
-Runner add_score(CLI::App& app) {
+Runner add_score(Command& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* c =
-      add_command(app, "score", "Score a trained emulator or a forecast against the truth and the standard baselines",
-                  "gregale score winds-out --truth winds.nc --baselines --report score.html", o->common);
-  c->add_option("what", o->what, "A training folder, a model file or a forecast file")
-      ->required()
-      ->type_name("DIR_OR_FORECAST");
-  c->add_option("--truth", o->truth, "Observed fields: files or globs")->required()->type_name("F.nc");
-  c->add_option("--reference", o->reference, "For a forecast file: the training folder with climatology and damping")
-      ->type_name("DIR");
-  c->add_flag("--baselines", o->baselines, "Print the table of the model beside every baseline");
-  c->add_option("--leads", o->leads, "Leads to score, in model steps: 1,2,3 (default: those trained)")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 100000))
-      ->type_name("N,N");
-  c->add_option("--block", o->block,
-                "Verification times the bootstrap draws together: more than 1 where neighbouring errors are alike")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str()
-      ->type_name("N");
-  c->add_option("--report", o->report, "Write the test page")->type_name("F.html");
-  add_tune_option(*c, o->tune);
+  Command c = add_command(program, "score",
+                          "Score a trained emulator or a forecast against the truth and the standard baselines",
+                          "gregale score winds-out --truth winds.nc --baselines --report score.html", o->common);
+  c.option("what", o->what, "DIR_OR_FORECAST", "A training folder, a model file or a forecast file").required();
+  c.option("--truth", o->truth, "F.nc", "Observed fields: files or globs").required();
+  c.option("--reference", o->reference, "DIR", "For a forecast file: the training folder with climatology and damping");
+  c.flag("--baselines", o->baselines, "Print the table of the model beside every baseline");
+  c.option("--leads", o->leads, "N,N", "Leads to score, in model steps: 1,2,3 (default: those trained)")
+      .separated()
+      .range(1, 100000);
+  c.option("--block", o->block, "N",
+           "Verification times the bootstrap draws together: more than 1 where neighbouring errors are alike")
+      .range(1, 100000)
+      .shown();
+  c.option("--report", o->report, "F.html", "Write the test page");
+  add_tune_option(c, o->tune);
   return [o] { return run(*o); };
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "tools/command.hpp"
 #include "train/trainer.hpp"
@@ -97,20 +98,16 @@ int run(const Options& o) {
 
 }  // namespace
 
-Runner add_train(CLI::App& app) {
+Runner add_train(Command& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "train", "Train an emulator",
-                            "gregale train winds.yaml --set train.steps=500 --out winds-out", o->common);
-  c->add_option("config", o->config, "RUN.yaml")->required()->type_name("RUN.yaml");
-  c->add_option("--out", o->out, "Folder for everything that is written (default: the YAML's name and -out)")
-      ->type_name("DIR");
-  c->add_flag("--resume", o->resume, "Go on from the newest valid checkpoint; start afresh where there is none");
-  c->add_option("--set", o->set, "Override a key of the configuration")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  add_tune_option(*c, o->tune);
-  c->add_flag("--print-config", o->print_config,
-              "Print the whole configuration, every default and its meaning, and stop");
+  Command c = add_command(program, "train", "Train an emulator",
+                          "gregale train winds.yaml --set train.steps=500 --out winds-out", o->common);
+  c.option("config", o->config, "RUN.yaml", "RUN.yaml").required();
+  c.option("--out", o->out, "DIR", "Folder for everything that is written (default: the YAML's name and -out)");
+  c.flag("--resume", o->resume, "Go on from the newest valid checkpoint; start afresh where there is none");
+  c.option("--set", o->set, "KEY=VALUE", "Override a key of the configuration").repeated();
+  add_tune_option(c, o->tune);
+  c.flag("--print-config", o->print_config, "Print the whole configuration, every default and its meaning, and stop");
   return [o] { return run(*o); };
 }
 

@@ -19,13 +19,13 @@ Workload make_onnx_workload(const NetworkOptions& options, ThreadTeam&, uint64_t
 int bench_onnx(const Common&, const NetworkOptions& options, std::optional<int64_t>) { refuse(options.name); }
 OnnxDescription describe_onnx(const std::string& path) { refuse(path); }
 
-Runner add_run(CLI::App& app) {
+Runner add_run(Command& program) {
   auto common = std::make_shared<Common>();
   auto model = std::make_shared<std::string>();
-  CLI::App* run = add_command(app, "run", "Run an ONNX model once (this program was built without ONNX)",
-                              "gregale run resnet50.onnx --input x=image.npy -o out", *common);
-  run->allow_extras();
-  run->add_option("model", *model, "The model")->required()->type_name("FILE.onnx");
+  Command run = add_command(program, "run", "Run an ONNX model once (this program was built without ONNX)",
+                            "gregale run resnet50.onnx --input x=image.npy -o out", *common);
+  run.allow_extras();
+  run.option("model", *model, "FILE.onnx", "The model").required();
   return [model]() -> int { refuse(*model); };
 }
 
