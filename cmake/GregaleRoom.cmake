@@ -1,9 +1,11 @@
 # Copyright 2026 The Gregale authors
 # SPDX-License-Identifier: Apache-2.0
-# gregale_room(NAME [ROOMS room...] [LIBRARIES target...])
+# gregale_room(NAME [ROOMS room...] [LIBRARIES target...] [RAW_BYTES])
 #
 # One folder of src/ is one room: a static library gregale_NAME of every *.cpp below it, with NAME_test made of
 # every *_test.cpp. ROOMS lists the rooms it may include; the test `layering` holds every #include against this list.
+# RAW_BYTES: code here reads bytes as numbers, of files or buffers, and UBSan checks that their addresses are aligned. That
+# is a fifth of its compilation, so it is left out elsewhere.
 # Files named *_isa.cpp are compiled once per instruction set, with GREGALE_ISA_NAMESPACE telling which.
 add_library(gregale_options INTERFACE)
 target_compile_options(gregale_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
@@ -16,25 +18,28 @@ if(GREGALE_WERROR)
   target_compile_options(gregale_options INTERFACE -Werror)
 endif()
 if(GREGALE_SANITIZE)
-  # Null pointers are AddressSanitizer's anyway; UBSan's check of them costs a third of all compilation.
-  target_compile_options(gregale_options INTERFACE -fsanitize=${GREGALE_SANITIZE} -fno-sanitize=null -fno-omit-frame-pointer
-    -fno-sanitize-recover=all)
+  # Null pointers and the ends of objects are AddressSanitizer's anyway; UBSan's checks of them cost half of compilation.
+  target_compile_options(gregale_options INTERFACE -fsanitize=${GREGALE_SANITIZE} -fno-sanitize=null,object-size
+    -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(gregale_options INTERFACE -fsanitize=${GREGALE_SANITIZE})
 endif()
 
 # For the tests' own code, after gregale_options: it is compiled in half the time. What is tested keeps -O3 and UBSan.
 add_library(gregale_test_options INTERFACE)
-target_compile_options(gregale_test_options INTERFACE $<$<CONFIG:Release>:-O1>)
+target_compile_options(gregale_test_options INTERFACE $<$<CONFIG:Release>:-Og>)
+# For rooms without RAW_BYTES, after gregale_options.
+add_library(gregale_typed_options INTERFACE)
 if(GREGALE_SANITIZE MATCHES "undefined")
   target_compile_options(gregale_test_options INTERFACE -fno-sanitize=undefined)
+  target_compile_options(gregale_typed_options INTERFACE -fno-sanitize=alignment)
 endif()
 
-# Builds from nothing spend half their time on the headers below: sanitizers', and those of CI, which sets
+# Builds from nothing spend half their time on these headers: sanitizers', and those of CI, which sets
 # GREGALE_PRECOMPILE. (Other builds share objects through ccache instead, which cannot be had with headers compiled
 # beforehand.) The first target of a kind compiles them for all of its kind.
-set(standard_headers <fmt/format.h> <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstring> <filesystem>
-  <functional> <limits> <map> <memory> <mutex> <numeric> <optional> <set> <span> <string> <string_view> <thread>
-  <utility> <variant> <vector>)
+set(common_headers <gregale/op.hpp> <base/json.hpp> <fmt/format.h> <algorithm> <array> <atomic> <chrono> <cmath>
+  <cstdint> <cstring> <filesystem> <functional> <limits> <map> <memory> <mutex> <numeric> <optional> <set> <span>
+  <string> <string_view> <thread> <utility> <variant> <vector>)
 function(gregale_precompile kind target)
   if(NOT GREGALE_SANITIZE AND NOT GREGALE_PRECOMPILE)
     return()
@@ -48,12 +53,19 @@ function(gregale_precompile kind target)
   endif()
 endfunction()
 
+# Of a build with ThreadSanitizer: files whose memory is one thread's.
+function(gregale_unwatched)
+  if(GREGALE_SANITIZE MATCHES "thread")
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-O2;-fno-sanitize=thread" SKIP_PRECOMPILE_HEADERS ON)
+  endif()
+endfunction()
+
 set_property(GLOBAL PROPERTY GREGALE_ROOMS "")
 set_property(GLOBAL PROPERTY GREGALE_OBJECT_TARGETS "")  # whose objects make the one library that is installed
 add_custom_target(gregale_sanitized_tests COMMENT "What sanitizer builds run: ctest -L sanitize")
 
 function(gregale_room name)
-  cmake_parse_arguments(ROOM "" "" "ROOMS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "RAW_BYTES" "" "ROOMS;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
   set(tests ${sources})
   set(isa_sources ${sources})
@@ -77,7 +89,13 @@ function(gregale_room name)
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)
   target_link_libraries(${target} PUBLIC ${ROOM_LIBRARIES} PRIVATE gregale_options)
-  gregale_precompile(rooms ${target} ${standard_headers})
+  if(NOT ROOM_RAW_BYTES)
+    target_link_libraries(${target} PRIVATE gregale_typed_options)
+  endif()
+  gregale_precompile(rooms ${target} ${common_headers})
+  set(oracles ${sources})  # most of what tests wait for
+  list(FILTER oracles INCLUDE REGEX "/([a-z_]+_reference|[a-z_]*interpret(er)?|ref_array|ledger|conv[23]d[a-z_]*)\\.cpp$")
+  gregale_unwatched(${oracles})
   foreach(room ${ROOM_ROOMS})
     target_link_libraries(${target} PUBLIC gregale_${room})
   endforeach()
@@ -105,8 +123,8 @@ endfunction()
 
 # gregale_test(NAME SOURCES file... LIBRARIES target... LABELS label... [SANITIZE] [TIMEOUT seconds])
 #
-# SANITIZE: .ci/run builds and runs it under the sanitizers too (label `sanitize`). There it is one test of CTest and not
-# one for each TEST(), because starting a sanitized process costs more than most tests.
+# SANITIZE: .ci/run builds and runs it under the sanitizers too (label `sanitize`). There it is two tests of CTest, halves
+# that run side by side, and not one for each TEST(), because starting a sanitized process costs more than most tests.
 function(gregale_test name)
   cmake_parse_arguments(TEST "SANITIZE" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT TEST_TIMEOUT)
@@ -115,14 +133,17 @@ function(gregale_test name)
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} gregale_options gregale_test_options
     GTest::gtest GTest::gmock GTest::gtest_main)
-  gregale_precompile(tests ${name} <gmock/gmock.h> <gtest/gtest.h> ${standard_headers})
+  gregale_precompile(tests ${name} <gmock/gmock.h> <gtest/gtest.h> ${common_headers})
   if(TEST_SANITIZE)
     list(APPEND TEST_LABELS sanitize)
     add_dependencies(gregale_sanitized_tests ${name})
   endif()
   if(GREGALE_SANITIZE)
-    add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 900)
+    foreach(half 0 1)
+      add_test(NAME ${name}:${half} COMMAND ${name})
+      set_tests_properties(${name}:${half} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 900
+        ENVIRONMENT "GTEST_TOTAL_SHARDS=2;GTEST_SHARD_INDEX=${half}")
+    endforeach()
   else()
     gtest_discover_tests(${name} TEST_PREFIX ${name}: NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120
       PROPERTIES TIMEOUT ${TEST_TIMEOUT})

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/json.hpp"
 #include "tools/command.hpp"
 
 /// What the subcommands of `gregale bench` share; each is a file of its own.

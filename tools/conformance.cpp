@@ -4,8 +4,8 @@
 #include <fnmatch.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "onnx/suite.hpp"
 #include "tools/command.hpp"
 

@@ -4,8 +4,8 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "data/atomic_file.hpp"
 #include "gregale/onnx.hpp"
 #include "tools/networks.hpp"

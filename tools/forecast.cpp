@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "data/forecast_file.hpp"
 #include "tools/command.hpp"
 #include "train/emulator_state.hpp"

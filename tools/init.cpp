@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "data/atomic_file.hpp"
 #include "report/terminal_map.hpp"
 #include "score/metrics.hpp"

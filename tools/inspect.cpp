@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
 #include "tile/estimate.hpp"

@@ -1,11 +1,11 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/machine/machine.hpp"
+#include "base/json.hpp"
 
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "tools/command.hpp"
 

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "base/json.hpp"
 #include "tools/networks.hpp"
 
 /// ONNX files as subcommands take them. Built without ONNX, without_onnx.cpp has all of this, and refuses.

@@ -26,7 +26,7 @@ Runner add_run(Command& program) {
                             "gregale run resnet50.onnx --input x=image.npy -o out", *common);
   run.allow_extras();
   run.option("model", *model, "FILE.onnx", "The model").required();
-  return [model]() -> int { refuse(*model); };
+  return [common, model]() -> int { refuse(*model); };
 }
 
 }  // namespace gregale::tools

@@ -31,6 +31,11 @@ const char* to_string(ErrorCode code);
 class Error : public std::exception {
  public:
   Error(ErrorCode code, std::string message);
+  Error(const Error&);
+  Error(Error&&) noexcept;
+  Error& operator=(const Error&);
+  Error& operator=(Error&&) noexcept;
+  ~Error() override;
   ErrorCode code() const noexcept { return code_; }
   const char* what() const noexcept override { return text_.c_str(); }
   /// The message alone, without frames.

@@ -54,7 +54,12 @@ struct Variable {
 /// Text form (docs/design.md, "Graph"): print() and parse_graph() round-trip it.
 class Graph {
  public:
-  explicit Graph(std::string name = "main") : name_(std::move(name)) {}
+  explicit Graph(std::string name = "main");
+  Graph(const Graph&);
+  Graph(Graph&&) noexcept;
+  Graph& operator=(const Graph&);
+  Graph& operator=(Graph&&) noexcept;
+  ~Graph();
 
   const std::string& name() const { return name_; }
   Value add_input(std::string name, Type type);

@@ -251,6 +251,8 @@ struct OpDef {
   double tolerance_eps = 8;
   bool has_side_effect = false;  ///< `write`: never dead
   bool bits_exact_integers = false;
+
+  ~OpDef();
 };
 
 /// Bytes of operands once, `flops_per_output` for every output element.

@@ -15,7 +15,12 @@ namespace gregale {
 /// clone() copies the elements.
 class Tensor {
  public:
-  Tensor() = default;
+  Tensor();
+  Tensor(const Tensor&);
+  Tensor(Tensor&&) noexcept;
+  Tensor& operator=(const Tensor&);
+  Tensor& operator=(Tensor&&) noexcept;
+  ~Tensor();
   /// Zero-filled. Throws ErrorCode::shape for extents element_count refuses, ErrorCode::out_of_memory with the bytes.
   Tensor(DType dtype, Extents extents);
   /// A view of memory owned by someone else, who must keep it alive.

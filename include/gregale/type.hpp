@@ -48,9 +48,9 @@ class Dim {
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<Dim> dims) : dims_(dims) {}
+  Shape(std::initializer_list<Dim> dims);
   explicit Shape(std::vector<Dim> dims) : dims_(std::move(dims)) {}
-  Shape(const Extents& extents) : dims_(extents.begin(), extents.end()) {}  // NOLINT
+  Shape(const Extents& extents);  // NOLINT
 
   int64_t rank() const { return static_cast<int64_t>(dims_.size()); }
   const Dim& operator[](int64_t axis) const { return dims_[static_cast<size_t>(axis)]; }
@@ -114,8 +114,13 @@ struct Type {
   Encoding encoding;
   Distribution distribution;
 
-  Type() = default;
-  Type(DType d, Shape s) : dtype(d), shape(std::move(s)) {}
+  Type();
+  Type(DType d, Shape s);
+  Type(const Type&);
+  Type(Type&&) noexcept;
+  Type& operator=(const Type&);
+  Type& operator=(Type&&) noexcept;
+  ~Type();
   int64_t rank() const { return shape.rank(); }
   /// Bytes of a dense value with constant extents; throws ErrorCode::shape when they overflow.
   int64_t bytes() const;

@@ -33,6 +33,11 @@ const char* to_string(ErrorCode code) {
 }
 
 Error::Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)), text_(message_) {}
+Error::Error(const Error&) = default;
+Error::Error(Error&&) noexcept = default;
+Error& Error::operator=(const Error&) = default;
+Error& Error::operator=(Error&&) noexcept = default;
+Error::~Error() = default;
 
 Error& Error::add_context(const std::string& frame) {
   frames_.push_back(frame);

@@ -158,6 +158,13 @@ void with_type(DType dtype, Function&& function) {
 
 }  // namespace
 
+Tensor::Tensor() = default;
+Tensor::Tensor(const Tensor&) = default;
+Tensor::Tensor(Tensor&&) noexcept = default;
+Tensor& Tensor::operator=(const Tensor&) = default;
+Tensor& Tensor::operator=(Tensor&&) noexcept = default;
+Tensor::~Tensor() = default;
+
 Tensor::Tensor(DType dtype, Extents extents)
     : dtype_(dtype), extents_(std::move(extents)), size_(element_count(extents_)) {
   const int64_t bytes = byte_count(dtype_, extents_, size_);

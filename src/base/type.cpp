@@ -72,6 +72,9 @@ std::string Dim::to_string() const {
   return value_ == kUnbounded ? name_ : fmt::format("{}<={}", name_, value_);
 }
 
+Shape::Shape(std::initializer_list<Dim> dims) : dims_(dims) {}
+Shape::Shape(const Extents& extents) : dims_(extents.begin(), extents.end()) {}
+
 bool Shape::is_constant() const {
   return std::all_of(dims_.begin(), dims_.end(), [](const Dim& dim) { return dim.is_constant(); });
 }
@@ -115,6 +118,14 @@ int64_t normalize_axis(int64_t axis, int64_t rank, std::string_view who) {
   GREGALE_CHECK(axis >= -rank && axis < rank, shape, "[{}] axis {} is out of range for rank {}", who, axis, rank);
   return axis < 0 ? axis + rank : axis;
 }
+
+Type::Type() = default;
+Type::Type(DType d, Shape s) : dtype(d), shape(std::move(s)) {}
+Type::Type(const Type&) = default;
+Type::Type(Type&&) noexcept = default;
+Type& Type::operator=(const Type&) = default;
+Type& Type::operator=(Type&&) noexcept = default;
+Type::~Type() = default;
 
 int64_t Type::bytes() const {
   int64_t bytes = 0;

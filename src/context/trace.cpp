@@ -4,10 +4,10 @@
 #include <chrono>
 #include <map>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/file.hpp"
+#include "base/json.hpp"
 #include "gregale/context.hpp"
 
 namespace gregale {

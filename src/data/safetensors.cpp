@@ -16,8 +16,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "data/safetensors_header.hpp"
 #include "data/sha256.hpp"
 

@@ -13,6 +13,13 @@
 
 namespace gregale {
 
+Graph::Graph(std::string name) : name_(std::move(name)) {}
+Graph::Graph(const Graph&) = default;
+Graph::Graph(Graph&&) noexcept = default;
+Graph& Graph::operator=(const Graph&) = default;
+Graph& Graph::operator=(Graph&&) noexcept = default;
+Graph::~Graph() = default;
+
 const Graph::ValueInfo& Graph::info(Value value) const {
   if (!value.valid() || value.id >= static_cast<int32_t>(values_.size()))
     throw_error(ErrorCode::invalid_argument, fmt::format("value {} does not belong to graph '{}'", value.id, name_));

@@ -117,6 +117,8 @@ StridedView StridedView::dense(Extents extents) {
   return view;
 }
 
+OpDef::~OpDef() = default;
+
 Cost default_cost(const NodeView& node, double flops_per_output) {
   Cost cost;
   for (const Type& t : node.inputs()) cost.bytes += static_cast<double>(t.bytes());

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
+#include "base/json.hpp"
 #include "gregale/error.hpp"
 #include "report/graph_layout.hpp"
 #include "report/page.hpp"

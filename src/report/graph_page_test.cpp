@@ -6,10 +6,10 @@
 
 #include <chrono>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/expect_error_for_tests.hpp"
+#include "base/json.hpp"
 #include "gregale/random.hpp"
 #include "report/graph_layout.hpp"
 #include "report/sample_graph_for_tests.hpp"

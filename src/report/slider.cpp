@@ -8,8 +8,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "report/colour.hpp"
 #include "report/map.hpp"
 #include "report/page.hpp"

@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <numbers>
 #include <numeric>
 
+#include "base/json.hpp"
 #include "score/scorecard.hpp"
 
 namespace gregale::score {

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "base/json.hpp"
 #include "gregale/exec.hpp"
 #include "gregale/nn.hpp"
 #include "passes/passes.hpp"

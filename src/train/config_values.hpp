@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <yaml-cpp/yaml.h>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "train/config.hpp"
 
 namespace gregale::train {

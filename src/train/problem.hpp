@@ -4,10 +4,10 @@
 
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "base/json.hpp"
 #include "data/dataset.hpp"
 #include "data/safetensors.hpp"
 #include "data/split.hpp"

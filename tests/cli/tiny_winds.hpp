@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "data/netcdf_test_file.hpp"
 #include "data/temporary_folder_for_tests.hpp"
 #include "gregale/random.hpp"

@@ -8,11 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <system_error>
 #include <vector>
 
 #include "base/file.hpp"
+#include "base/json.hpp"
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
 

@@ -1,6 +1,7 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/machine/machine.hpp"
+#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <vector>
