@@ -188,6 +188,14 @@ void add_tune_option(Command& command, std::string& tune) {
       "time; results are the same bits (default: off)");
 }
 
+Precision parse_precision(const std::string& precision) {
+  constexpr std::pair<const char*, Precision> kPrecisions[] = {
+      {"fp32", Precision::fp32}, {"bf16", Precision::bf16}, {"fp32x3", Precision::fp32x3}};
+  for (const auto& [name, value] : kPrecisions)
+    if (precision == name) return value;
+  throw_error(ErrorCode::usage, fmt::format("--precision: expected fp32, bf16 or fp32x3, got '{}'", precision));
+}
+
 Tune parse_tune(const std::string& tune) {
   GREGALE_CHECK(tune == "off" || tune == "quick", usage, "--tune: expected off or quick, got '{}'", tune);
   return tune == "quick" ? Tune::quick : Tune::off;

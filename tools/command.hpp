@@ -147,6 +147,8 @@ auto for_option(const char* option, Body&& body) {
 void add_tune_option(Command& command, std::string& tune);
 /// Throws ErrorCode::usage for another word.
 Tune parse_tune(const std::string& tune);
+/// fp32, bf16 or fp32x3; the same.
+Precision parse_precision(const std::string& precision);
 /// "1.4 MB"
 std::string format_bytes(double bytes);
 /// The model file that stands for a path: a training folder's model.safetensors, or the file itself.

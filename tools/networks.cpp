@@ -95,8 +95,7 @@ const Network& check(const NetworkOptions& o) {
   GREGALE_CHECK(network != nullptr, usage, "model '{}' is none of {}, and no .onnx file", o.name, known);
   GREGALE_CHECK(o.onnx.files.empty() && o.onnx.shapes.empty(), usage, "{}: {} draws its own input",
                 o.onnx.files.empty() ? "--input-shape" : "--input", o.name);
-  GREGALE_CHECK(o.precision == "fp32" || o.precision == "bf16", usage, "--precision: expected fp32 or bf16, got '{}'",
-                o.precision);
+  parse_precision(o.precision);
   parse_tune(o.tune);
   GREGALE_CHECK(o.mode == "infer" || o.mode == "train", usage, "--mode: expected infer or train, got '{}'", o.mode);
   const struct {
@@ -209,7 +208,7 @@ Executable compile_workload(const NetworkOptions& o, const Workload& work, Compi
 
 CompileOptions compile_options(const NetworkOptions& o, int threads) {
   CompileOptions options;
-  options.precision = o.precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  options.precision = parse_precision(o.precision);
   options.target.cores = threads;
   options.fuse = !o.no_fusion;
   options.tune = parse_tune(o.tune);
@@ -220,7 +219,8 @@ CompileOptions compile_options(const NetworkOptions& o, int threads) {
 }
 
 void add_network_options(Command& command, NetworkOptions& o) {
-  command.option("--precision", o.precision, "P", "fp32 or bf16 (default: fp32)");
+  command.option("--precision", o.precision, "P",
+                 "fp32, bf16, or fp32x3: fp32 accuracy on tile units, for many rows (default: fp32)");
   command.option("--mode", o.mode, "M", "infer or train (default: infer)");
   command.option("--optimizer", o.optimizer, "NAME",
                  "Of --mode train: adamw, sgd or none, which gives gradients (default: adamw)");

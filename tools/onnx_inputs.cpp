@@ -179,8 +179,7 @@ void check_onnx_options(const NetworkOptions& o) {
   GREGALE_CHECK(o.mode == "infer", usage, "--mode: an ONNX model is only run: expected infer, got '{}'", o.mode);
   GREGALE_CHECK(!o.optimizer, usage, "--optimizer: --mode {} has none", o.mode);
   GREGALE_CHECK(!o.memory, usage, "--memory: only training has a cap");
-  GREGALE_CHECK(o.precision == "fp32" || o.precision == "bf16", usage, "--precision: expected fp32 or bf16, got '{}'",
-                o.precision);
+  parse_precision(o.precision);
   parse_tune(o.tune);
   check_readable_file("model", o.name);
 }

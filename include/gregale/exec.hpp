@@ -23,6 +23,9 @@ class CompiledProgram;
 enum class Precision : uint8_t {
   fp32,  ///< fp32 accuracy throughout
   bf16,  ///< operands of matrix products, and values that several operators read, are rounded to bf16
+  /// fp32 accuracy; where the target has tiles, they multiply constant matrices, each as three parts in bf16
+  /// (docs/kernels.md). Faster for many rows; for few of them slower, because parts are half as many bytes again.
+  fp32x3,
 };
 
 /// Whether groups of operators are timed to choose how they are cut into tiles. Never changes a bit of a result.

@@ -66,16 +66,18 @@ class NodeView {
   const Attributes& attributes() const { return *attributes_; }
   const std::vector<Graph>& regions() const { return *regions_; }
   /// Whether an operand never changes, so that a lowering may ask for it in another form (Kernel::prepared).
-  bool is_constant(int64_t i) const {
-    return static_cast<size_t>(i) < constant_.size() && constant_[static_cast<size_t>(i)];
+  bool is_constant(int64_t i) const { return constant(i) != nullptr; }
+  /// That operand, which the graph holds; null where it is none.
+  const Tensor* constant(int64_t i) const {
+    return static_cast<size_t>(i) < constants_.size() ? constants_[static_cast<size_t>(i)] : nullptr;
   }
-  void set_constant(std::vector<bool> constant) { constant_ = std::move(constant); }
+  void set_constants(std::vector<const Tensor*> constants) { constants_ = std::move(constants); }
 
  private:
   const Attribute& attribute(std::string_view name) const;
   const OpDef* op_;
   std::vector<Type> inputs_, outputs_;
-  std::vector<bool> constant_;
+  std::vector<const Tensor*> constants_;
   const Attributes* attributes_;
   const std::vector<Graph>* regions_;
 };

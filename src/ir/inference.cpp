@@ -76,18 +76,22 @@ std::vector<Type> infer_types(const OpDef& op, const std::vector<Variable>& vari
   return op.infer(NodeView(op, inputs, attributes, regions));
 }
 
+const Tensor* constant_of(const Graph& graph, Value value) {
+  const int32_t producer = graph.producer(value);
+  if (producer < 0) return nullptr;
+  const Node& node = graph.nodes()[static_cast<size_t>(producer)];
+  return node.op->name == kConstantOp ? &std::get<Tensor>(node.attributes.at("value")) : nullptr;
+}
+
 NodeView view_of(const Graph& graph, const Node& node) {
   std::vector<Type> inputs, outputs;
   for (Value v : node.inputs) inputs.push_back(graph.type(v));
   for (Value v : node.outputs) outputs.push_back(graph.type(v));
   NodeView view(*node.op, std::move(inputs), node.attributes, node.regions);
   view.set_outputs(std::move(outputs));
-  std::vector<bool> constant;
-  for (Value v : node.inputs) {
-    const int32_t producer = graph.producer(v);
-    constant.push_back(producer >= 0 && graph.nodes()[static_cast<size_t>(producer)].op->name == kConstantOp);
-  }
-  view.set_constant(std::move(constant));
+  std::vector<const Tensor*> constants;
+  for (Value v : node.inputs) constants.push_back(constant_of(graph, v));
+  view.set_constants(std::move(constants));
   return view;
 }
 

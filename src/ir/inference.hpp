@@ -13,7 +13,10 @@ void complete_attributes(const OpDef& op, Attributes& attributes);
 std::vector<Type> infer_types(const OpDef& op, const std::vector<Variable>& variables, const std::vector<Type>& inputs,
                               const Attributes& attributes, const std::vector<Graph>& regions);
 
-/// The view of a node that stands in a graph.
+/// What a `constant` of the graph holds; null where the value is none.
+const Tensor* constant_of(const Graph& graph, Value value);
+
+/// The view of a node that stands in a graph. It points into the graph.
 NodeView view_of(const Graph& graph, const Node& node);
 
 }  // namespace gregale

@@ -41,7 +41,7 @@ std::vector<Type> infer(const NodeView& node) {
 }
 
 Result<Kernel> lower(const NodeView& node, const Target& target) {
-  return program_kernel(body_of(node), node, target, schedule_of(node));
+  return program_kernel(body_of(node), node, target, schedule_of(node), node.boolean("in_parts"));
 }
 
 Sample sample() {
@@ -69,7 +69,11 @@ const OpDef& fused_op() {
     d.attributes = {{"schedule", AttributeKind::string,
                      "how the group is cut, as tuning found it, such as `rows=96 order=curve`; empty: by formula. It "
                      "changes no bit",
-                     std::string()}};
+                     std::string()},
+                    {"in_parts", AttributeKind::boolean,
+                     "whether fp32 products with constants may be computed as three parts in bf16 (fp32x3), which the "
+                     "policy of that name says",
+                     false}};
     d.infer = infer;
     d.reference = [](ReferenceContext& c) { c.outputs = interpret_arrays(body_of(c.node), c.inputs, nullptr); };
     d.expand = [](ExpandContext& c) { return inline_graph(c.graph, body_of(c.node), c.inputs); };

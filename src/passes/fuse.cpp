@@ -41,7 +41,7 @@ bool is_rounding(const Graph& graph, const Node& node) {
 
 class Fuser {
  public:
-  Fuser(const Graph& graph, const Target& target) : g_(graph), target_(target) {
+  Fuser(const Graph& graph, const Target& target, bool in_parts) : g_(graph), target_(target), in_parts_(in_parts) {
     const size_t n = graph.nodes().size();
     group_of_.assign(n, -1);
     users_.resize(static_cast<size_t>(graph.value_count()));
@@ -113,7 +113,7 @@ class Fuser {
   struct Region {
     Graph body{"group"};
     std::vector<Value> inputs, outputs;  ///< of the outer graph
-    std::vector<bool> constant;
+    std::vector<tile::Given> given;
   };
 
   /// The group's body. Operators that only move elements of its operands are taken in where they can be strides.
@@ -129,8 +129,7 @@ class Fuser {
       }
       inside[v.id] = r.body.add_input(fmt::format("x{}", r.inputs.size()), g_.type(v));
       r.inputs.push_back(v);
-      const int32_t p = g_.producer(v);
-      r.constant.push_back(p >= 0 && node(p).op->name == kConstantOp);
+      r.given.push_back(given(v));
     };
     for (const int32_t n : group)
       for (const Value v : node(n).inputs) {
@@ -171,10 +170,16 @@ class Fuser {
     return more == 0 ? name : fmt::format("{} and {} more", name, more);
   }
 
+  tile::Given given(Value v) const {
+    const auto known = given_.find(v.id);
+    if (known != given_.end()) return known->second;
+    return given_[v.id] = tile::given(constant_of(g_, v), target_, in_parts_);
+  }
+
   /// Predicted bytes between memory and the cache, or nothing where the group has no tile program.
   std::optional<double> bytes_of(const Group& group, std::string* why = nullptr) const {
     const Region r = region_of(group);
-    auto lowered = tile::lower_region(r.body, target_, r.constant);
+    auto lowered = tile::lower_region(r.body, target_, r.given);
     if (!lowered) {
       if (why != nullptr) *why = lowered.error().what();
       return {};
@@ -577,7 +582,7 @@ class Fuser {
       if (u >= count) {
         const Group group(members.at(u).begin(), members.at(u).end());
         const Region r = region_of(group);
-        const std::vector<Value> results = out.add(fused, mapped(r.inputs), {}, {r.body});
+        const std::vector<Value> results = out.add(fused, mapped(r.inputs), {{"in_parts", in_parts_}}, {r.body});
         for (size_t i = 0; i < results.size(); ++i) {
           copy[static_cast<size_t>(r.outputs[i].id)] = results[i];
           carry_name(out, results[i], g_, r.outputs[i]);
@@ -599,6 +604,8 @@ class Fuser {
 
   const Graph& g_;
   const Target& target_;
+  const bool in_parts_;
+  mutable std::map<int32_t, tile::Given> given_;  // by value
   std::vector<int32_t> group_of_;
   std::vector<Group> groups_;
   std::vector<std::vector<int32_t>> users_;
@@ -676,16 +683,17 @@ Graph part_roundings(const Graph& graph) {
 
 }  // namespace
 
-Graph fuse(const Graph& given, const Target& target) {
+Graph fuse(const Graph& given, const Target& target, Precision precision) {
+  const bool in_parts = precision == Precision::fp32x3;
   for (const Value v : given.inputs())
     if (!given.type(v).shape.is_constant()) return given;
   const Graph graph = drop_dead_nodes(part_roundings(given));
   const bool transforms = std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& n) {
     return tile::row_transform(view_of(graph, n)).has_value();
   });
-  if (!transforms) return Fuser(graph, target).run();
+  if (!transforms) return Fuser(graph, target, in_parts).run();
   // What no group took of its own copies is one again.
-  return drop_dead_nodes(merge_common_moves(Fuser(drop_dead_nodes(part_moves(graph)), target).run()));
+  return drop_dead_nodes(merge_common_moves(Fuser(drop_dead_nodes(part_moves(graph)), target, in_parts).run()));
 }
 
 }  // namespace gregale::passes

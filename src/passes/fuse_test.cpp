@@ -91,6 +91,40 @@ TEST(Fuse, Bf16) {
   check(attention(2, 70, 2, 32, true), 8e-3, Precision::bf16);
   check(norms(70, 48), 2e-6, Precision::bf16);
 }
+/// As near as fp32, on tiles where there are some.
+TEST(Fuse, Fp32InParts) {
+  check(mlp(130, 160, 600), 2e-6, Precision::fp32x3);
+  check(mlp(33, 1100, 70), 2e-6, Precision::fp32x3);
+  check(attention(2, 70, 2, 64, true), 2e-6, Precision::fp32x3);
+}
+/// What a row of a product gives depends on that row alone, also where others are out of tiles' range.
+TEST(Fuse, RowsInPartsByThemselves) {
+  const int64_t rows = 90, columns = 160;
+  const Tensor x = values({rows, columns}, 9);
+  Tensor wild = x.clone();
+  for (const int64_t row : {3, 40, 89})
+    for (int64_t j = 0; j < columns; ++j)
+      wild.as<float>()[static_cast<size_t>(row * columns + j)] *= row == 40 ? 1e-38f : 1e30f;
+  const auto run = [&](const Tensor& input) {
+    Case c("rows");
+    const Value in = c.graph.add_input("x", input.type());
+    c.graph.set_outputs({ops::relu(c.graph, c.linear(in, columns, 300))});
+    CompileOptions options;
+    options.precision = Precision::fp32x3;
+    ExecutionContext context(make_thread_team(2));
+    return compile(c.graph, options).run(context, {input})[0];
+  };
+  const Tensor all = run(x), beside = run(wild);
+  Tensor few(DType::f32, {7, columns});
+  std::memcpy(few.data(), x.data(), static_cast<size_t>(few.bytes()));
+  const Tensor some = run(few);
+  EXPECT_EQ(std::memcmp(some.data(), all.data(), static_cast<size_t>(some.bytes())), 0);
+  for (int64_t i = 0; i < rows; ++i) {
+    if (i == 3 || i == 40 || i == 89) continue;
+    EXPECT_EQ(std::memcmp(all.as<float>().data() + i * 300, beside.as<float>().data() + i * 300, 300 * 4), 0) << i;
+  }
+  for (int64_t j = 0; j < 300; ++j) EXPECT_TRUE(std::isfinite(beside.as<float>()[static_cast<size_t>(3 * 300 + j)]));
+}
 /// What bf16 costs in all.
 TEST(Fuse, Bf16IsCloseToFp32) {
   for (const Case& c : {mlp(130, 96, 200), attention(2, 70, 2, 32, true)}) {

@@ -34,10 +34,10 @@ Value product(Graph& g, Value a, Value b) { return ops::matmul(g, a, b, false, f
 struct TileCase {
   Graph graph{"group"};
   std::vector<Tensor> inputs;
-  std::vector<bool> constant;
+  std::vector<tile::Given> given;
   Value input(const Extents& extents, DType dtype, bool is_constant = false, double scale = 1) {
     inputs.push_back(values(extents, static_cast<uint32_t>(inputs.size()) + 1, scale).cast(dtype));
-    constant.push_back(is_constant);
+    given.push_back(is_constant ? tile::Given::constant : tile::Given::later);
     return graph.add_input(fmt::format("x{}", inputs.size()), Type(dtype, Shape(extents)));
   }
   Value weights(const Extents& extents) {
@@ -46,7 +46,7 @@ struct TileCase {
 };
 
 TileProgram lowered(const TileCase& c, LoweredRegion& region) {
-  Result<LoweredRegion> made = tile::lower_region(c.graph, tile_unit(), c.constant);
+  Result<LoweredRegion> made = tile::lower_region(c.graph, tile_unit(), c.given);
   EXPECT_TRUE(made) << made.error().message();
   region = std::move(made).value();
   tile::verify(region.program);
@@ -104,6 +104,45 @@ TEST(TileUnit, PairsOfProductsShareBlocksOfHiddenColumns) {
     EXPECT_EQ(calls_of<Contract>(p).size(), 2u);
     expect_interprets(c, region, 0.01);
   }
+}
+
+/// fp32 with a constant that parts hold; with any other, vector units multiply.
+TEST(TileUnit, MultipliesFp32InParts) {
+  for (const tile::Given weights : {tile::Given::in_parts, tile::Given::constant}) {
+    for (const bool norm : {false, true}) {
+      TileCase c;
+      Graph& g = c.graph;
+      const Value x = c.input({150, 540}, DType::f32), w = c.input({540, 200}, DType::f32, true, 0.05),
+                  b = c.input({200}, DType::f32), residual = c.input({150, 200}, DType::f32);
+      c.given[1] = weights;
+      Value y = ops::add(g, ops::gelu(g, ops::add(g, ops::matmul(g, x, w), b)), residual);
+      if (norm) y = ops::layer_norm(g, y, b, b, 1e-5);
+      g.set_outputs({y});
+      LoweredRegion region;
+      const TileProgram p = lowered(c, region);
+      const bool parts = weights == tile::Given::in_parts;
+      ASSERT_EQ(calls_of<Contract>(p).size(), 1u);
+      EXPECT_EQ(calls_of<Contract>(p)[0]->compute, parts ? kernels::Compute::fp32x3 : kernels::Compute::f32);
+      ASSERT_EQ(region.packed.size(), 1u);
+      EXPECT_EQ(region.packed[0].pack.buffers[1].dtype, parts ? DType::bf16 : DType::f32);
+      EXPECT_EQ(tile::print(tile::parse_program(tile::print(p))), tile::print(p));
+      expect_interprets(c, region, 2e-6);
+    }
+  }
+}
+
+TEST(TileUnit, HoldsConstantsInParts) {
+  const auto given = [](float odd, const Target& target, bool in_parts = true) {
+    const Tensor t = Tensor::from(std::vector<float>{1, -0.5f, 0, 1e-20f, odd}, {5});
+    return tile::given(&t, target, in_parts);
+  };
+  EXPECT_EQ(given(3, tile_unit()), tile::Given::in_parts);
+  EXPECT_EQ(given(3, tile_unit(), false), tile::Given::constant);
+  EXPECT_EQ(given(3, Target()), tile::Given::constant);
+  const float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float odd : {1e-35f, -1e-42f, 1e30f, kInfinity, std::numeric_limits<float>::quiet_NaN()})
+    EXPECT_EQ(given(odd, tile_unit()), tile::Given::constant) << odd;
+  EXPECT_EQ(tile::given(nullptr, tile_unit(), true), tile::Given::later);
 }
 
 TEST(TileUnit, SplitsNoSumsAndCopiesRowsThatShareCacheSets) {

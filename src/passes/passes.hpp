@@ -123,7 +123,7 @@ Graph sink_reshapes(const Graph& graph);
 
 /// Puts operators into groups that run as one tile program each (operator `fused`), where that is possible and saves
 /// bytes between cache and memory. Symbolic graphs are left as they are: they are bound before they are compiled.
-Graph fuse(const Graph& graph, const Target& target);
+Graph fuse(const Graph& graph, const Target& target, Precision precision = Precision::fp32);
 
 /// Puts what only ends in state as early as its operands allow: a parameter is updated as soon as its gradient is final
 /// and nothing reads its old value later, so that gradients do not all live at once. Graphs that write nothing stay.

@@ -41,7 +41,7 @@ passes::TuneOptions tune_options(const CompileOptions& options) {
 Graph behind_kept(Graph graph, const CompileOptions& options, const passes::Observer& observer) {
   using namespace passes;
   const auto apply = [&](const char* pass, Graph changed) { graph = applied(pass, std::move(changed), observer); };
-  if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target));
+  if (options.optimize && options.fuse) apply("fusion", fuse(graph, options.target, options.precision));
   if (options.optimize) apply("updates", order_updates(graph));
   if (options.tune == Tune::quick) apply("tuning", tune(graph, options.target, tune_options(options)));
   return graph;

@@ -16,13 +16,14 @@ inline Graph with_schedules(const Graph& graph, const Target& target, size_t ind
       graph, [&](Graph& to, const Node& node, const std::vector<Value>& inputs) -> std::optional<std::vector<Value>> {
         if (node.op->name != "fused") return {};
         const NodeView view = view_of(graph, node);
-        std::vector<bool> constant;
-        for (int64_t i = 0; i < view.input_count(); ++i) constant.push_back(view.is_constant(i));
-        auto own = tile::lower_region(node.regions[0], target, constant);
+        std::vector<tile::Given> given;
+        for (int64_t i = 0; i < view.input_count(); ++i)
+          given.push_back(tile::given(view.constant(i), target, view.boolean("in_parts")));
+        auto own = tile::lower_region(node.regions[0], target, given);
         if (!own) return {};
         const auto choices = tile::schedules_around(own.value().freedom);
         const tile::ScheduleChoice& choice = choices[index % choices.size()];
-        auto other = tile::lower_region(node.regions[0], target, constant, choice);
+        auto other = tile::lower_region(node.regions[0], target, given, choice);
         if (tried != nullptr && other && !(other.value().program == own.value().program)) ++*tried;
         Attributes attributes = node.attributes;
         attributes["schedule"] = to_string(choice);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gregale/ops.hpp"
+#include "ir/inference.hpp"
 
 /// What the files of the simplification share: a rule's view of the graph, what rewrites are weighed by, the rules.
 namespace gregale::passes {
@@ -112,8 +113,6 @@ Graph join_matmuls(const Graph& graph, RuleCounts& counts);
 
 // --- what several rules ask ---
 
-/// The tensor of a value made by `constant`, else null.
-const Tensor* constant_of(const Graph& graph, Value v);
 /// Whether constant folding evaluates the node where its operands are constants.
 bool is_foldable(const Graph& graph, const Node& node);
 /// A value that is base times a constant: by mul or div, or -1 by neg.

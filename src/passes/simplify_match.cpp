@@ -53,13 +53,6 @@ std::optional<double> uniform_value(const Tensor& t) {
 
 }  // namespace
 
-const Tensor* constant_of(const Graph& graph, Value v) {
-  const int32_t producer = graph.producer(v);
-  if (producer < 0) return nullptr;
-  const Node& node = graph.nodes()[static_cast<size_t>(producer)];
-  return node.op->name == kConstantOp ? &std::get<Tensor>(node.attributes.at("value")) : nullptr;
-}
-
 const Node* Match::producer(Value v) const {
   const int32_t producer = graph().producer(v);
   return producer < 0 ? nullptr : &graph().nodes()[static_cast<size_t>(producer)];

@@ -17,6 +17,7 @@
 #include "gregale/error.hpp"
 #include "gregale/op.hpp"
 #include "ir/core_ops.hpp"
+#include "ir/inference.hpp"
 #include "ir/rewrite.hpp"
 #include "kernels/kernel_cache.hpp"
 #include "passes/tune_cache.hpp"
@@ -33,29 +34,20 @@ double median_of(std::vector<double> values) {
   return *middle;
 }
 
-/// Groups that are lowered alike: they share a body and which operands are constant.
+/// Groups that are lowered alike: they share a body and what is known of their operands.
 struct Kind {
   const Graph* body = nullptr;
-  std::vector<bool> constant;
+  std::vector<tile::Given> given;
   int times = 0;
   double seconds = 0;  ///< estimated, of all its groups in one run
   std::string hash;
   std::vector<tile::ScheduleCandidate> candidates;
 };
 
-std::vector<bool> constants_of(const Graph& graph, const std::vector<Value>& inputs) {
-  std::vector<bool> constant;
-  for (const Value v : inputs) {
-    const int32_t p = graph.producer(v);
-    constant.push_back(p >= 0 && graph.nodes()[static_cast<size_t>(p)].op->name == kConstantOp);
-  }
-  return constant;
-}
-
-std::string text_of(const Graph& body, const std::vector<bool>& constant) {
+std::string text_of(const Graph& body, const std::vector<tile::Given>& given) {
   Blobs large;
   std::string text = print(body, &large) + "\n";
-  for (const bool c : constant) text += c ? 'c' : '-';
+  for (const tile::Given g : given) text += "-cp"[static_cast<size_t>(g)];
   return text;
 }
 
@@ -156,23 +148,30 @@ class Tuner {
  private:
   double left() const { return options_.budget_seconds - (options_.clock() - begin_); }
 
+  std::vector<tile::Given> given_of(const Graph& graph, const Node& fused, const std::vector<Value>& inputs) const {
+    std::vector<tile::Given> all;
+    const bool in_parts = std::get<bool>(fused.attributes.at("in_parts"));
+    for (const Value v : inputs) all.push_back(tile::given(constant_of(graph, v), target_, in_parts));
+    return all;
+  }
+
   /// The kinds worth a thought, with their candidates.
   std::vector<Kind>& collect() {
     std::map<std::string, size_t> known;
     for (const Node& n : g_.nodes()) {
       if (n.op->name != "fused") continue;
-      const std::vector<bool> constant = constants_of(g_, n.inputs);
-      const std::string text = text_of(n.regions[0], constant);
+      const std::vector<tile::Given> given = given_of(g_, n, n.inputs);
+      const std::string text = text_of(n.regions[0], given);
       const auto [at, fresh] = known.try_emplace(text, kinds_.size());
-      if (fresh) kinds_.push_back({&n.regions[0], constant, 0, 0, hash_of_group(text), {}});
+      if (fresh) kinds_.push_back({&n.regions[0], given, 0, 0, hash_of_group(text), {}});
       ++kinds_[at->second].times;
     }
     for (Kind& k : kinds_) {
-      auto own = tile::lower_region(*k.body, target_, k.constant);
+      auto own = tile::lower_region(*k.body, target_, k.given);
       if (!own) continue;
       k.seconds = tile::estimate(own.value().program, target_, options_.rates).seconds * k.times;
       if (k.seconds >= options_.floor_seconds)
-        k.candidates = tile::schedule_candidates(*k.body, target_, k.constant, options_.rates);
+        k.candidates = tile::schedule_candidates(*k.body, target_, k.given, options_.rates);
     }
     kinds_.erase(std::remove_if(kinds_.begin(), kinds_.end(), [](const Kind& k) { return k.candidates.size() < 2; }),
                  kinds_.end());
@@ -317,7 +316,7 @@ class Tuner {
     return rewrite(
         g_, [this](Graph& to, const Node& node, const std::vector<Value>& inputs) -> std::optional<std::vector<Value>> {
           if (node.op->name != "fused") return {};
-          const auto found = choices_.find(hash_of_group(text_of(node.regions[0], constants_of(to, inputs))));
+          const auto found = choices_.find(hash_of_group(text_of(node.regions[0], given_of(to, node, inputs))));
           if (found == choices_.end()) return {};
           Attributes attributes = node.attributes;
           attributes["schedule"] = found->second;

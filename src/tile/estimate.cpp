@@ -146,7 +146,10 @@ class Estimator {
     if (const auto* c = std::get_if<Contract>(&call.what)) {
       // What kernels reach of the peak where data are near (docs/kernels.md).
       constexpr double kReach = 0.92;
-      const double rate = kReach * (c->compute == kernels::Compute::bf16 ? rates_.bf16_flops : rates_.f32_flops);
+      // Six products of parts for each, as long again for splitting a and adding up.
+      const double rate = kReach * (c->compute == kernels::Compute::bf16     ? rates_.bf16_flops
+                                    : c->compute == kernels::Compute::fp32x3 ? rates_.bf16_flops / 12
+                                                                             : rates_.f32_flops);
       double seconds = 2 * m * width * k * static_cast<double>(offsets_of(*c).size()) / rate;
       if (!c->epilogue.empty()) {
         const double steps = c->sum < 0
@@ -224,9 +227,9 @@ Estimate estimate(const TileProgram& program, const Target& target, const Rates&
 }
 
 std::vector<ScheduleCandidate> schedule_candidates(const Graph& region, const Target& target,
-                                                   const std::vector<bool>& constant, const Rates& rates, size_t most) {
+                                                   const std::vector<Given>& given, const Rates& rates, size_t most) {
   std::vector<ScheduleCandidate> candidates;
-  Result<LoweredRegion> own = lower_region(region, target, constant);
+  Result<LoweredRegion> own = lower_region(region, target, given);
   if (!own || most == 0) return candidates;
   const std::vector<ScheduleChoice> choices = schedules_around(own.value().freedom);
   const auto add = [&](const ScheduleChoice& choice, LoweredRegion lowered) {
@@ -237,7 +240,7 @@ std::vector<ScheduleCandidate> schedule_candidates(const Graph& region, const Ta
   };
   add({}, std::move(own).value());
   for (size_t i = 1; i < choices.size(); ++i)
-    if (auto lowered = lower_region(region, target, constant, choices[i])) add(choices[i], std::move(lowered).value());
+    if (auto lowered = lower_region(region, target, given, choices[i])) add(choices[i], std::move(lowered).value());
   double best = candidates[0].seconds;
   for (const ScheduleCandidate& c : candidates) best = std::min(best, c.seconds);
   // The formula is no better than this at telling schedules apart.

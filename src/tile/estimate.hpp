@@ -48,7 +48,7 @@ struct ScheduleCandidate {
 /// The formulas' own schedule first, then those around it that are estimated to take little longer than the best, the
 /// most promising first: `most` in all. Empty where the region has no program.
 std::vector<ScheduleCandidate> schedule_candidates(const Graph& region, const Target& target,
-                                                   const std::vector<bool>& constant, const Rates& rates,
+                                                   const std::vector<Given>& given, const Rates& rates,
                                                    size_t most = 6);
 
 }  // namespace gregale::tile

@@ -80,8 +80,8 @@ AxisPart phase_of(int64_t phase, int64_t stride, int64_t dilation, int64_t taps,
 
 class ConvolutionLowering {
  public:
-  ConvolutionLowering(const Graph& region, const Target& target, const std::vector<bool>& constant)
-      : g_(region), target_(target), constant_(constant) {}
+  ConvolutionLowering(const Graph& region, const Target& target, const std::vector<Given>& given)
+      : g_(region), target_(target), given_(given) {}
 
   LoweredRegion run() {
     find_problem();
@@ -483,7 +483,7 @@ class ConvolutionLowering {
     Operand b = operand(weights_);
     if (packed_ >= 0) {
       // An earlier part's.
-    } else if (at < constant_.size() && constant_[at]) {
+    } else if (at < given_.size() && given_[at] != Given::later) {
       packed_ = weights_;
       TileProgram own;
       own.name = fmt::format("pack in{}", weights_);
@@ -655,7 +655,7 @@ class ConvolutionLowering {
 
   const Graph& g_;
   const Target& target_;
-  const std::vector<bool>& constant_;
+  const std::vector<Given>& given_;
   LoweredRegion out_;
   const Node* conv_ = nullptr;
   int32_t x_ = -1, weights_ = -1, y_ = -1, packed_ = -1;
@@ -689,8 +689,8 @@ bool has_convolution(const Graph& region) {
   return std::any_of(region.nodes().begin(), region.nodes().end(), [](const Node& n) { return is_convolution(n); });
 }
 
-Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<bool>& constant) {
-  return lowered_or_refused([&] { return ConvolutionLowering(region, target, constant).run(); });
+Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<Given>& given) {
+  return lowered_or_refused([&] { return ConvolutionLowering(region, target, given).run(); });
 }
 
 }  // namespace gregale::tile

@@ -26,6 +26,6 @@ bool has_convolution(const Graph& region);
 ///
 /// The blocks of channels are part of the numerical recipe: they depend on the weights' shape, the dtypes and the ISA
 /// alone. Refuses with a reason what is no such region.
-Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<bool>& constant);
+Result<LoweredRegion> lower_convolution(const Graph& region, const Target& target, const std::vector<Given>& given);
 
 }  // namespace gregale::tile

@@ -34,7 +34,16 @@ struct LoweredRegion {
 /// The tile program of a region whose extents are constant; refuses with a reason where there is none. `constant` tells
 /// which inputs never change, so that they may be packed beforehand (empty: none). `choice` changes what the program
 /// costs, never a bit of its results.
-Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<bool>& constant = {},
+/// What is known of a region's input when it is lowered.
+enum class Given : uint8_t {
+  later,     ///< nothing
+  constant,  ///< it never changes, so that it may be packed once
+  in_parts,  ///< the same, and three parts in bf16 sum to each of its elements: the tile unit may multiply it (fp32x3)
+};
+/// Of an input with these elements; null where they are not known. `in_parts`: the tile unit may be asked.
+Given given(const Tensor* constant, const Target& target, bool in_parts);
+
+Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<Given>& given = {},
                                    const ScheduleChoice& choice = {});
 
 }  // namespace gregale::tile

@@ -38,7 +38,7 @@ int64_t block_of_k(const Target& target, const MatmulProblem& p) {
   constexpr int64_t kUnit = 32;          // steps of the tile unit; a kernel's chain may be split at its multiples
   constexpr int64_t kPanelBytes = 2048;  // of a column of b: 64 columns are 128 KB of L2
   constexpr int64_t kTileDepth = 2048;   // 256 rows of a are 1 MB of L2, and b streams by for them
-  constexpr int64_t kPartsDepth = 512;   // three parts of 192 rows of a are 576 KB of L2
+  constexpr int64_t kPartsDepth = 512;   // three parts of 256 rows of a are 768 KB of L2
   if (uses_tiles(target, p)) return balanced_block(p.k, in_parts(p) ? kPartsDepth : kTileDepth, kUnit);
   return balanced_block(p.k, kPanelBytes / size_of(p.b), kUnit);
 }
@@ -197,7 +197,7 @@ MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& p
   if (blocks.direct_b) blocks.n = std::max(blocks.n, round_up(std::min<int64_t>(p.n, 256), blocks.n));
   // A block of a takes a quarter of L2, and so does what it is multiplied into. The tile unit is fast enough for b to
   // be what it waits for: there the rows take half, and more of them than that would not help.
-  const bool tiles = uses_tiles(target, p) && !in_parts(p);
+  const bool tiles = uses_tiles(target, p);
   const int64_t rows = target.l2_bytes / (tiles ? 2 : 4) / std::max<int64_t>(1, blocks.k * size);
   constexpr int64_t kRowUnit = 32;  // pairs of tiles; vector kernels cut any height evenly
   const int64_t most_rows = tiles ? 256 : 768;

@@ -171,6 +171,7 @@ CompiledProgram::BoundCall CompiledProgram::bind_call(kernels::KernelCache& cach
     d.trans = move.trans;
     d.width = static_cast<int>(move.width);
     d.stream = move.stream;
+    if (d.op == kernels::LayoutOp::panels16x3) d.part = call.operands.back().leading / 3;
     bound.src_leading = call.operands.front().leading;
     bound.dst_leading = call.operands.back().leading;
     bound.move = cache.get(d);
@@ -214,6 +215,7 @@ void CompiledProgram::bind_contract(kernels::KernelCache& cache, const Contract&
           d.ldc = operands[2].leading;
           d.compute = c.compute;
           d.b_packing = c.packing;
+          if (d.b_packing == kernels::Packing::panels16x3) d.b_part = d.ldb / 3;
           d.trans_a = c.trans_a;
           d.trans_b = c.trans_b;
           d.accumulate = c.accumulate || step > 0;

@@ -119,6 +119,7 @@ class Interpreter {
     d.c = dtype(call.operands[2]);
     d.compute = c.compute;
     d.b_packing = c.packing;
+    if (d.b_packing == kernels::Packing::panels16x3) d.b_part = d.ldb / 3;
     d.trans_a = c.trans_a;
     d.trans_b = c.trans_b;
     d.accumulate = c.accumulate || continues;
@@ -170,6 +171,7 @@ class Interpreter {
     d.dst = dtype(call.operands.back());
     d.trans = m.trans;
     d.width = static_cast<int>(m.width);
+    if (d.op == kernels::LayoutOp::panels16x3) d.part = call.operands.back().leading / 3;
     kernels::LayoutCall given;
     given.src = pointers_.front();
     given.dst = const_cast<void*>(pointers_.back());

@@ -25,6 +25,7 @@ constexpr std::pair<const char*, LayoutOp> kMoves[] = {{"copy", LayoutOp::copy},
                                                        {"zero", LayoutOp::zero},
                                                        {"transpose", LayoutOp::transpose},
                                                        {"panels16", LayoutOp::panels16},
+                                                       {"panels16x3", LayoutOp::panels16x3},
                                                        {"column_panels", LayoutOp::column_panels}};
 constexpr std::pair<const char*, kernels::FftKind> kTransforms[] = {{"forward", kernels::FftKind::forward},
                                                                     {"inverse", kernels::FftKind::inverse},
@@ -73,6 +74,7 @@ std::string text_of(const TileProgram& p, const Call& call) {
     text = fmt::format("contract {} m={} n={} k={}", kComputes[static_cast<size_t>(c->compute)], text_of(p, c->m),
                        text_of(p, c->n), text_of(p, c->k));
     if (c->packing == kernels::Packing::panels16) text += " panels16";
+    if (c->packing == kernels::Packing::panels16x3) text += " panels16x3";
     if (c->trans_a) text += " trans_a";
     if (c->trans_b) text += " trans_b";
     for (const Contract::Batch& b : c->batch) text += fmt::format(" batch={}:{}:{}", b.count, b.a_stride, b.b_stride);
@@ -437,6 +439,8 @@ class Parser {
         t.scale = real(*v);
       } else if (w == "panels16") {
         c.packing = kernels::Packing::panels16;
+      } else if (w == "panels16x3") {
+        c.packing = kernels::Packing::panels16x3;
       } else if (w == "trans_a") {
         c.trans_a = true;
       } else if (w == "trans_b") {

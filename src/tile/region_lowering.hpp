@@ -24,9 +24,9 @@ namespace gregale::tile {
 /// region_lowering_rows.cpp, region_lowering_operands.cpp and region_lowering_products.cpp.
 class RegionLowering {
  public:
-  RegionLowering(const Graph& region, const Target& target, const std::vector<bool>& constant,
+  RegionLowering(const Graph& region, const Target& target, const std::vector<Given>& given,
                  const ScheduleChoice& choice)
-      : g_(region), target_(target), constant_(constant), choice_(choice) {}
+      : g_(region), target_(target), given_(given), choice_(choice) {}
 
   LoweredRegion run();
 
@@ -235,6 +235,13 @@ class RegionLowering {
   /// a is stored transposed, they are turned on the way.
   std::optional<Call> copy_rows(Operand& a, Contract& product, const MatmulProblem& problem, int64_t columns);
 
+  Given given(Value value) {
+    const auto input = static_cast<size_t>(place(value).input);
+    return input < given_.size() ? given_[input] : Given::later;
+  }
+  /// Whether a product of fp32 is computed on the tile unit, in parts (kernels::Compute::fp32x3).
+  bool in_parts(const Node& nd);
+
   /// b as the kernels read it: where it is, packed beforehand, or packed by a stage or a phase of its own. Sets
   /// direct_.
   Operand pack(Value value, const MatmulProblem& problem, bool trans, int64_t panel_width, std::vector<Stage>& stages);
@@ -250,7 +257,7 @@ class RegionLowering {
 
   const Graph& g_;
   const Target& target_;
-  const std::vector<bool>& constant_;
+  const std::vector<Given>& given_;
   const ScheduleChoice& choice_;
   LoweredRegion out_;
   std::vector<Place> places_;

@@ -123,7 +123,8 @@ MatmulBlocks RegionLowering::blocks_of(const Node& nd) {
   const int64_t n = extents(nd.outputs[0]).back(), k = ta ? a[a.size() - 2] : a.back();
   MatmulProblem p = dense_matmul(rows_, n, k, ta, tb);
   p.a = p.b = type(nd.inputs[0]).dtype;
-  p.compute = p.a == DType::bf16 ? Compute::bf16 : Compute::f32;
+  const bool parts = in_parts(nd);
+  p.compute = parts ? Compute::fp32x3 : p.a == DType::bf16 ? Compute::bf16 : Compute::f32;
   p.packed_b = true;
   if (rows_ > 0 && total_rows() > rows_) {
     p.batch.rank = 1;
@@ -131,7 +132,7 @@ MatmulBlocks RegionLowering::blocks_of(const Node& nd) {
     p.batch.a_strides[0] = p.batch.b_strides[0] = p.batch.c_strides[0] = 1;
   }
   // Sums are kept apart from the result where there is more to do with them.
-  p.c = work_.size() > 1 ? DType::bf16 : type(nd.outputs[0]).dtype;
+  p.c = parts ? DType::f32 : work_.size() > 1 ? DType::bf16 : type(nd.outputs[0]).dtype;
   return Matmul::default_blocks(target_, p);
 }
 

@@ -70,7 +70,8 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   require(type(nd.inputs[1]).dtype == dtype, "a product of two dtypes");
   MatmulProblem problem;
   problem.a = problem.b = dtype;
-  problem.compute = dtype == DType::bf16 ? Compute::bf16 : Compute::f32;
+  const bool parts = in_parts(nd), interleaved = parts || dtype == DType::bf16;
+  problem.compute = parts ? Compute::fp32x3 : dtype == DType::bf16 ? Compute::bf16 : Compute::f32;
   problem.n = extents(result).back();
   const Extents a_extents = extents(nd.inputs[0]);
   problem.k = ta ? a_extents[a_extents.size() - 2] : a_extents.back();
@@ -83,10 +84,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
 
   // k in the blocks of the numerical recipe, n in panels of b.
   const MatmulBlocks blocks = blocks_of(nd);
-  const int64_t panel_width = dtype == DType::bf16         ? 16
-                              : target_.isa >= Isa::avx512 ? 64
-                              : target_.isa == Isa::avx2   ? 16
-                                                           : 16;
+  const int64_t panel_width = interleaved ? 16 : target_.isa >= Isa::avx512 ? 64 : target_.isa == Isa::avx2 ? 16 : 16;
   const bool first = w.pair == Work::Pair::first, second = w.pair == Work::Pair::second;
   int32_t k_dim = -1;
   if (second) {
@@ -98,19 +96,19 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   problem_in_steps_ = second;
   Operand b = pack(nd.inputs[1], problem, tb, panel_width, stages);
   const bool packed = !direct_;
-  int64_t step = packed ? (dtype == DType::bf16 ? 64 : panel_width) : round_up(std::min<int64_t>(problem.n, 256), 64);
+  int64_t step = packed ? (interleaved ? 64 : panel_width) : round_up(std::min<int64_t>(problem.n, 256), 64);
   int32_t n_dim = -1;
   int64_t span = alone_ ? round_up(std::min(blocks.n_span, problem.n), step) : step;
   if (first) span = step = hidden_step_;
-  if (second) span = step = problem.n;
+  if (second || (parts && !alone_)) span = step = problem.n;  // each call splits its rows of a: for all columns
   // A product alone is cut into wider or narrower tasks; in a chain, calls are wider or narrower where b allows it.
-  if (!first && !second && (alone_ || !packed || dtype == DType::bf16)) {
+  if (!first && !second && (alone_ || !packed || dtype == DType::bf16) && (alone_ || !parts)) {
     ScheduleFreedom& free = out_.freedom;
     free.columns = std::max(free.columns, problem.n);
     free.made.columns = std::max(free.made.columns, span);
     free.column_unit = alone_ ? step : 64;
     if (choice_.columns > 0) span = round_up(std::min(choice_.columns, problem.n), free.column_unit);
-    if (!alone_) step = span;
+    if (!alone_ || parts) step = span;
   }
   if (first) {
     n_dim = hidden_dim_ = p.add_dim("hidden", problem.n, {step}, true);
@@ -124,7 +122,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   if (packed) {
     if (n_dim >= 0) b.strides[static_cast<size_t>(n_dim)] = panel_elements / panel_width;
     if (k_dim >= 0) b.strides[static_cast<size_t>(k_dim)] = panel_width;
-    b.leading = dtype == DType::bf16 ? panel_elements : panel_width;
+    b.leading = interleaved ? panel_elements : panel_width;
   } else {
     if (n_dim >= 0) b.strides[static_cast<size_t>(n_dim)] = 1;
     if (k_dim >= 0) b.strides[static_cast<size_t>(k_dim)] = b.leading;
@@ -135,7 +133,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   c.n = n_dim >= 0 ? Size::along(n_dim) : Size::of(problem.n);
   c.k = k_dim >= 0 ? Size::along(k_dim) : Size::of(problem.k);
   c.compute = problem.compute;
-  c.packing = dtype == DType::bf16 ? Packing::panels16 : Packing::plain;
+  c.packing = parts ? Packing::panels16x3 : interleaved ? Packing::panels16 : Packing::plain;
   c.sum = k_dim;
   c.own_chain = !multiplies_tiles_;  // as tile::Matmul has it
 
@@ -277,9 +275,18 @@ Operand RegionLowering::turn(const Operand& a, DType dtype, int64_t depth, int32
   return turned;
 }
 
+bool RegionLowering::in_parts(const Node& nd) {
+  // Part of the numerical recipe: neither rows count, nor columns, which other products may have been joined to.
+  constexpr int64_t kLeastDepth = 128;
+  if (place(nd.inputs[1]).kind != Place::Kind::operand || given(nd.inputs[1]) != Given::in_parts) return false;
+  return !std::get<bool>(nd.attributes.at("transpose_a")) && extents(nd.inputs[1]).size() == 2 &&
+         extents(nd.inputs[0]).back() >= kLeastDepth;
+}
+
 int64_t RegionLowering::elements_of_panel(const MatmulProblem& problem, int64_t panel_width) const {
-  if (problem.b != DType::bf16) return panel_width * problem.k;
   const int64_t tiles = ceil_div(problem.k, 32);
+  if (problem.compute == Compute::fp32x3) return panel_width * 32 * 3 * tiles;
+  if (problem.b != DType::bf16) return panel_width * problem.k;
   // Where a few rows of all panels are used at a time, an odd number of KB from panel to panel keeps them from sharing
   // cache sets.
   return panel_width * 32 * (problem_in_steps_ && tiles % 2 == 0 ? tiles + 1 : tiles);
@@ -319,8 +326,9 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
   const int32_t input = place(value).input;
   const size_t r = view.extents.size();
   const int64_t k_stride = view.strides[r - (trans ? 1 : 2)], n_stride = view.strides[r - (trans ? 2 : 1)];
-  const bool interleaved = problem.b == DType::bf16;
-  const bool is_constant = static_cast<size_t>(input) < constant_.size() && constant_[static_cast<size_t>(input)];
+  const bool parts = problem.compute == Compute::fp32x3, interleaved = parts || problem.b == DType::bf16;
+  const DType packed = parts ? DType::bf16 : problem.b;
+  const bool is_constant = given(value) != Given::later;
   const bool stored_trans = problem.n > 1 && n_stride != 1;
   require(!stored_trans || k_stride == 1 || problem.k == 1, "columns of b that do not follow each other");
   const int64_t leading = stored_trans ? n_stride : k_stride;
@@ -356,7 +364,7 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
   }
   require(own.empty() || own.back()->dim != axes_.back().dim || rows_ == 1, "b changes from row to row");
   Move move;
-  move.op = interleaved ? LayoutOp::panels16 : LayoutOp::column_panels;
+  move.op = parts ? LayoutOp::panels16x3 : interleaved ? LayoutOp::panels16 : LayoutOp::column_panels;
   move.width = interleaved ? 0 : panel_width;
   move.trans = stored_trans;
   move.m = Size::of(problem.k);
@@ -420,10 +428,10 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
   if (before) {
     from.buffer = p.add_buffer("plain", Scope::argument, type(g_.inputs()[static_cast<size_t>(input)]).dtype,
                                type(g_.inputs()[static_cast<size_t>(input)]).shape.elements());
-    to.buffer = p.add_buffer("packed", Scope::argument, problem.b, elements);
+    to.buffer = p.add_buffer("packed", Scope::argument, packed, elements);
   } else {
     from.buffer = input;
-    to.buffer = p.add_buffer(fmt::format("packed{}", panels_++), Scope::memory, problem.b, elements);
+    to.buffer = p.add_buffer(fmt::format("packed{}", panels_++), Scope::memory, packed, elements);
   }
   Call call;
   call.what = move;
@@ -434,6 +442,7 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
     out_.packed.push_back({input, own_program});
     b.buffer = input;
     out_.program.buffers[static_cast<size_t>(input)].elements = elements;
+    out_.program.buffers[static_cast<size_t>(input)].dtype = packed;
   } else {
     b.buffer = to.buffer;
   }

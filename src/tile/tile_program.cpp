@@ -92,17 +92,27 @@ Access written(Access access, bool read) {
   return access;
 }
 
+/// Of panels16x3, after the access to the first part.
+void push_other_parts(std::vector<Access>& all) {
+  for (int part = 1; part < 3; ++part) {
+    Access other = all.back();
+    other.begin += other.leading / 3;
+    all.push_back(other);
+  }
+}
+
 void accesses_of(const Contract& c, const std::vector<Operand>& operands, const CallSizes& s, bool first_step,
                  std::vector<Access>& all) {
   for (const auto& [a_offset, b_offset] : offsets_of(c)) {
     Access a = c.trans_a ? tile_of(operands, 0, s.k, s.m) : tile_of(operands, 0, s.m, s.k);
     a.begin += a_offset;
     all.push_back(a);
-    Access b = c.packing == Packing::panels16 ? tile_of(operands, 1, ceil_div(s.n, 16), round_up(s.k, 2) * 16)
-               : c.trans_b                    ? tile_of(operands, 1, s.n, s.k)
-                                              : tile_of(operands, 1, s.k, s.n);
+    Access b = c.packing != Packing::plain ? tile_of(operands, 1, ceil_div(s.n, 16), round_up(s.k, 2) * 16)
+               : c.trans_b                 ? tile_of(operands, 1, s.n, s.k)
+                                           : tile_of(operands, 1, s.k, s.n);
     b.begin += b_offset;
     all.push_back(b);
+    if (c.packing == Packing::panels16x3) push_other_parts(all);
   }
   all.push_back(written(tile_of(operands, 2, s.m, s.n), c.accumulate || !first_step));
   for (size_t i = 3; i < operands.size(); ++i) all.push_back(tile_of(operands, i, s.m, s.n));
@@ -119,7 +129,9 @@ void accesses_of(const Move& move, const std::vector<Operand>& operands, const C
       all.push_back(written(tile_of(operands, to, s.n, s.m), false));
       break;
     case LayoutOp::panels16:
+    case LayoutOp::panels16x3:
       all.push_back(written(tile_of(operands, to, ceil_div(s.n, 16), round_up(s.m, 32) * 16), false));
+      if (move.op == LayoutOp::panels16x3) push_other_parts(all);
       break;
     case LayoutOp::column_panels:
       all.push_back(written(tile_of(operands, to, ceil_div(s.n, move.width), s.m * move.width), false));
@@ -272,8 +284,7 @@ class Verifier {
       operands = 3;
       for (const auto& n : t->epilogue.nodes())
         if (n.op == kernels::ExprOp::input) operands = std::max(operands, static_cast<size_t>(n.index) + 3);
-      check(t->packing == Packing::plain || t->packing == Packing::panels16,
-            "a contraction's b is plain or in panels16");
+      check(t->packing != Packing::vnni2, "a contraction's b is plain, in panels16 or in panels16x3");
       int64_t products = 1;
       for (const Contract::Batch& b : t->batch) {
         constexpr int64_t kMostProducts = 1 << 12, kFurthest = int64_t{1} << 36;
@@ -315,8 +326,8 @@ class Verifier {
       size(move.n);
       using Op = LayoutOp;
       check(move.op == Op::copy || move.op == Op::zero || move.op == Op::transpose || move.op == Op::panels16 ||
-                (move.op == Op::column_panels && move.width >= 1 && move.width <= 64),
-            "programs copy, zero, transpose and pack into panels16 and column_panels");
+                move.op == Op::panels16x3 || (move.op == Op::column_panels && move.width >= 1 && move.width <= 64),
+            "programs copy, zero, transpose and pack into panels16, panels16x3 and column_panels");
       operands = move.op == Op::zero ? 1 : 2;
     }
     check(operands <= kMaxOperands, fmt::format("a call with {} operands, above {}", operands, kMaxOperands));

@@ -100,6 +100,7 @@ struct When {
 struct Contract {
   Size m, n, k;
   kernels::Compute compute = kernels::Compute::f32;
+  /// Of b. In panels16x3 the three parts of a panel follow each other: from one to the next is a third of `leading`.
   kernels::Packing packing = kernels::Packing::plain;
   bool trans_a = false, trans_b = false;
   /// Products summed in one call: a nest of strides, the last one innermost; none: one product.

@@ -79,7 +79,7 @@ TEST_F(BadUsage, BenchModel) {
       model({"alexnet"}), 2,
       {"gregale: bench: model 'alexnet' is none of fourcastnet, bert-base-layer, resnet50, afno, surrogate3d, mlp"});
   expect_refusal(model({"mlp", "--precision", "fp8"}), 2,
-                 {"gregale: bench: --precision: expected fp32 or bf16, got 'fp8'"});
+                 {"gregale: bench: --precision: expected fp32, bf16 or fp32x3, got 'fp8'"});
   expect_refusal(model({"mlp", "--tune", "slow"}), 2, {"gregale: bench: --tune: expected off or quick, got 'slow'"});
   expect_refusal(model({"mlp", "--mode", "serve"}), 2, {"gregale: bench: --mode: expected infer or train"});
   expect_refusal(model({"mlp", "--optimizer", "adamw"}), 2, {"gregale: bench: --optimizer: --mode infer has none"});

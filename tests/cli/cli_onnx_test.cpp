@@ -131,7 +131,8 @@ TEST_F(OnnxProgram, BadInput) {
   refuse({"bench", "model", "none.onnx"}, 1, {"gregale: bench: model: no such file: none.onnx"});
   refuse({"bench", "model", "m.onnx", "--batch", "2"}, 2, {"--batch", "--input-shape"});
   refuse({"bench", "model", "m.onnx", "--mode", "train"}, 2, {"--mode"});
-  refuse({"bench", "model", "m.onnx", "--precision", "fp8"}, 2, {"--precision: expected fp32 or bf16, got 'fp8'"});
+  refuse({"bench", "model", "m.onnx", "--precision", "fp8"}, 2,
+         {"--precision: expected fp32, bf16 or fp32x3, got 'fp8'"});
   refuse({"bench", "model", "mlp", "--input-shape", "x=1"}, 2, {"--input-shape: mlp draws its own input"});
   // An index beyond the table, out of the file's values.
   data::write_npy(path("tokens.npy"), Tensor::from<int64_t>({5, 0}, {1, 2}));

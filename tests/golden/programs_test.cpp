@@ -11,6 +11,7 @@
 
 #include "gregale/exec.hpp"
 #include "ir/core_ops.hpp"
+#include "ir/inference.hpp"
 #include "passes/passes.hpp"
 #include "program_cases.hpp"
 #include "tile/ledger.hpp"
@@ -45,12 +46,9 @@ Programs programs_of(const Graph& graph) {
       ++programs.others;
       continue;
     }
-    std::vector<bool> constant;
-    for (const Value v : node.inputs) {
-      const int32_t p = fused.producer(v);
-      constant.push_back(p >= 0 && fused.nodes()[static_cast<size_t>(p)].op->name == kConstantOp);
-    }
-    auto lowered = tile::lower_region(node.regions[0], options.target, constant);
+    std::vector<tile::Given> given;
+    for (const Value v : node.inputs) given.push_back(tile::given(constant_of(fused, v), options.target, false));
+    auto lowered = tile::lower_region(node.regions[0], options.target, given);
     EXPECT_TRUE(lowered) << (lowered ? "" : lowered.error().what());
     if (!lowered) continue;
     const tile::TileProgram& program = lowered.value().program;

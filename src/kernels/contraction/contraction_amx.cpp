@@ -91,7 +91,14 @@ bool has_tiles(const Target& target) {
 
 Result<std::shared_ptr<ContractionKernel>> make_contraction_amx(const Target& target, const ContractionDesc& desc) {
   if (!has_tiles(target)) return refusal("the target has no AMX with bf16");
-  if (desc.compute == Compute::fp32x3) return make_contraction_fp32x3(target, desc, make_in_parts);
+  if (desc.compute == Compute::fp32x3) {
+    // All columns for a block of rows, which is split into parts once.
+    constexpr ComposedBlocks kBlocks{.columns = 4096, .elements = 192 * 1024, .fetches = false};
+    const auto make = [](const Target& t, const ContractionDesc& d) {
+      return make_contraction_fp32x3(t, d, make_in_parts);
+    };
+    return needs_composition(desc) ? compose_contraction(target, desc, make, kBlocks) : make(target, desc);
+  }
   // As many rows as share panels of b while their sums stay in L2, and whole pairs of cache lines of them: halves of
   // what comes from memory and goes there cost up to twice the time.
   constexpr ComposedBlocks kBlocks{.columns = 64, .elements = 16384, .fetches = false};

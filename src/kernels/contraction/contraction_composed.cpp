@@ -300,6 +300,7 @@ const char* ComposedContraction::b_at(const Arguments& arguments, const char* b,
     case Packing::vnni2:
       return b + (p / 2 * 2 * ldb + 2 * column) * size_of(desc_.b);
     case Packing::panels16:
+    case Packing::panels16x3:
       return b + (column / 16 * ldb + p / 2 * 32) * size_of(desc_.b);
     default:
       return b + (desc_.trans_b ? column * ldb + p : p * ldb + column) * size_of(desc_.b);

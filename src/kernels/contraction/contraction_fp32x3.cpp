@@ -16,7 +16,7 @@
 namespace gregale::kernels {
 namespace {
 
-constexpr int64_t kRows = 192;  // of a block of a in scratch: three images of 192 x 512 are 576 KB of L2
+constexpr int64_t kRows = 256;  // of a block of a in scratch: three images of 256 x 512 are 768 KB of L2
 
 class Fp32x3Contraction final : public ContractionKernel {
  public:
