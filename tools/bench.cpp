@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 
+#include "kernels/contraction/contraction_kernel.hpp"
 #include "kernels/machine/machine.hpp"
 #include "tools/ledger.hpp"
 
@@ -15,13 +16,24 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+int bf16_products(const CompileOptions& options) {
+  const Target& target = options.target;
+  if (options.precision == Precision::fp32x3) return kernels::has_tiles(target) ? 6 : 0;
+  const bool has_unit = target.features.avx512_bf16 || target.features.amx_bf16;
+  return options.precision == Precision::bf16 && has_unit ? 1 : 0;
+}
+
 double peak_of(const CompileOptions& options, ThreadTeam& team) {
   const Target& target = options.target;
-  const bool low = options.precision == Precision::bf16 && (target.features.avx512_bf16 || target.features.amx_bf16);
+  const int products = bf16_products(options);
   const auto machine = kernels::load_machine(kernels::machine_cache_path(), target, team.size());
-  if (machine && low && machine->bf16) return machine->bf16->all_threads;
-  if (machine && !low) return machine->fp32.all_threads;
-  return kernels::measure_compute_peak(target, team, low ? kernels::ComputeUnit::bf16 : kernels::ComputeUnit::fp32);
+  if (products == 0)
+    return machine ? machine->fp32.all_threads
+                   : kernels::measure_compute_peak(target, team, kernels::ComputeUnit::fp32);
+  const double peak = machine && machine->bf16
+                          ? machine->bf16->all_threads
+                          : kernels::measure_compute_peak(target, team, kernels::ComputeUnit::bf16);
+  return peak / products;
 }
 
 std::vector<double> repeat(const Common& common, const std::string& name, std::optional<int64_t> runs_wanted,

@@ -10,6 +10,7 @@
 #include "gregale/error.hpp"
 #include "kernels/machine/machine.hpp"
 #include "tile/estimate.hpp"
+#include "tools/bench.hpp"
 #include "tools/inspect_page.hpp"
 #include "tools/ledger.hpp"
 #include "tools/networks.hpp"
@@ -43,9 +44,9 @@ Ceilings ceilings_of(const CompileOptions& options, ThreadTeam& team) {
     quick.rounds = 5;
     machine = kernels::measure_machine(target, team, quick);
   }
-  const bool low = options.precision == Precision::bf16 && machine->bf16;
-  return {1e9 * (low ? machine->bf16->all_threads : machine->fp32.all_threads), 1e9 * machine->read_memory.all_threads,
-          tile::rates_of(target, *machine)};
+  const int products = machine->bf16 ? bf16_products(options) : 0;
+  return {1e9 * (products > 0 ? machine->bf16->all_threads / products : machine->fp32.all_threads),
+          1e9 * machine->read_memory.all_threads, tile::rates_of(target, *machine)};
 }
 
 std::string operators_of(const Executable::Group& group) {

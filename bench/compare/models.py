@@ -495,7 +495,8 @@ def measure(task, precision, libraries, options):
         result['refused']['gregale'] = first['refused']
     for library in libraries:
         # What is fp32 accuracy on tile units here is fp32 there: none of them has such a mode.
-        job = {'task': task, 'precision': 'fp32' if precision == 'fp32x3' else precision, 'threads': options.threads, 'folder': options.folder, 'setting': None}
+        theirs = 'fp32' if precision == 'fp32x3' else precision
+        job = {'task': task, 'precision': theirs, 'threads': options.threads, 'folder': options.folder, 'setting': None}
         worker = Worker(library, options)
         answer = worker.ask(json.dumps(job))
         if answer.get('ready') and len(answer['trials']) > 1:  # alone in its process, so that its memory is its own
