@@ -18,7 +18,7 @@ double seconds_now() {
 
 int bf16_products(const CompileOptions& options) {
   const Target& target = options.target;
-  if (options.precision == Precision::fp32x3) return kernels::has_tiles(target) ? 6 : 0;
+  if (options.precision == Precision::fp32x3) return kernels::has_tiles(target) ? kernels::kFp32x3Products : 0;
   const bool has_unit = target.features.avx512_bf16 || target.features.amx_bf16;
   return options.precision == Precision::bf16 && has_unit ? 1 : 0;
 }

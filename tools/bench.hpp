@@ -23,8 +23,8 @@ double seconds_now();
 /// told how often. Short runs are so many that their median means something.
 std::vector<double> repeat(const Common& common, const std::string& name, std::optional<int64_t> runs,
                            ExecutionContext& context, const std::function<void()>& run);
-/// Products of bf16 in one product of `options`: 1 of bf16, 6 where tiles multiply parts of fp32; 0: the unit of fp32
-/// multiplies.
+/// Products of bf16 in one product of `options`: 1 of bf16, several where tiles multiply parts of fp32; 0 where the
+/// unit of fp32 multiplies.
 int bf16_products(const CompileOptions& options);
 /// The peak, in Gflop/s, of the unit that multiplies: what `gregale machine` measured, else measured now.
 double peak_of(const CompileOptions& options, ThreadTeam& team);

@@ -89,9 +89,8 @@ double peak_of(const Target& target, ThreadTeam& team, const tile::MatmulProblem
                const std::string& implementation) {
   const bool dots = implementation.find("bf16") != std::string::npos || implementation.find("amx") == 0;
   if (!dots) return kernels::measure_compute_peak(target, team, kernels::ComputeUnit::fp32);
-  constexpr double kProducts = 6;  // of bf16 parts in one of fp32
   const double peak = kernels::measure_compute_peak(target, team, kernels::ComputeUnit::bf16);
-  return p.compute == kernels::Compute::fp32x3 ? peak / kProducts : peak;
+  return p.compute == kernels::Compute::fp32x3 ? peak / kernels::kFp32x3Products : peak;
 }
 
 int run_gemm(const GemmOptions& o) {

@@ -1,7 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "gregale/context.hpp"
-#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
+
+#include "base/json.hpp"
 
 namespace gregale {
 namespace {

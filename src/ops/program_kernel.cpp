@@ -36,8 +36,7 @@ std::vector<std::pair<int, int>> in_place_of(const tile::TileProgram& p, const N
 
 Result<Kernel> program_kernel(const Graph& body, const NodeView& node, const Target& target,
                               const tile::ScheduleChoice& choice, bool in_parts) {
-  std::vector<tile::Given> given;
-  for (int64_t i = 0; i < node.input_count(); ++i) given.push_back(tile::given(node.constant(i), target, in_parts));
+  const std::vector<tile::Given> given = tile::given_of(node, target, in_parts);
   Result<tile::LoweredRegion> lowered = tile::lower_region(body, target, given, choice);
   // A schedule that was chosen for another target may not fit this one.
   if (!lowered && !(choice == tile::ScheduleChoice{})) lowered = tile::lower_region(body, target, given);

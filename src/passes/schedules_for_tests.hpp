@@ -16,9 +16,7 @@ inline Graph with_schedules(const Graph& graph, const Target& target, size_t ind
       graph, [&](Graph& to, const Node& node, const std::vector<Value>& inputs) -> std::optional<std::vector<Value>> {
         if (node.op->name != "fused") return {};
         const NodeView view = view_of(graph, node);
-        std::vector<tile::Given> given;
-        for (int64_t i = 0; i < view.input_count(); ++i)
-          given.push_back(tile::given(view.constant(i), target, view.boolean("in_parts")));
+        const std::vector<tile::Given> given = tile::given_of(view, target, view.boolean("in_parts"));
         auto own = tile::lower_region(node.regions[0], target, given);
         if (!own) return {};
         const auto choices = tile::schedules_around(own.value().freedom);

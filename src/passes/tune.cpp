@@ -148,11 +148,9 @@ class Tuner {
  private:
   double left() const { return options_.budget_seconds - (options_.clock() - begin_); }
 
-  std::vector<tile::Given> given_of(const Graph& graph, const Node& fused, const std::vector<Value>& inputs) const {
-    std::vector<tile::Given> all;
-    const bool in_parts = std::get<bool>(fused.attributes.at("in_parts"));
-    for (const Value v : inputs) all.push_back(tile::given(constant_of(graph, v), target_, in_parts));
-    return all;
+  std::vector<tile::Given> given_of(const Node& fused) const {
+    const NodeView view = view_of(g_, fused);
+    return tile::given_of(view, target_, view.boolean("in_parts"));
   }
 
   /// The kinds worth a thought, with their candidates.
@@ -160,7 +158,7 @@ class Tuner {
     std::map<std::string, size_t> known;
     for (const Node& n : g_.nodes()) {
       if (n.op->name != "fused") continue;
-      const std::vector<tile::Given> given = given_of(g_, n, n.inputs);
+      const std::vector<tile::Given> given = given_of(n);
       const std::string text = text_of(n.regions[0], given);
       const auto [at, fresh] = known.try_emplace(text, kinds_.size());
       if (fresh) kinds_.push_back({&n.regions[0], given, 0, 0, hash_of_group(text), {}});
@@ -316,7 +314,7 @@ class Tuner {
     return rewrite(
         g_, [this](Graph& to, const Node& node, const std::vector<Value>& inputs) -> std::optional<std::vector<Value>> {
           if (node.op->name != "fused") return {};
-          const auto found = choices_.find(hash_of_group(text_of(node.regions[0], given_of(to, node, inputs))));
+          const auto found = choices_.find(hash_of_group(text_of(node.regions[0], given_of(node))));
           if (found == choices_.end()) return {};
           Attributes attributes = node.attributes;
           attributes["schedule"] = found->second;

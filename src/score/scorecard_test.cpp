@@ -1,7 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "score/scorecard.hpp"
-#include "base/json.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/json.hpp"
 #include "gregale/random.hpp"
 
 namespace gregale::score {

@@ -146,10 +146,11 @@ class Estimator {
     if (const auto* c = std::get_if<Contract>(&call.what)) {
       // What kernels reach of the peak where data are near (docs/kernels.md).
       constexpr double kReach = 0.92;
-      // Six products of parts for each, as long again for splitting a and adding up.
-      const double rate = kReach * (c->compute == kernels::Compute::bf16     ? rates_.bf16_flops
-                                    : c->compute == kernels::Compute::fp32x3 ? rates_.bf16_flops / 12
-                                                                             : rates_.f32_flops);
+      // As long again for splitting a and adding up as for the products of parts.
+      const double rate =
+          kReach * (c->compute == kernels::Compute::bf16     ? rates_.bf16_flops
+                    : c->compute == kernels::Compute::fp32x3 ? rates_.bf16_flops / (2 * kernels::kFp32x3Products)
+                                                             : rates_.f32_flops);
       double seconds = 2 * m * width * k * static_cast<double>(offsets_of(*c).size()) / rate;
       if (!c->epilogue.empty()) {
         const double steps = c->sum < 0

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tile/lower_region.hpp"
 
-#include <cstring>
-
 #include "kernels/contraction/contraction_kernel.hpp"
 #include "tile/lower_boxes.hpp"
 #include "tile/lower_convolution.hpp"
@@ -28,17 +26,14 @@ LoweredRegion RegionLowering::run() {
 
 Given given(const Tensor* constant, const Target& target, bool in_parts) {
   if (constant == nullptr) return Given::later;
-  if (!in_parts || !kernels::has_tiles(target) || constant->dtype() != DType::f32) return Given::constant;
-  // Below, the last part would be denormal, which tiles take for zero.
-  constexpr int32_t kTooLarge = (127 + 63) << 23, kTooSmall = (127 - 100) << 23;
-  int32_t outside = 0;  // comparisons that every instruction set has in vectors
-  for (const float x : constant->as<float>()) {
-    int32_t bits = 0;
-    std::memcpy(&bits, &x, sizeof bits);
-    bits &= 0x7fffffff;
-    outside |= (bits >= kTooLarge ? 1 : 0) | (bits < kTooSmall && bits != 0 ? 1 : 0);
-  }
-  return outside == 0 ? Given::in_parts : Given::constant;
+  const bool asks = in_parts && kernels::has_tiles(target) && constant->dtype() == DType::f32;
+  return asks && kernels::parts_hold(constant->as<float>()) ? Given::in_parts : Given::constant;
+}
+
+std::vector<Given> given_of(const NodeView& node, const Target& target, bool in_parts) {
+  std::vector<Given> all;
+  for (int64_t i = 0; i < node.input_count(); ++i) all.push_back(given(node.constant(i), target, in_parts));
+  return all;
 }
 
 Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<Given>& given,

@@ -42,6 +42,8 @@ enum class Given : uint8_t {
 };
 /// Of an input with these elements; null where they are not known. `in_parts`: the tile unit may be asked.
 Given given(const Tensor* constant, const Target& target, bool in_parts);
+/// Of all operands of a node, which are a region's inputs.
+std::vector<Given> given_of(const NodeView& node, const Target& target, bool in_parts);
 
 Result<LoweredRegion> lower_region(const Graph& region, const Target& target, const std::vector<Given>& given = {},
                                    const ScheduleChoice& choice = {});

@@ -237,7 +237,7 @@ MatmulBlocks Matmul::default_blocks(const Target& target, const MatmulProblem& p
   constexpr int64_t kSharedSets = 2048;  // rows this many bytes apart meet in two cache sets or fewer
   blocks.copy_a =
       p.trans_a || (p.m > 8 && p.n > blocks.n && p.lda * size % kSharedSets == 0 && p.k * size > kSharedSets);
-  if (tiles && !p.trans_a) blocks.copy_a = copies_rows(target, p.m, blocks.n_span, p.lda);
+  if (tiles && !in_parts(p) && !p.trans_a) blocks.copy_a = copies_rows(target, p.m, blocks.n_span, p.lda);
   // A copied block is used for all its columns before the next; otherwise a walk along the curve reuses both operands.
   blocks.schedule = blocks.copy_a ? "DBCac" : "D<BC>ac";
   return blocks;

@@ -102,7 +102,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   if (first) span = step = hidden_step_;
   if (second || (parts && !alone_)) span = step = problem.n;  // each call splits its rows of a: for all columns
   // A product alone is cut into wider or narrower tasks; in a chain, calls are wider or narrower where b allows it.
-  if (!first && !second && (alone_ || !packed || dtype == DType::bf16) && (alone_ || !parts)) {
+  if (!first && !second && (alone_ || !packed || dtype == DType::bf16)) {
     ScheduleFreedom& free = out_.freedom;
     free.columns = std::max(free.columns, problem.n);
     free.made.columns = std::max(free.made.columns, span);

@@ -46,8 +46,7 @@ Programs programs_of(const Graph& graph) {
       ++programs.others;
       continue;
     }
-    std::vector<tile::Given> given;
-    for (const Value v : node.inputs) given.push_back(tile::given(constant_of(fused, v), options.target, false));
+    const std::vector<tile::Given> given = tile::given_of(view_of(fused, node), options.target, false);
     auto lowered = tile::lower_region(node.regions[0], options.target, given);
     EXPECT_TRUE(lowered) << (lowered ? "" : lowered.error().what());
     if (!lowered) continue;

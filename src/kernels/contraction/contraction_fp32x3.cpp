@@ -18,6 +18,16 @@ namespace {
 
 constexpr int64_t kRows = 256;  // of a block of a in scratch: three images of 256 x 512 are 768 KB of L2
 
+/// Bits of the magnitude 2^exponent. Magnitudes compare as their bits do.
+constexpr int32_t power_of_two(int exponent) { return (127 + exponent) << 23; }
+constexpr int32_t kTooLarge = power_of_two(63);
+
+int32_t magnitude_bits(float x) {
+  int32_t bits = 0;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits & 0x7fffffff;
+}
+
 class Fp32x3Contraction final : public ContractionKernel {
  public:
   static std::shared_ptr<ContractionKernel> make(const Target& target, const ContractionDesc& desc,
@@ -73,12 +83,10 @@ class Fp32x3Contraction final : public ContractionKernel {
   }
 
   static bool fits(const float* row, int64_t k) {
-    constexpr int32_t kTooLarge = (127 + 63) << 23, kTooSmall = (127 - 80) << 23;
+    constexpr int32_t kTooSmall = power_of_two(-80);
     int32_t too_large = 0, large_enough = 0, any = 0;  // comparisons that every instruction set has in vectors
     for (int64_t i = 0; i < k; ++i) {
-      int32_t bits = 0;
-      std::memcpy(&bits, row + i, sizeof bits);
-      bits &= 0x7fffffff;
+      const int32_t bits = magnitude_bits(row[i]);
       too_large |= bits >= kTooLarge ? 1 : 0;
       large_enough |= bits >= kTooSmall ? 1 : 0;
       any |= bits;
@@ -157,6 +165,16 @@ class Fp32x3Contraction final : public ContractionKernel {
 };
 
 }  // namespace
+
+bool parts_hold(std::span<const float> b) {
+  constexpr int32_t kTooSmall = power_of_two(-103);
+  int32_t outside = 0;
+  for (const float x : b) {
+    const int32_t bits = magnitude_bits(x);
+    outside |= (bits >= kTooLarge ? 1 : 0) | (bits < kTooSmall && bits != 0 ? 1 : 0);
+  }
+  return outside == 0;
+}
 
 Result<std::shared_ptr<ContractionKernel>> make_contraction_fp32x3(const Target& target, const ContractionDesc& d,
                                                                    MakeContractionInParts make_in_parts) {

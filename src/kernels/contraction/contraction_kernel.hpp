@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "kernels/expression/expression_kernel.hpp"
 #include "kernels/kernel.hpp"
@@ -25,6 +26,11 @@ enum class Compute : uint8_t {
   bf16,    ///< products of bf16 pairs, fp32 accumulation; the unit flushes denormals
   fp32x3,  ///< fp32 operands as three bf16 parts, six products: fp32 accuracy
 };
+
+/// Products of bf16 in one of fp32x3.
+inline constexpr int kFp32x3Products = 6;
+/// Whether fp32x3 takes a b of these elements: each is 0 or from 2^-103 (below, the unit would flush parts) to 2^63.
+bool parts_hold(std::span<const float> b);
 
 /// Whether the target multiplies bf16 on tiles. Code around the products also rounds to bf16 with AVX512_BF16.
 bool has_tiles(const Target& target);

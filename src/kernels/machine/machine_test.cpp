@@ -1,7 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/machine/machine.hpp"
-#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "base/json.hpp"
 #include "gregale/error.hpp"
 #include "gregale/tensor.hpp"
 #include "kernels/machine/machine_table.hpp"
