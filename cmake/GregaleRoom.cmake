@@ -10,9 +10,11 @@
 add_library(gregale_options INTERFACE)
 target_compile_options(gregale_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651)
-if(GREGALE_PRECOMPILE)  # inlines std::string otherwise, and sees sizes in it that cannot be (the same bug)
+if(GREGALE_TOGETHER OR GREGALE_SANITIZE)  # inlines std::string otherwise, and sees sizes in it that cannot be (the same bug)
   target_compile_options(gregale_options INTERFACE
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
+    # Of sources compiled together it takes all but the first for headers.
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
 if(GREGALE_WERROR)
   target_compile_options(gregale_options INTERFACE -Werror)
@@ -34,22 +36,27 @@ if(GREGALE_SANITIZE MATCHES "undefined")
   target_compile_options(gregale_typed_options INTERFACE -fno-sanitize=alignment)
 endif()
 
-# Builds from nothing spend half their time on these headers: sanitizers', and those of CI, which sets
-# GREGALE_PRECOMPILE. (Other builds share objects through ccache instead, which cannot be had with headers compiled
-# beforehand.) The first target of a kind compiles them for all of its kind.
+# Builds from nothing (sanitizers', and those of CI, which sets GREGALE_TOGETHER) spend most of their time on what every
+# file compiles again: these headers, which the first target of a kind compiles beforehand for all of its kind, and what
+# is inline in them, for which several sources are compiled as one. So names in namespaces without a name differ within a
+# room. (Other builds share objects through ccache instead, and compile what was changed alone.)
 set(common_headers <gregale/op.hpp> <base/json.hpp> <fmt/format.h> <algorithm> <array> <atomic> <chrono> <cmath>
   <cstdint> <cstring> <filesystem> <functional> <limits> <map> <memory> <mutex> <numeric> <optional> <set> <span>
   <string> <string_view> <thread> <utility> <variant> <vector>)
-function(gregale_precompile kind target)
-  if(NOT GREGALE_SANITIZE AND NOT GREGALE_PRECOMPILE)
+function(gregale_compile_together kind target)
+  if(NOT GREGALE_SANITIZE AND NOT GREGALE_TOGETHER)
     return()
   endif()
-  get_property(first GLOBAL PROPERTY GREGALE_PRECOMPILED_${kind})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  if(kind STREQUAL "isa")
+    return()
+  endif()
+  get_property(first GLOBAL PROPERTY GREGALE_HEADERS_OF_${kind})
   if(first)
     target_precompile_headers(${target} REUSE_FROM ${first})
   else()
     target_precompile_headers(${target} PRIVATE ${ARGN})
-    set_property(GLOBAL PROPERTY GREGALE_PRECOMPILED_${kind} ${target})
+    set_property(GLOBAL PROPERTY GREGALE_HEADERS_OF_${kind} ${target})
   endif()
 endfunction()
 
@@ -92,7 +99,7 @@ function(gregale_room name)
   if(NOT ROOM_RAW_BYTES)
     target_link_libraries(${target} PRIVATE gregale_typed_options)
   endif()
-  gregale_precompile(rooms ${target} ${common_headers})
+  gregale_compile_together(rooms ${target} ${common_headers})
   set(oracles ${sources})  # on one thread, and most of what tests wait for
   list(FILTER oracles INCLUDE REGEX "/([a-z_]+_reference|[a-z_]*interpret(er)?|ref_array|ledger)\\.cpp$")
   gregale_unwatched(${oracles})
@@ -106,6 +113,7 @@ function(gregale_room name)
       target_compile_definitions(${target}_${isa} PRIVATE GREGALE_ISA_NAMESPACE=isa_${isa})
       target_compile_options(${target}_${isa} PRIVATE -fno-math-errno -fno-trapping-math $<$<NOT:$<CONFIG:Debug>>:-O3>)
       target_link_libraries(${target}_${isa} PRIVATE gregale_options)
+      gregale_compile_together(isa ${target}_${isa})
       target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)
       set_property(GLOBAL APPEND PROPERTY GREGALE_OBJECT_TARGETS ${target}_${isa})
     endforeach()
@@ -133,7 +141,7 @@ function(gregale_test name)
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} gregale_options gregale_test_options
     GTest::gtest GTest::gmock GTest::gtest_main)
-  gregale_precompile(tests ${name} <gmock/gmock.h> <gtest/gtest.h> ${common_headers})
+  gregale_compile_together(tests ${name} <gmock/gmock.h> <gtest/gtest.h> ${common_headers})
   if(TEST_SANITIZE)
     list(APPEND TEST_LABELS sanitize)
     add_dependencies(gregale_sanitized_tests ${name})

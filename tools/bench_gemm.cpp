@@ -85,8 +85,8 @@ tile::MatmulProblem problem_of(const GemmOptions& o) {
 }
 
 /// The peak, in Gflop/s, of the unit that a kernel of this problem runs on.
-double peak_of(const Target& target, ThreadTeam& team, const tile::MatmulProblem& p,
-               const std::string& implementation) {
+double product_peak(const Target& target, ThreadTeam& team, const tile::MatmulProblem& p,
+                    const std::string& implementation) {
   const bool dots = implementation.find("bf16") != std::string::npos || implementation.find("amx") == 0;
   if (!dots) return kernels::measure_compute_peak(target, team, kernels::ComputeUnit::fp32);
   const double peak = kernels::measure_compute_peak(target, team, kernels::ComputeUnit::bf16);
@@ -134,7 +134,7 @@ int run_gemm(const GemmOptions& o) {
   progress.done();
   const double median = median_of(seconds), fastest = *std::min_element(seconds.begin(), seconds.end());
   const std::string implementation = matmul.kernel_info().implementation;
-  const double peak = peak_of(target, team, problem, implementation);
+  const double peak = product_peak(target, team, problem, implementation);
   const double gflops = 2e-9 * static_cast<double>(o.m) * static_cast<double>(o.n) * static_cast<double>(o.k) / median;
   const tile::MatmulBlocks& blocks = matmul.blocks();
   const std::string blocks_text = fmt::format("{}x{}x{} (m, n, k), kernel {} columns, {}", blocks.m, blocks.n_span,

@@ -14,14 +14,14 @@
 namespace gregale::tools {
 namespace {
 
-struct Options {
+struct ForecastOptions {
   Common common;
   std::string model, out, time, tune = "off";
   std::vector<std::string> init;
   int64_t steps = 1;
 };
 
-int run(const Options& o) {
+int run_forecast(const ForecastOptions& o) {
   catch_interrupts();
   CompileOptions compiling;
   compiling.tune = parse_tune(o.tune);
@@ -79,7 +79,7 @@ int run(const Options& o) {
 }  // namespace
 
 Runner add_forecast(Command& program) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ForecastOptions>();
   Command c = add_command(program, "forecast", "Roll a trained emulator out from one time or every time of a range",
                           "gregale forecast winds-out --init winds.nc --time 1990-12/1991-11 --steps 6 -o forecast.nc",
                           o->common);
@@ -89,7 +89,7 @@ Runner add_forecast(Command& program) {
   c.option("--steps", o->steps, "N", "Steps to forecast").required().range(1, 1000000);
   c.option("-o,--out", o->out, "OUT.nc", "The forecast: CF-NetCDF, initial time x lead, step 0 included").required();
   add_tune_option(c, o->tune);
-  return [o] { return run(*o); };
+  return [o] { return run_forecast(*o); };
 }
 
 }  // namespace gregale::tools

@@ -150,7 +150,7 @@ Description describe_netcdf(const std::string& path) {
   return d;
 }
 
-int run(const Common& common, const std::string& path) {
+int run_info(const Common& common, const std::string& path) {
   check_readable_file("file", path);
   std::ifstream file(path, std::ios::binary);
   char start[16] = {};
@@ -185,7 +185,7 @@ Runner add_info(Command& program) {
   Command c = add_command(program, "info", "Say what a file is: model, checkpoint, forecast, ONNX, NetCDF, safetensors",
                           "gregale info winds-out/model.safetensors", *common);
   c.option("file", *path, "FILE", "The file").required();
-  return [common, path] { return run(*common, *path); };
+  return [common, path] { return run_info(*common, *path); };
 }
 
 }  // namespace gregale::tools

@@ -20,7 +20,7 @@
 namespace gregale::tools {
 namespace {
 
-struct Options {
+struct InitOptions {
   Common common;
   std::vector<std::string> fields, variables;
   std::string out = "run.yaml";
@@ -28,7 +28,7 @@ struct Options {
 };
 
 /// A configuration that suits the data: what `gregale train` would be started with.
-train::RunConfig propose(const Options& o, const data::FieldDataset& dataset, const data::SplitProposal& split,
+train::RunConfig propose(const InitOptions& o, const data::FieldDataset& dataset, const data::SplitProposal& split,
                          bool missing) {
   namespace fs = std::filesystem;
   train::RunConfig config;
@@ -72,7 +72,7 @@ nlohmann::json axes_json(const data::FieldDataset& dataset) {
   return axes;
 }
 
-int run(const Options& o) {
+int run_init(const InitOptions& o) {
   check_writable_file("-o", o.out);
   auto context = o.common.make_context();
   const data::FieldDataset dataset = data::FieldDataset::open(o.fields, o.variables);
@@ -170,7 +170,7 @@ int run(const Options& o) {
 }  // namespace
 
 Runner add_init(Command& program) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<InitOptions>();
   Command c = add_command(program, "init", "Look at fields on disk and propose a configuration",
                           "gregale init winds.nc -o run.yaml", o->common);
   c.option("fields", o->fields, "FIELDS.nc", "NetCDF files or globs").required();
@@ -178,7 +178,7 @@ Runner add_init(Command& program) {
   c.option("--variables", o->variables, "A,B", "Which variables (default: all with time, latitude and longitude)")
       .separated();
   c.flag("--force", o->force, "Overwrite the configuration");
-  return [o] { return run(*o); };
+  return [o] { return run_init(*o); };
 }
 
 }  // namespace gregale::tools

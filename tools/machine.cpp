@@ -12,7 +12,7 @@
 namespace gregale::tools {
 namespace {
 
-struct Options {
+struct MachineOptions {
   Common common;
   bool fresh = false;
 };
@@ -58,7 +58,7 @@ void print_table(const kernels::Machine& m) {
       m.rounds);
 }
 
-int run(const Options& o) {
+int run_machine(const MachineOptions& o) {
   auto context = o.common.make_context();
   const Target target = Target::detect();
   const int threads = context->team().size();
@@ -104,11 +104,11 @@ int run(const Options& o) {
 }  // namespace
 
 Runner add_machine(Command& program) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<MachineOptions>();
   Command c = add_command(program, "machine", "Measure this machine's ceilings: arithmetic, caches and memory",
                           "gregale machine --fresh", o->common);
   c.flag("--fresh", o->fresh, "Measure again instead of using the numbers of last time");
-  return [o] { return run(*o); };
+  return [o] { return run_machine(*o); };
 }
 
 }  // namespace gregale::tools

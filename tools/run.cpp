@@ -67,7 +67,7 @@ std::string statistics(const Tensor& t) {
   return text;
 }
 
-int run(const RunOptions& o) {
+int run_network(const RunOptions& o) {
   CompileOptions options;
   options.tune = parse_tune(o.tune);
   auto context = o.common.make_context();
@@ -131,7 +131,7 @@ Runner add_run(Command& program) {
   add_onnx_input_options(c, o->inputs);
   c.option("-o,--out", o->folder, "DIR", "Write each output into this folder, as NAME.npy");
   add_tune_option(c, o->tune);
-  return [o] { return run(*o); };
+  return [o] { return run_network(*o); };
 }
 
 }  // namespace gregale::tools

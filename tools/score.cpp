@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kAblation = "network_off";
 
-struct Options {
+struct ScoreOptions {
   Common common;
   std::string what, reference, report, tune = "off";
   std::vector<std::string> truth;
@@ -33,8 +33,8 @@ struct Forecasts {
   std::string description;
 };
 
-Forecasts run_model(const Options& o, const Emulator::State& emulator, const train::RunConfig& config,
-                    ExecutionContext& context, const train::Records& truth) {
+Forecasts run_emulator(const ScoreOptions& o, const Emulator::State& emulator, const train::RunConfig& config,
+                       ExecutionContext& context, const train::Records& truth) {
   const train::Problem& p = emulator.problem;
   GREGALE_CHECK(config.data.test.has_value(), invalid_argument,
                 "the run has no test period (data.test); score a forecast file instead");
@@ -64,7 +64,7 @@ Forecasts run_model(const Options& o, const Emulator::State& emulator, const tra
   return f;
 }
 
-Forecasts read_file(const Options& o, const train::Problem& p, const train::Records& truth) {
+Forecasts read_file(const ScoreOptions& o, const train::Problem& p, const train::Records& truth) {
   const data::ForecastFile file = data::read_forecast(o.what);
   GREGALE_CHECK(file.variables.size() == p.variables.size(), invalid_argument, "{} has {} variables, the reference {}",
                 o.what, file.variables.size(), p.variables.size());
@@ -97,7 +97,7 @@ Forecasts read_file(const Options& o, const train::Problem& p, const train::Reco
   return f;
 }
 
-void write_report(const Options& o, const train::Problem& p, const train::RunConfig& config,
+void write_report(const ScoreOptions& o, const train::Problem& p, const train::RunConfig& config,
                   const train::Records& truth, const Forecasts& f, const score::ScoreRequest& request,
                   const score::Scorecard& card, const std::string& model) {
   const score::LeadCase& shown = request.cases.front();
@@ -146,7 +146,7 @@ void write_report(const Options& o, const train::Problem& p, const train::RunCon
   report::write_score_report(o.report, r);
 }
 
-int run(const Options& o) {
+int run_score(const ScoreOptions& o) {
   if (!o.report.empty()) check_writable_file("--report", o.report);
   CompileOptions compiling;
   compiling.tune = parse_tune(o.tune);
@@ -166,7 +166,7 @@ int run(const Options& o) {
   });
 
   auto context = o.common.make_context();
-  const Forecasts f = is_model ? run_model(o, emulator.state(), config, *context, truth) : read_file(o, p, truth);
+  const Forecasts f = is_model ? run_emulator(o, emulator.state(), config, *context, truth) : read_file(o, p, truth);
   const train::Timeline timeline = train::make_timeline(p, truth);
   score::ScoreRequest request;
   request.variables = p.variable_names();
@@ -202,7 +202,7 @@ int run(const Options& o) {
 }  // namespace
 
 Runner add_score(Command& program) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ScoreOptions>();
   Command c = add_command(program, "score",
                           "Score a trained emulator or a forecast against the truth and the standard baselines",
                           "gregale score winds-out --truth winds.nc --baselines --report score.html", o->common);
@@ -219,7 +219,7 @@ Runner add_score(Command& program) {
       .shown();
   c.option("--report", o->report, "F.html", "Write the test page");
   add_tune_option(c, o->tune);
-  return [o] { return run(*o); };
+  return [o] { return run_score(*o); };
 }
 
 }  // namespace gregale::tools

@@ -13,7 +13,7 @@
 namespace gregale::tools {
 namespace {
 
-struct Options {
+struct TrainOptions {
   Common common;
   std::string config, out, tune = "off";
   std::vector<std::string> set;
@@ -44,7 +44,7 @@ std::string describe(const train::ValidationPoint& p) {
   return text;
 }
 
-int run(const Options& o) {
+int run_train(const TrainOptions& o) {
   const Tune tune = parse_tune(o.tune);
   check_readable_file("configuration", o.config);
   std::vector<std::string> set = o.set;
@@ -99,7 +99,7 @@ int run(const Options& o) {
 }  // namespace
 
 Runner add_train(Command& program) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainOptions>();
   Command c = add_command(program, "train", "Train an emulator",
                           "gregale train winds.yaml --set train.steps=500 --out winds-out", o->common);
   c.option("config", o->config, "RUN.yaml", "RUN.yaml").required();
@@ -108,7 +108,7 @@ Runner add_train(Command& program) {
   c.option("--set", o->set, "KEY=VALUE", "Override a key of the configuration").repeated();
   add_tune_option(c, o->tune);
   c.flag("--print-config", o->print_config, "Print the whole configuration, every default and its meaning, and stop");
-  return [o] { return run(*o); };
+  return [o] { return run_train(*o); };
 }
 
 }  // namespace gregale::tools

@@ -11,6 +11,29 @@
 
 namespace gregale {
 
+/// What `function` throws.
+template <class Function>
+Error error_of(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return {ErrorCode::internal, ""};
+}
+
+/// Its message; "no error" where it throws none.
+template <class Function>
+std::string message_of(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.message();
+  }
+  return "no error";
+}
+
 /// `body` throws an Error of this code whose words contain `part`.
 template <class Body>
 void expect_error(ErrorCode code, const std::string& part, Body&& body) {

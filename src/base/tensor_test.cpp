@@ -1,6 +1,7 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "gregale/tensor.hpp"
+#include "base/expect_error_for_tests.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,17 +12,6 @@
 
 namespace gregale {
 namespace {
-
-template <class Function>
-Error error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(ErrorCode::internal, "");
-}
 
 TEST(Tensor, IsZeroFilledAndAligned) {
   for (const int64_t n : {1, 3, 1000, 100000}) {

@@ -7,22 +7,12 @@
 #include <array>
 #include <string>
 
+#include "base/expect_error_for_tests.hpp"
 #include "gregale/error.hpp"
 #include "gregale/random.hpp"
 
 namespace gregale {
 namespace {
-
-template <class Function>
-Error error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(ErrorCode::internal, "");
-}
 
 TEST(Extents, CountDetectsNegativeAndOverflow) {
   EXPECT_EQ(element_count({}), 1);

@@ -148,10 +148,10 @@ class Walk {
 };
 
 template <class T>
-class Encoding {
+class PredictedEncoding {
  public:
-  Encoding(const BlockInput<T>& in, const BoxGrid& grid, const AutoencoderModel& model, Isa isa,
-           AutoencoderCounts& counts)
+  PredictedEncoding(const BlockInput<T>& in, const BoxGrid& grid, const AutoencoderModel& model, Isa isa,
+                    AutoencoderCounts& counts)
       : in_(in),
         grid_(grid),
         model_(model),
@@ -250,9 +250,9 @@ class Encoding {
   bool failed_ = false;
 };
 
-class Decoding {
+class PredictedDecoding {
  public:
-  Decoding(ByteReader& in, Isa isa, Workspace& workspace) : in_(in), residuals_(in, isa, workspace) {
+  PredictedDecoding(ByteReader& in, Isa isa, Workspace& workspace) : in_(in), residuals_(in, isa, workspace) {
     for (uint8_t l = 0; l < kBoxSide; ++l) {
       box_keys_[l] = static_cast<uint8_t>(kBoxKeys + l);
       latent_keys_[l] = static_cast<uint8_t>(kLatentKeys + l);
@@ -331,9 +331,9 @@ class AutoencoderCodec final : public FloatBlockCodec<AutoencoderCodec> {
     model_->write(writer);
     const auto model_bytes = static_cast<int64_t>(out.size() - before);
     AutoencoderCounts counts;
-    Encoding<T> encoding(in, grid, *model_, isa_, counts);
+    PredictedEncoding<T> encoding(in, grid, *model_, isa_, counts);
     const auto seen = in.workspace->template take<T>(static_cast<size_t>(count_of(in.extents)));
-    Walk<T, Encoding<T>>(in.extents, in.valid, grid, *model_, isa_, seen.data(), encoding).run();
+    Walk<T, PredictedEncoding<T>>(in.extents, in.valid, grid, *model_, isa_, seen.data(), encoding).run();
     if (encoding.failed()) return false;
     encoding.finish(writer);
     counts_->learned_boxes += counts.learned_boxes;
@@ -354,8 +354,8 @@ class AutoencoderCodec final : public FloatBlockCodec<AutoencoderCodec> {
     grid.step = reader.number<double>();
     if (!std::isfinite(grid.least) || !std::isfinite(grid.step)) reader.fail("a grid that cannot be");
     const AutoencoderModel model = AutoencoderModel::read(reader);
-    Decoding decoding(reader, isa_, *out.workspace);
-    Walk<T, Decoding>(out.extents, out.valid, grid, model, isa_, out.values, decoding).run();
+    PredictedDecoding decoding(reader, isa_, *out.workspace);
+    Walk<T, PredictedDecoding>(out.extents, out.valid, grid, model, isa_, out.values, decoding).run();
     decoding.finish();
   }
 

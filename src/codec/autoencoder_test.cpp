@@ -33,7 +33,7 @@ std::shared_ptr<const AutoencoderModel> some_model(int64_t latents, int64_t chan
   return model;
 }
 
-Tensor field(const Extents& extents, bool gaps) {
+Tensor wave_field(const Extents& extents, bool gaps) {
   Tensor t(DType::f32, extents);
   const int64_t w = extents.back();
   for (int64_t i = 0; i < t.size(); ++i) {
@@ -58,7 +58,7 @@ TEST(Autoencoder, KeepsBoundsWhateverItsWeights) {
     for (const bool gaps : {false, true})
       for (const float size : {0.3F, 1e6F})
         for (const double bound : {0.1, 1e-4}) {
-          const Tensor src = field(extents, gaps);
+          const Tensor src = wave_field(extents, gaps);
           ErrorContract contract = ErrorContract::absolute(bound);
           contract.missing = {-999};
           const Encoded e =
@@ -85,7 +85,7 @@ TEST(Autoencoder, KeepsBoundsWhateverItsWeights) {
 TEST(Autoencoder, DecodesWhatItsEncoderSawOnEveryInstructionSet) {
   Workspace workspace;
   const BlockExtents extents{1, 3, 70, 90};
-  const Tensor src = field({3, 70, 90}, false);
+  const Tensor src = wave_field({3, 70, 90}, false);
   std::vector<uint8_t> valid(static_cast<size_t>(src.size()));
   for (size_t i = 0; i < valid.size(); ++i) {  // boxes with gaps, and boxes of nothing else
     const size_t x = i % 90, y = i / 90 % 70;
@@ -131,7 +131,7 @@ TEST(Autoencoder, GivesTheSameBoxOnEveryInstructionSet) {
 
 TEST(Autoencoder, LeavesABlockToThePredictiveCodecWhereThatIsShorter) {
   const auto counts = std::make_shared<AutoencoderCounts>();
-  const Tensor src = field({120, 130}, false);
+  const Tensor src = wave_field({120, 130}, false);
   const auto codec = autoencoder_codec(Target::detect().isa, some_model(4, 8, 1.0F), counts);
   const Encoded e = encode(src, ErrorContract::absolute(0.05), options_for(codec));
   const Encoded other = encode(src, ErrorContract::absolute(0.05));
@@ -142,7 +142,7 @@ TEST(Autoencoder, LeavesABlockToThePredictiveCodecWhereThatIsShorter) {
 }
 
 TEST(Autoencoder, NeedsAModelAndRefusesWhatNoEncoderWrites) {
-  const Tensor src = field({40, 50}, true);
+  const Tensor src = wave_field({40, 50}, true);
   EncodeOptions none;
   none.codec = "autoencoder";
   expect_error(ErrorCode::invalid_argument, "needs a model", [&] { encode(src, ErrorContract::absolute(1), none); });
@@ -150,7 +150,7 @@ TEST(Autoencoder, NeedsAModelAndRefusesWhatNoEncoderWrites) {
 
   Workspace workspace;
   const auto codec = autoencoder_codec(Target::detect().isa, some_model(4, 8, 1.0F), nullptr, true);
-  const Tensor plain = field({40, 50}, false);
+  const Tensor plain = wave_field({40, 50}, false);
   BlockInput<float> in{
       plain.as<float>().data(), nullptr, {1, 1, 40, 50}, {ErrorContract::Kind::abs_max, 0.1, {}}, -12, 12, &workspace};
   Bytes bytes;

@@ -36,9 +36,9 @@ struct Reader {
 
 /// One walk for both directions: `Coder` writes what stands in the map, or says what belongs there.
 template <class Coder>
-class Walk {
+class ClassWalk {
  public:
-  Walk(Coder& coder, uint8_t* classes, const BlockExtents& extents, uint8_t greatest)
+  ClassWalk(Coder& coder, uint8_t* classes, const BlockExtents& extents, uint8_t greatest)
       : coder_(coder), map_(classes), e_(extents), greatest_(greatest) {}
 
   void run() {
@@ -180,7 +180,7 @@ Bytes encode_classes(const uint8_t* classes, const BlockExtents& extents, uint8_
   const size_t rows = count / static_cast<size_t>(extents[3]);
   const auto out = workspace.take<std::byte>((greatest > 1 ? 24 : 4) * (count + 8 * rows + 64));
   Writer writer{BinaryEncoder(out.data())};
-  Walk<Writer>(writer, copy.data(), extents, greatest).run();
+  ClassWalk<Writer>(writer, copy.data(), extents, greatest).run();
   const std::byte* end = writer.coder.finish();
   while (end > out.data() && end[-1] == std::byte{0}) --end;  // the decoder reads zeros beyond the end
   return Bytes(static_cast<const std::byte*>(out.data()), end);
@@ -188,7 +188,7 @@ Bytes encode_classes(const uint8_t* classes, const BlockExtents& extents, uint8_
 
 void decode_classes(ByteSpan in, uint8_t* classes, const BlockExtents& extents, uint8_t greatest) {
   Reader reader{BinaryDecoder(in)};
-  Walk<Reader>(reader, classes, extents, greatest).run();
+  ClassWalk<Reader>(reader, classes, extents, greatest).run();
 }
 
 }  // namespace gregale::codec

@@ -60,7 +60,7 @@ void unpack(const uint8_t* src, int bits, uint8_t* codes) {
 using Reals = Vector<float>;
 using Words = Vector<uint32_t>;
 using Ints = Vector<int32_t>;
-constexpr int kLanes = static_cast<int>(kVectorBytes / sizeof(float));
+constexpr int kGroupLanes = static_cast<int>(kVectorBytes / sizeof(float));
 using Codes = VectorOf<uint8_t, kVectorBytes / sizeof(float)>;
 
 /// Random numbers in [0, 1) of indices: the finaliser of MurmurHash3 over the index and the key's halves.
@@ -74,7 +74,7 @@ Reals uniform(Words index_times_odd, uint32_t low, uint32_t high) {
 /// What the group lies between; false where a value is not finite, or the range is not.
 bool find_range(const float* values, float& least, float& range) {
   Reals low = load<Reals>(values), high = low, spoiled = low - low;  // x - x is 0, or NaN
-  for (int i = kLanes; i < kGroup; i += kLanes) {
+  for (int i = kGroupLanes; i < kGroup; i += kGroupLanes) {
     const Reals x = load<Reals>(values + i);
     low = x < low ? x : low;
     high = x > high ? x : high;
@@ -82,7 +82,7 @@ bool find_range(const float* values, float& least, float& range) {
   }
   least = low[0];
   float most = high[0], nothing = spoiled[0];
-  for (int lane = 1; lane < kLanes; ++lane) {
+  for (int lane = 1; lane < kGroupLanes; ++lane) {
     least = std::min(least, low[lane]);
     most = std::max(most, high[lane]);
     nothing += spoiled[lane];
@@ -118,14 +118,14 @@ void encode(const float* src, int64_t count, int bits, const Rounding& rounding,
                high = static_cast<uint32_t>(rounding.key >> 32 ^ index >> 32);
     constexpr uint32_t kOdd = 0x9E3779B1U;
     Words place{};
-    for (int lane = 0; lane < kLanes; ++lane)
+    for (int lane = 0; lane < kGroupLanes; ++lane)
       place[lane] = (static_cast<uint32_t>(index) + static_cast<uint32_t>(lane)) * kOdd;
-    for (int i = 0; i < kGroup; i += kLanes) {
+    for (int i = 0; i < kGroup; i += kGroupLanes) {
       const Reals above = (load<Reals>(values + i) - header.least) * scale;
       Reals up = Reals{} + 0.5F;
       if (rounding.stochastic) {
         up = uniform(place, low, high);
-        place += kOdd * static_cast<uint32_t>(kLanes);
+        place += kOdd * static_cast<uint32_t>(kGroupLanes);
       }
       Ints code = __builtin_convertvector(above + up, Ints);
       code = code < most ? code : most;

@@ -16,9 +16,9 @@ double scaled(const Grid& grid, T value) {
 
 /// Walks the rows. Those before a row, in the dimensions outside it, predict it: inclusion and exclusion. What is left
 /// is coded as differences within the row.
-class Walker {
+class LorenzoWalker {
  public:
-  Walker(const BlockExtents& e, const uint8_t* valid, const PredictTable& table)
+  LorenzoWalker(const BlockExtents& e, const uint8_t* valid, const PredictTable& table)
       : e_(e), valid_(valid), table_(table), values_(static_cast<size_t>(count_of(e))) {
     const size_t room = static_cast<size_t>(count_of(e) + row_room(e[3]) + kRowTile + 2);
     sizes_.resize(room);
@@ -108,7 +108,7 @@ class Walker {
 };
 
 template <class T>
-struct Encoding {
+struct LorenzoEncoding {
   const BlockInput<T>& in;
   const Grid& grid;
   ResidualEncoder residuals;
@@ -127,7 +127,7 @@ struct Encoding {
   }
 };
 
-struct Decoding {
+struct LorenzoDecoding {
   int64_t count;
   ResidualDecoder residuals;
   void row(int64_t, const int64_t*, const uint8_t* keys, const uint8_t* valid, int64_t* r) {
@@ -174,15 +174,15 @@ Estimate estimate_lorenzo(const BlockInput<T>& in, const Grid& grid) {
 
 template <class T>
 void encode_lorenzo(const BlockInput<T>& in, const Grid& grid, Isa isa, ByteWriter& out) {
-  Encoding<T> encoding{in, grid, ResidualEncoder(static_cast<size_t>(count_of(in.extents)), isa, *in.workspace)};
-  Walker(in.extents, in.valid, predict_table(isa)).run(encoding);
+  LorenzoEncoding<T> encoding{in, grid, ResidualEncoder(static_cast<size_t>(count_of(in.extents)), isa, *in.workspace)};
+  LorenzoWalker(in.extents, in.valid, predict_table(isa)).run(encoding);
   encoding.residuals.finish(out);
 }
 
 template <class T>
 void decode_lorenzo(ByteReader& in, const BlockOutput<T>& out, const Grid& grid, Isa isa) {
-  Decoding decoding{out.extents[3], ResidualDecoder(in, isa, *out.workspace)};
-  Walker walker(out.extents, out.valid, predict_table(isa));
+  LorenzoDecoding decoding{out.extents[3], ResidualDecoder(in, isa, *out.workspace)};
+  LorenzoWalker walker(out.extents, out.valid, predict_table(isa));
   walker.run(decoding);
   decoding.residuals.finish();
   const double step = grid.unit * static_cast<double>(int64_t{1} << grid.fraction_bits);

@@ -87,10 +87,10 @@ bool split(const uint8_t* from, int64_t n, uint8_t* __restrict even, uint8_t* __
 }
 
 template <class Int>
-class Walker {
+class MultilevelWalker {
  public:
-  Walker(const Lattice& lattice, const Grid& grid, const MultilevelPlan& plan, const uint8_t* valid,
-         const PredictTable& table, Workspace& workspace)
+  MultilevelWalker(const Lattice& lattice, const Grid& grid, const MultilevelPlan& plan, const uint8_t* valid,
+                   const PredictTable& table, Workspace& workspace)
       : lattice_(lattice), grid_(grid), plan_(plan), table_(table), workspace_(workspace) {
     if (valid != nullptr) find_valid(valid);
   }
@@ -350,7 +350,7 @@ class Walker {
 };
 
 template <class T, class Int>
-struct Encoding {
+struct MultilevelEncoding {
   const BlockInput<T>& in;
   const Grid& grid;
   const PredictTable& table;
@@ -380,7 +380,7 @@ struct Encoding {
 };
 
 template <class Int>
-struct Decoding {
+struct MultilevelDecoding {
   ResidualDecoder residuals;
   std::vector<uint8_t> row_keys = {};
 
@@ -439,8 +439,8 @@ void encode_multilevel(const BlockInput<T>& in, const Grid& grid, const Multilev
   const PredictTable& table = predict_table(isa);
   const auto count = static_cast<size_t>(count_of(in.extents));
   const auto run = [&]<class Int>(Int) {
-    Encoding<T, Int> encoding{in, grid, table, ResidualEncoder(count, isa, *in.workspace)};
-    Walker<Int>(lattice, grid, plan, in.valid, table, *in.workspace).run(encoding);
+    MultilevelEncoding<T, Int> encoding{in, grid, table, ResidualEncoder(count, isa, *in.workspace)};
+    MultilevelWalker<Int>(lattice, grid, plan, in.valid, table, *in.workspace).run(encoding);
     encoding.residuals.finish(out);
   };
   if (is_narrow(grid))
@@ -469,8 +469,8 @@ void decode_multilevel(ByteReader& in, const BlockOutput<T>& out, const Grid& gr
   }
   const PredictTable& table = predict_table(isa);
   const auto run = [&]<class Int>(Int) {
-    Decoding<Int> decoding{ResidualDecoder(in, isa, *out.workspace)};
-    const Level<Int> level = Walker<Int>(lattice, grid, plan, out.valid, table, *out.workspace).run(decoding);
+    MultilevelDecoding<Int> decoding{ResidualDecoder(in, isa, *out.workspace)};
+    const Level<Int> level = MultilevelWalker<Int>(lattice, grid, plan, out.valid, table, *out.workspace).run(decoding);
     decoding.residuals.finish();
     const int64_t rows = out.extents[0] * out.extents[1] * out.extents[2], n = out.extents[3];
     for (int64_t r = 0; r < rows; ++r) {

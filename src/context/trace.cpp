@@ -57,7 +57,7 @@ void Trace::write(const std::string& path) const {
           {"ts", event.begin_us}, {"dur", event.duration_us}};
       text += separator;
       // Names may hold bytes that are no UTF-8, which JSON cannot carry.
-      text += line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      text += json_text(line);
       separator = ",\n";
     }
   }

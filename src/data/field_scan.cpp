@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kMaxCoordinates = int64_t{1} << 24;
 
-std::string lower(std::string text) {
+std::string lower_trimmed(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
   return text;
@@ -30,7 +30,7 @@ bool one_of(const std::string& text, std::initializer_list<const char*> words) {
 
 // By the name alone: a whole word, or one followed by digits or an underscore (lat2, lon_0, time_counter).
 AxisKind kind_by_name(const std::string& name) {
-  const std::string n = lower(name);
+  const std::string n = lower_trimmed(name);
   const size_t end = n.find_first_of("_0123456789");
   const std::string stem = end == 0 || end == std::string::npos ? n : n.substr(0, end);
   if (one_of(stem, {"lat", "latitude", "latitudes", "y", "nlat", "yaxis"})) return AxisKind::latitude;
@@ -61,10 +61,10 @@ const char* to_string(AxisKind kind) {
 }
 
 AxisKind classify_axis(const NetcdfVariable& variable) {
-  const std::string units = variable.text("units"), u = lower(units);
-  const std::string standard = lower(variable.text("standard_name"));
-  std::string axis = lower(variable.text("axis"));
-  if (axis.empty()) axis = lower(variable.text("cartesian_axis"));
+  const std::string units = variable.text("units"), u = lower_trimmed(units);
+  const std::string standard = lower_trimmed(variable.text("standard_name"));
+  std::string axis = lower_trimmed(variable.text("axis"));
+  if (axis.empty()) axis = lower_trimmed(variable.text("cartesian_axis"));
 
   if (one_of(u, {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"}))
     return AxisKind::latitude;
@@ -85,7 +85,7 @@ AxisKind classify_axis(const NetcdfVariable& variable) {
   if (axis == "z") return AxisKind::level;
   if (axis == "y" && degrees) return AxisKind::latitude;
   if (axis == "x" && degrees) return AxisKind::longitude;
-  const std::string positive = lower(variable.text("positive"));
+  const std::string positive = lower_trimmed(variable.text("positive"));
   if (positive == "up" || positive == "down") return AxisKind::level;
   if (one_of(u, {"hpa", "pa", "mb", "mbar", "millibar", "millibars", "level", "layer", "sigma_level", "sigma", "dbar"}))
     return AxisKind::level;
@@ -174,7 +174,7 @@ ScannedFile scan_fields(const NetcdfFile& file) {
   int scalar_time = -1;
   for (const NetcdfVariable& v : file.variables())
     if (scalar_time < 0 && v.is_numeric() && v.dimensions.empty() && grid::is_time_units(v.text("units")) &&
-        lower(v.text("standard_name")) != "forecast_reference_time")
+        lower_trimmed(v.text("standard_name")) != "forecast_reference_time")
       scalar_time = add_axis("", v, AxisKind::time);
 
   for (const NetcdfVariable& v : file.variables()) {

@@ -23,7 +23,7 @@ using test::message_of;
 using test::TempFolder;
 using testing::HasSubstr;
 
-ForecastFile sample() {
+ForecastFile sample_forecast() {
   ForecastFile f;
   f.grid = grid::LatLonGrid(test::steps(90, -30, 7), test::steps(20, 45, 8));
   f.calendar = grid::Calendar::noleap;
@@ -60,7 +60,7 @@ INSTANTIATE_TEST_SUITE_P(Both, ForecastFormats, testing::Values(NetcdfFormat::cl
 
 TEST_P(ForecastFormats, RoundTrip) {
   TempFolder folder;
-  const ForecastFile f = sample();
+  const ForecastFile f = sample_forecast();
   write_forecast(folder / "f.nc", f, GetParam());
   EXPECT_THAT(folder.entries(), testing::ElementsAre("f.nc"));
   EXPECT_TRUE(is_forecast(folder / "f.nc"));
@@ -99,7 +99,7 @@ TEST_P(ForecastFormats, RoundTrip) {
 TEST_P(ForecastFormats, NcdumpReadsIt) {
   ASSERT_EQ(std::system("command -v ncdump > /dev/null 2>&1"), 0) << "ncdump is not installed (netcdf-bin)";
   TempFolder folder;
-  write_forecast(folder / "f.nc", sample(), GetParam());
+  write_forecast(folder / "f.nc", sample_forecast(), GetParam());
   FILE* pipe = ::popen(("ncdump -t -v time,valid_time " + (folder / "f.nc") + " 2>&1").c_str(), "r");
   ASSERT_NE(pipe, nullptr);
   std::string text;
@@ -113,7 +113,7 @@ TEST_P(ForecastFormats, NcdumpReadsIt) {
 
 TEST(ForecastFile, FixedStepsAreInHours) {
   TempFolder folder;
-  ForecastFile f = sample();
+  ForecastFile f = sample_forecast();
   f.init_seconds = {0, 21600};
   f.valid_seconds = {0, 21600, 64800, 21600, 43200, 86400 + 30};
   write_forecast(folder / "f.nc", f);
@@ -130,7 +130,7 @@ TEST(ForecastFile, RefusesOtherFiles) {
   EXPECT_THAT(message_of([&] { read_forecast(folder / "a.nc"); }),
               HasSubstr("not a forecast file: " + (folder / "a.nc")));
   EXPECT_THAT(message_of([&] { read_forecast(folder / "no.nc"); }), HasSubstr("no such file"));
-  write_forecast(folder / "f.nc", sample(), NetcdfFormat::classic_64bit);
+  write_forecast(folder / "f.nc", sample_forecast(), NetcdfFormat::classic_64bit);
   EXPECT_LT(std::filesystem::file_size(folder / "f.nc"), 10000u);  // 5.4 kB of fields, and no slack
   test::truncate_copy(folder / "f.nc", folder / "cut.nc", std::filesystem::file_size(folder / "f.nc") / 2);
   EXPECT_THAT(message_of([&] { read_forecast(folder / "cut.nc"); }), HasSubstr("truncated: "));
@@ -138,11 +138,11 @@ TEST(ForecastFile, RefusesOtherFiles) {
 
 TEST(ForecastFile, FailedWritesLeaveNothing) {
   TempFolder folder;
-  EXPECT_THAT(message_of([&] { write_forecast(folder / "none/f.nc", sample()); }),
+  EXPECT_THAT(message_of([&] { write_forecast(folder / "none/f.nc", sample_forecast()); }),
               HasSubstr("cannot write " + (folder / "none/f.nc")));
-  EXPECT_THAT(message_of([&] { write_forecast(folder / "", sample()); }), HasSubstr("cannot write"));
-  EXPECT_THAT(message_of([] { write_forecast("/dev/null", sample()); }), HasSubstr("not a regular file"));
-  ForecastFile wrong = sample();
+  EXPECT_THAT(message_of([&] { write_forecast(folder / "", sample_forecast()); }), HasSubstr("cannot write"));
+  EXPECT_THAT(message_of([] { write_forecast("/dev/null", sample_forecast()); }), HasSubstr("not a regular file"));
+  ForecastFile wrong = sample_forecast();
   wrong.lead_steps.pop_back();
   EXPECT_THAT(message_of([&] { write_forecast(folder / "f.nc", wrong); }), HasSubstr("[write_forecast]"));
   EXPECT_TRUE(folder.entries().empty());
@@ -157,7 +157,7 @@ TEST_P(ForecastFormats, WriteFailureKeepsTheOldFile) {
   auto* handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit small{2048, old.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string message = message_of([&] { write_forecast(folder / "f.nc", sample(), GetParam()); });
+  const std::string message = message_of([&] { write_forecast(folder / "f.nc", sample_forecast(), GetParam()); });
   ::setrlimit(RLIMIT_FSIZE, &old);
   std::signal(SIGXFSZ, handler);
   EXPECT_THAT(message, HasSubstr("cannot write " + (folder / "f.nc")));

@@ -22,20 +22,20 @@ namespace {
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr int64_t kLongestHeader = 65536;
 constexpr size_t kMostAxes = 64;
-constexpr std::array<std::pair<std::string_view, DType>, 14> kNames{{{"b1", DType::boolean},
-                                                                     {"f2", DType::f16},
-                                                                     {"f4", DType::f32},
-                                                                     {"f8", DType::f64},
-                                                                     {"i1", DType::i8},
-                                                                     {"i2", DType::i16},
-                                                                     {"i4", DType::i32},
-                                                                     {"i8", DType::i64},
-                                                                     {"u1", DType::u8},
-                                                                     {"u2", DType::u16},
-                                                                     {"u4", DType::u32},
-                                                                     {"u8", DType::u64},
-                                                                     {"c8", DType::c64},
-                                                                     {"c16", DType::c128}}};
+constexpr std::array<std::pair<std::string_view, DType>, 14> kNpyNames{{{"b1", DType::boolean},
+                                                                        {"f2", DType::f16},
+                                                                        {"f4", DType::f32},
+                                                                        {"f8", DType::f64},
+                                                                        {"i1", DType::i8},
+                                                                        {"i2", DType::i16},
+                                                                        {"i4", DType::i32},
+                                                                        {"i8", DType::i64},
+                                                                        {"u1", DType::u8},
+                                                                        {"u2", DType::u16},
+                                                                        {"u4", DType::u32},
+                                                                        {"u8", DType::u64},
+                                                                        {"c8", DType::c64},
+                                                                        {"c16", DType::c128}}};
 static_assert(std::endian::native == std::endian::little);
 
 [[noreturn]] void corrupt(const std::string& what) { throw_error(ErrorCode::corrupt_data, "[npy] " + what); }
@@ -136,7 +136,7 @@ class Header {
 std::pair<DType, bool> element_of(const std::string& descr) {
   const bool ordered = !descr.empty() && std::string_view("<>=|").find(descr[0]) != std::string_view::npos;
   const std::string_view name = std::string_view(descr).substr(ordered ? 1 : 0);
-  for (const auto& [known, dtype] : kNames)
+  for (const auto& [known, dtype] : kNpyNames)
     if (name == known) return {dtype, ordered && descr[0] == '>'};
   std::string shown;
   for (char c : descr) shown += c >= ' ' && c < 127 ? c : '?';
@@ -237,8 +237,9 @@ Tensor read_npy(const std::string& path) {
 
 void write_npy(const std::string& path, const Tensor& tensor) {
   if (tensor.dtype() == DType::bf16) return write_npy(path, tensor.cast(DType::f32));
-  const auto at = std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return n.second == tensor.dtype(); });
-  GREGALE_ASSERT(at != kNames.end());
+  const auto at =
+      std::find_if(kNpyNames.begin(), kNpyNames.end(), [&](const auto& n) { return n.second == tensor.dtype(); });
+  GREGALE_ASSERT(at != kNpyNames.end());
   std::string header = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': (",
                                    size_of(tensor.dtype()) > 1 ? '<' : '|', at->first);
   for (int64_t e : tensor.extents()) header += fmt::format("{}, ", e);

@@ -127,7 +127,7 @@ std::string tensors_sha256(const NamedTensors& tensors) {
   Sha256 hash;
   for (const auto& [name, tensor] : tensors) {
     hash.update(fmt::format("{} ", name.size())).update(name);
-    hash.update(fmt::format(" {} {} ", name_of(tensor.dtype()), to_string(tensor.extents())));
+    hash.update(fmt::format(" {} {} ", name_of(tensor.dtype()), gregale::to_string(tensor.extents())));
     hash.update(tensor.data(), static_cast<size_t>(tensor.bytes()));
   }
   return hash.hex();

@@ -8,6 +8,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "base/expect_error_for_tests.hpp"
 #include "gregale/error.hpp"
 #include "grid/insolation.hpp"
 #include "grid/latlon.hpp"
@@ -22,16 +23,6 @@ std::vector<double> steps(double first, double step, int count) {
 }
 
 LatLonGrid navy() { return {steps(-90, 2.5, 73), steps(20, 2.5, 144)}; }
-
-template <class F>
-std::string message_of(F&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.message();
-  }
-  return "no error";
-}
 
 TEST(LatLon, WeightsOfTheGridWithPoleRows) {
   const LatLonGrid grid = navy();

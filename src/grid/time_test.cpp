@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/expect_error_for_tests.hpp"
 #include "gregale/error.hpp"
 #include "grid/calendar.hpp"
 #include "grid/time_axis.hpp"
@@ -16,16 +17,6 @@ namespace {
 constexpr Calendar kAll[] = {Calendar::standard, Calendar::proleptic_gregorian,
                              Calendar::julian,   Calendar::noleap,
                              Calendar::all_leap, Calendar::day360};
-
-template <class F>
-std::string message_of(F&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.message();
-  }
-  return "no error";
-}
 
 TEST(Calendars, EveryDayFollowsTheDayBefore) {
   for (Calendar calendar : kAll) {
@@ -178,14 +169,14 @@ TEST(TimeUnits, Refused) {
   EXPECT_FALSE(is_time_units("metres since 1990"));
 }
 
-TimeAxis navy() {
+TimeAxis navy_months() {
   std::vector<double> hours;
   for (int i = 0; i < 132; ++i) hours.push_back(17598 + 730.5 * i);
   return TimeAxis::from_values(hours, "hour since 1980-01-14 14:00:00");
 }
 
 TEST(TimeAxes, MonthsOf730HoursAreMonths) {
-  const TimeAxis axis = navy();
+  const TimeAxis axis = navy_months();
   EXPECT_TRUE(axis.monthly());
   EXPECT_EQ(axis.step().seconds, 2629800);
   EXPECT_EQ(axis.step().describe(), "1 month");
@@ -256,7 +247,7 @@ TEST(TimeAxes, ClimatologicalYear) {
   EXPECT_TRUE(axis.climatological());
   EXPECT_TRUE(axis.monthly());
   for (int64_t i = 0; i < 12; ++i) EXPECT_EQ(axis.month(i), i + 1);
-  EXPECT_FALSE(navy().climatological());
+  EXPECT_FALSE(navy_months().climatological());
 }
 
 TEST(TimeAxes, IrregularHasNoOffsets) {
@@ -268,7 +259,7 @@ TEST(TimeAxes, IrregularHasNoOffsets) {
 }
 
 TEST(TimeAxes, SubsetAndConcatenation) {
-  const TimeAxis axis = navy();
+  const TimeAxis axis = navy_months();
   const std::vector<int64_t> records{3, 5};
   const TimeAxis part = axis.subset(records);
   EXPECT_TRUE(part.monthly());

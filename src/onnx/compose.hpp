@@ -8,6 +8,8 @@
 /// What mappings that compose operators share.
 namespace gregale::onnx {
 
+/// x in that dtype; x itself where it is.
+inline Value cast_to(Graph& g, Value x, DType dtype) { return g.type(x).dtype == dtype ? x : ops::cast(g, x, dtype); }
 /// A scalar constant of v's dtype.
 inline Value scalar_like(Graph& g, Value v, double value) { return ops::scalar(g, g.type(v).dtype, value); }
 /// The same of integers, by their low bits.

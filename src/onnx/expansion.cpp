@@ -54,14 +54,14 @@ constexpr std::array kMessages = {
 // What one message takes, protobuf's object and ours together, and one string; rather too much.
 constexpr int64_t kMessageBytes = 640, kStringBytes = 96;
 constexpr int64_t kSlack = int64_t{128} << 20;
-constexpr int kDeepest = 100;  // protobuf's own limit
+constexpr int kDeepestMessage = 100;  // protobuf's own limit
 
 class Scanner {
  public:
   explicit Scanner(std::string_view file) : file_(file), budget_(4 * static_cast<int64_t>(file.size()) + kSlack) {}
 
   void scan(Message message, size_t at, size_t end, int depth) {
-    if (depth > kDeepest) refuse(at, "messages are nested too deeply");
+    if (depth > kDeepestMessage) refuse(at, "messages are nested too deeply");
     spend(at, kMessageBytes);
     while (at < end) {
       const size_t begin = at;

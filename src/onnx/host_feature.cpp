@@ -141,7 +141,7 @@ std::vector<Datum> run_binarize(const HostNode& node) {
 }
 
 /// Keys or values of a LabelEncoder: numbers stand for themselves.
-struct Labels {
+struct LabelTable {
   bool strings = false;
   DType dtype = DType::i64;
   std::vector<std::string> texts;
@@ -150,8 +150,8 @@ struct Labels {
   size_t size() const { return strings ? texts.size() : is_integer(dtype) ? integers.size() : reals.size(); }
 };
 
-Labels labels_of(const HostNode& node, const std::string& which) {
-  Labels labels;
+LabelTable labels_of(const HostNode& node, const std::string& which) {
+  LabelTable labels;
   const std::string tensor = which + "_tensor";
   if (const OnnxAttribute* a = node.attribute(tensor)) {
     if (const auto* t = std::get_if<Tensor>(a)) {
@@ -177,9 +177,9 @@ Labels labels_of(const HostNode& node, const std::string& which) {
 }
 
 std::vector<Datum> run_label(const HostNode& node) {
-  Labels keys, values;
+  LabelTable keys, values;
   if (node.opset() == 1) {  // one list, both ways
-    Labels classes, places;
+    LabelTable classes, places;
     classes.strings = true;
     classes.texts = node.strings("classes_strings", {});
     for (size_t i = 0; i < classes.texts.size(); ++i) places.integers.push_back(static_cast<int64_t>(i));

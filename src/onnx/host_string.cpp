@@ -198,7 +198,7 @@ std::vector<Datum> run_normalize(const HostNode& node) {
   return {std::move(result)};
 }
 
-std::vector<Datum> run_concat(const HostNode& node) {
+std::vector<Datum> run_string_concat(const HostNode& node) {
   const Strings &a = node.strings(0), &b = node.strings(1);
   Strings result{broadcast(Shape(a.extents), Shape(b.extents), "onnx").extents(), {}};
   const auto rank = static_cast<int64_t>(result.extents.size());
@@ -223,7 +223,7 @@ std::vector<Datum> run_concat(const HostNode& node) {
   return {std::move(result)};
 }
 
-std::vector<Datum> run_split(const HostNode& node) {
+std::vector<Datum> run_string_split(const HostNode& node) {
   const Strings& from = node.strings(0);
   const std::string delimiter = node.string("delimiter", "");
   const bool limited = node.has("maxsplit");
@@ -281,8 +281,8 @@ std::vector<HostOp> string_host_ops() {
                                     {.name = "Cast", .run = run_cast, .of_strings = true},
                                     {.name = "CastLike", .since = 15, .run = run_cast_like, .of_strings = true},
                                     {.name = "StringNormalizer", .since = 10, .run = run_normalize},
-                                    {.name = "StringConcat", .since = 20, .run = run_concat},
-                                    {.name = "StringSplit", .since = 20, .run = run_split},
+                                    {.name = "StringConcat", .since = 20, .run = run_string_concat},
+                                    {.name = "StringSplit", .since = 20, .run = run_string_split},
                                     {.name = "RegexFullMatch", .since = 20, .run = run_full_match}};
   all.insert(all.end(), more.begin(), more.end());
   return all;

@@ -6,14 +6,13 @@
 #include <optional>
 
 #include "gregale/ops.hpp"
+#include "onnx/compose.hpp"
 #include "onnx/operators.hpp"
 
 namespace gregale::onnx {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-Value cast_to(Graph& g, Value x, DType dtype) { return g.type(x).dtype == dtype ? x : ops::cast(g, x, dtype); }
 
 /// What an attention is over: [batch, heads, length, size] of queries, and so on.
 struct Attention {

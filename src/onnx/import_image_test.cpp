@@ -17,16 +17,17 @@ namespace {
 using Number = std::variant<int64_t, float, std::string, std::vector<int64_t>>;
 using Numbers = std::map<std::string, Number>;
 
-void set(format::Attribute& a, int64_t v) { a.set_type(2), a.set_i(v); }
-void set(format::Attribute& a, float v) { a.set_type(1), a.set_f(v); }
-void set(format::Attribute& a, const std::string& v) { a.set_type(3), a.set_s(v); }
-void set(format::Attribute& a, const std::vector<int64_t>& v) {
+void put(format::Attribute& a, int64_t v) { a.set_type(2), a.set_i(v); }
+void put(format::Attribute& a, float v) { a.set_type(1), a.set_f(v); }
+void put(format::Attribute& a, const std::string& v) { a.set_type(3), a.set_s(v); }
+void put(format::Attribute& a, const std::vector<int64_t>& v) {
   a.set_type(7);
   for (int64_t i : v) a.add_ints(i);
 }
 
 /// The first result of a model of one node; those of `inputs` that are no f32 are constants of it.
-Tensor run(const std::string& op, int64_t opset, const std::vector<Tensor>& inputs, const Numbers& attributes = {}) {
+Tensor run_one(const std::string& op, int64_t opset, const std::vector<Tensor>& inputs,
+               const Numbers& attributes = {}) {
   format::Model model;
   model.set_ir_version(8);
   model.add_opset_import()->set_version(opset);
@@ -61,7 +62,7 @@ Tensor run(const std::string& op, int64_t opset, const std::vector<Tensor>& inpu
   for (const auto& [name, value] : attributes) {
     format::Attribute& a = *node.add_attribute();
     a.set_name(name);
-    std::visit([&](const auto& v) { set(a, v); }, value);
+    std::visit([&](const auto& v) { put(a, v); }, value);
   }
   format::ValueInfo& result = *graph.add_output();
   result.set_name("y");
@@ -81,20 +82,22 @@ std::vector<float> values(const Tensor& t) { return {t.as<float>().begin(), t.as
 using Ints = std::vector<int64_t>;
 
 TEST(ImportImage, OldForms) {
-  EXPECT_EQ(values(run("Gemm", 6, {image({2, 2}), image({2, 2}), image({2})},
-                       {{"broadcast", int64_t{1}}, {"alpha", 2.0F}, {"beta", 0.5F}})),
+  EXPECT_EQ(values(run_one("Gemm", 6, {image({2, 2}), image({2, 2}), image({2})},
+                           {{"broadcast", int64_t{1}}, {"alpha", 2.0F}, {"beta", 0.5F}})),
             (std::vector<float>{4, 6.5, 12, 22.5}));
-  EXPECT_EQ(values(run("GlobalLpPool", 1, {image({1, 1, 2, 2})}, {{"p", 1.0F}})), (std::vector<float>{6}));
-  EXPECT_EQ(values(run("Upsample", 1, {image({1, 1, 1, 2})}, {{"height_scale", 2.0F}, {"width_scale", 1.5F}})),
+  EXPECT_EQ(values(run_one("GlobalLpPool", 1, {image({1, 1, 2, 2})}, {{"p", 1.0F}})), (std::vector<float>{6}));
+  EXPECT_EQ(values(run_one("Upsample", 1, {image({1, 1, 1, 2})}, {{"height_scale", 2.0F}, {"width_scale", 1.5F}})),
             (std::vector<float>{0, 0, 1, 0, 0, 1}));
-  EXPECT_EQ(run("Resize", 13, {image({1, 1, 2, 2}), {}, {}, Tensor::from(Ints{1, 1, 0, 3}, {4})}).extents(),
+  EXPECT_EQ(run_one("Resize", 13, {image({1, 1, 2, 2}), {}, {}, Tensor::from(Ints{1, 1, 0, 3}, {4})}).extents(),
             (Extents{1, 1, 0, 3}));
 }
 
 TEST(ImportImage, RefusesWhatIsWrong) {
   const Tensor x = image({1, 2, 4, 4}), weights = image({2, 2, 3, 3});
   const auto refused = [](const std::string& op, int64_t opset, const std::vector<Tensor>& inputs,
-                          const Numbers& attributes) { EXPECT_THROW(run(op, opset, inputs, attributes), Error) << op; };
+                          const Numbers& attributes) {
+    EXPECT_THROW(run_one(op, opset, inputs, attributes), Error) << op;
+  };
   const auto huge = int64_t{1} << 62;
   for (const char* op : {"Conv", "ConvTranspose"}) {
     refused(op, 11, {x, weights}, {{"strides", Ints{0, 1}}});

@@ -9,6 +9,7 @@
 
 #include "gregale/error.hpp"
 #include "gregale/onnx.hpp"
+#include "onnx/model_for_tests.hpp"
 #include "onnx/tensor_data.hpp"
 
 // Normalisations and recurrent layers, where the format's own tests do not reach.
@@ -17,19 +18,6 @@ namespace {
 
 using Named = std::vector<std::pair<std::string, Tensor>>;
 using Attribute = std::function<void(format::Node&)>;
-
-format::Attribute& attribute(format::Node& node, const std::string& name, int32_t type) {
-  auto* a = node.add_attribute();
-  a->set_name(name);
-  a->set_type(type);
-  return *a;
-}
-void set(format::Node& node, const std::string& name, int64_t value) { attribute(node, name, 2).set_i(value); }
-void set(format::Node& node, const std::string& name, const std::string& v) { attribute(node, name, 3).set_s(v); }
-void set(format::Node& node, const std::string& name, const std::vector<std::string>& values) {
-  auto& a = attribute(node, name, 8);
-  for (const auto& v : values) a.add_strings(v);
-}
 
 /// What a model of one node gives, the first input being the model's and the others constants; those without a name
 /// are absent.
@@ -69,8 +57,8 @@ std::vector<Tensor> run_named(const std::string& op, int64_t opset, const Named&
 
 Tensor f32(const std::vector<float>& values, Extents extents) { return Tensor::from(values, std::move(extents)); }
 
-std::vector<Tensor> run_node(const std::string& op, int64_t opset, const std::vector<Tensor>& inputs, int outputs,
-                             const Attribute& attributes, const std::string& domain = "") {
+std::vector<Tensor> run_layer(const std::string& op, int64_t opset, const std::vector<Tensor>& inputs, int outputs,
+                              const Attribute& attributes, const std::string& domain = "") {
   Named named;
   for (const Tensor& t : inputs) named.emplace_back("x" + std::to_string(named.size()), t);
   return run_named(op, opset, named, outputs, attributes, domain);
@@ -86,42 +74,42 @@ const std::vector<float> kX{1, 2, 3, 4, 5, 6, 7, 8};
 
 TEST(OnnxNormalization, BatchNormalizationOfEachElement) {
   const Tensor scale = f32({1, 2, 3, 4}, {2, 2}), zero = f32({0, 0, 0, 0}, {2, 2}), one = f32({1, 1, 1, 1}, {2, 2});
-  const auto y = run_node("BatchNormalization", 7, {f32(kX, {2, 2, 2}), scale, zero, zero, one}, 1,
-                          [](format::Node& n) { set(n, "spatial", int64_t{0}); });
+  const auto y = run_layer("BatchNormalization", 7, {f32(kX, {2, 2, 2}), scale, zero, zero, one}, 1,
+                           [](format::Node& n) { set(n, "spatial", int64_t{0}); });
   expect_near(y[0], {1, 4, 9, 16, 5, 12, 21, 32}, 1e-3f);
 }
 
 TEST(OnnxNormalization, OldBatchNormalizationTrainsWhereItsOutputsSaySo) {
   const Tensor one = f32({1, 1}, {2}), zero = f32({0, 0}, {2});
   const auto none = [](format::Node&) {};
-  const auto trained = run_node("BatchNormalization", 9, {f32(kX, {2, 2, 2}), one, zero, zero, one}, 5, none);
+  const auto trained = run_layer("BatchNormalization", 9, {f32(kX, {2, 2, 2}), one, zero, zero, one}, 5, none);
   expect_near(trained[1], {0.1f * 3.5f, 0.1f * 5.5f});
   expect_near(trained[2], {0.9f + 0.1f * 4.25f, 0.9f + 0.1f * 4.25f});
   expect_near(trained[3], {3.5f, 5.5f});
   expect_near(trained[4], {4.25f, 4.25f});
-  const auto tested = run_node("BatchNormalization", 6, {f32(kX, {2, 2, 2}), one, zero, zero, one}, 1,
-                               [](format::Node& n) { set(n, "is_test", int64_t{1}); });
+  const auto tested = run_layer("BatchNormalization", 6, {f32(kX, {2, 2, 2}), one, zero, zero, one}, 1,
+                                [](format::Node& n) { set(n, "is_test", int64_t{1}); });
   expect_near(tested[0], kX, 1e-3f);
 }
 
 TEST(OnnxNormalization, ScaleMayVaryAlongOtherAxes) {
   const Tensor scale = f32({1, 2}, {2, 1});
-  const auto y = run_node("LayerNormalization", 17, {f32({1, 3, 2, 6}, {2, 2}), scale}, 3, [](format::Node&) {});
+  const auto y = run_layer("LayerNormalization", 17, {f32({1, 3, 2, 6}, {2, 2}), scale}, 3, [](format::Node&) {});
   expect_near(y[0], {-1, 1, -2, 2}, 1e-3f);
   expect_near(y[1], {2, 4});
   expect_near(y[2], {1, 0.5f}, 1e-3f);
 }
 
 TEST(OnnxNormalization, GroupsHadNumbersOfTheirOwn) {
-  const auto y = run_node("GroupNormalization", 18, {f32({1, 3, 2, 6}, {1, 4, 1}), f32({1, 2}, {2}), f32({0, 1}, {2})},
-                          1, [](format::Node& n) { set(n, "num_groups", int64_t{2}); });
+  const auto y = run_layer("GroupNormalization", 18, {f32({1, 3, 2, 6}, {1, 4, 1}), f32({1, 2}, {2}), f32({0, 1}, {2})},
+                           1, [](format::Node& n) { set(n, "num_groups", int64_t{2}); });
   expect_near(y[0], {-1, 1, -1, 3}, 1e-3f);
 }
 
 TEST(OnnxNormalization, WindowsOfChannels) {
   for (const int64_t size : {1, 2, 3, 4, 7, 1000}) {
     const std::vector<float> x{1, -2, 3, 0.5f, 4};
-    const auto y = run_node("LRN", 13, {f32(x, {1, 5})}, 1, [&](format::Node& n) {
+    const auto y = run_layer("LRN", 13, {f32(x, {1, 5})}, 1, [&](format::Node& n) {
       set(n, "size", size);
       attribute(n, "alpha", 1).set_f(0.5f);
     });
@@ -138,7 +126,7 @@ TEST(OnnxNormalization, WindowsOfChannels) {
 }
 
 TEST(OnnxNormalization, SkipsAreAdded) {
-  const auto y = run_node(
+  const auto y = run_layer(
       "SkipLayerNormalization", 17,
       {f32({1, 2}, {1, 1, 2}), f32({0, 1}, {1, 1, 2}), f32({1, 1}, {2}), f32({0, 1}, {2})}, 1, [](format::Node&) {},
       "com.microsoft");
@@ -148,7 +136,7 @@ TEST(OnnxNormalization, SkipsAreAdded) {
 TEST(OnnxNormalization, RefusesWhatDoesNotFit) {
   const auto refused = [](const std::string& op, const std::vector<Tensor>& inputs, const std::string& name,
                           int64_t value) {
-    EXPECT_THROW(run_node(op, 21, inputs, 1, [&](format::Node& n) { set(n, name, value); }), Error) << op;
+    EXPECT_THROW(run_layer(op, 21, inputs, 1, [&](format::Node& n) { set(n, name, value); }), Error) << op;
   };
   const Tensor x = f32(kX, {2, 2, 2}), three = f32({1, 1, 1}, {3});
   refused("BatchNormalization", {x, three, three, three, three}, "training_mode", 0);

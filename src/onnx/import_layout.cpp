@@ -308,7 +308,7 @@ class Padding {
   Extents to_;
 };
 
-bool is_zero(const Tensor& t) {
+bool is_zero_scalar(const Tensor& t) {
   const auto* bytes = static_cast<const char*>(t.data());
   return std::all_of(bytes, bytes + t.bytes(), [](char c) { return c == 0; });
 }
@@ -334,7 +334,7 @@ std::vector<Value> import_pad(OnnxNode& n) {
   if (n.opset() >= 11 && n.has_input(2)) {
     if (n.dtype(2) != n.dtype(0)) n.fail("the value is of another type");
     if (n.type(2).shape.elements() != 1) n.fail(fmt::format("a value of {} elements", n.type(2).shape.elements()));
-    if (!n.is_constant(2) || !is_zero(n.constant(2))) value = ops::reshape(g, n.input(2), Extents{});
+    if (!n.is_constant(2) || !is_zero_scalar(n.constant(2))) value = ops::reshape(g, n.input(2), Extents{});
   } else if (n.opset() < 11 && n.real("value", 0) != 0) {
     value = ops::scalar(g, n.dtype(0), n.real("value", 0));
   }

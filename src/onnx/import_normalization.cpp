@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "gregale/ops.hpp"
+#include "onnx/compose.hpp"
 #include "onnx/operators.hpp"
 
 namespace gregale::onnx {
@@ -14,7 +15,6 @@ bool is_narrow(DType d) { return d == DType::f16 || d == DType::bf16; }
 /// What statistics of elements of dtype d are computed in.
 DType wide(DType d) { return is_narrow(d) ? DType::f32 : d; }
 
-Value cast_to(Graph& g, Value x, DType dtype) { return g.type(x).dtype == dtype ? x : ops::cast(g, x, dtype); }
 Value ones(Graph& g, DType dtype, Extents extents) { return g.constant(Tensor::full(dtype, std::move(extents), 1)); }
 Value zeros(Graph& g, DType dtype, Extents extents) { return g.constant(Tensor::full(dtype, std::move(extents), 0)); }
 

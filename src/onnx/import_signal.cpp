@@ -5,12 +5,11 @@
 #include <numbers>
 
 #include "gregale/ops.hpp"
+#include "onnx/compose.hpp"
 #include "onnx/operators.hpp"
 
 namespace gregale::onnx {
 namespace {
-
-Value cast_to(Graph& g, Value x, DType dtype) { return g.type(x).dtype == dtype ? x : ops::cast(g, x, dtype); }
 
 /// A signal without its last axis of 1 (real) or 2 (complex) numbers; `im` is invalid for a real one.
 struct Signal {

@@ -14,8 +14,8 @@
 namespace gregale::onnx {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 /// y = Identity(x) with x f32[2], to be spoilt.
 format::Model small() {

@@ -13,7 +13,7 @@ namespace {
 
 enum Operand { kParameter, kM, kV, kGradient, kLearningRate, kStep, kScale };
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_adam_update(const NodeView& node) {
   check_real_float(node, kParameter);
   for (int64_t i : {kM, kV, kGradient}) check_same_type(node, kParameter, i);
   const Type& parameter = node.input(kParameter);
@@ -32,7 +32,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {parameter, parameter, parameter};
 }
 
-void reference(ReferenceContext& c) {
+void reference_adam_update(ReferenceContext& c) {
   const auto operand = [&](Operand i) -> const std::vector<double>& { return c.inputs[i].real(); };
   const double beta1 = c.node.real("beta1"), beta2 = c.node.real("beta2"), epsilon = c.node.real("epsilon"),
                decay = c.node.real("weight_decay");
@@ -49,7 +49,7 @@ void reference(ReferenceContext& c) {
   }
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_adam_update(const NodeView& node, const Target& target) {
   for (const Type& t : node.inputs())
     if (t.dtype != DType::f32) return refuse(node, "f32 needed");
   if (!is_static(node)) return refuse(node, "the shape is symbolic");
@@ -73,7 +73,7 @@ Result<Kernel> lower(const NodeView& node, const Target& target) {
   return kernel;
 }
 
-std::vector<Sample> samples() {
+std::vector<Sample> samples_adam_update() {
   std::vector<Sample> all;
   uint32_t stream = 0;
   const auto add = [&](const Extents& e, double step, double scale, double decay) {
@@ -115,16 +115,16 @@ const OpDef& adam_update_op() {
                     {"beta2", AttributeKind::real, "decay of the second moment", 0.999},
                     {"epsilon", AttributeKind::real, "added to the root of the second moment", 1e-8},
                     {"weight_decay", AttributeKind::real, "decoupled; 0 gives Adam", 0.0}};
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_adam_update;
+    d.reference = reference_adam_update;
     d.no_gradient = "an optimiser's step is not differentiated";
-    d.lowerings = {{"f32", lower}};
+    d.lowerings = {{"f32", lower_adam_update}};
     d.cost = [](const NodeView& node) {
       Cost cost = default_cost(node, 0);
       cost.flops = 16 * static_cast<double>(node.input(0).shape.elements());
       return cost;
     };
-    d.samples = samples;
+    d.samples = samples_adam_update;
     return d;
   }();
   return op;

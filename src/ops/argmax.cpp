@@ -5,6 +5,7 @@
 #include "ops/list.hpp"
 #include "ops/native.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/shapes.hpp"
 
 namespace gregale::ops {
 namespace {
@@ -18,8 +19,6 @@ struct Choice {
   }
 };
 Choice choice_of(const NodeView& node) { return {node.boolean("least"), node.boolean("last")}; }
-
-int64_t axis_of(const NodeView& node) { return normalize_axis(node.integer("axis"), node.input(0).rank(), "argmax"); }
 
 template <class T>
 void search(ThreadTeam& team, const AxisView& s, Choice choice, const T* x, int64_t* y) {
@@ -39,7 +38,7 @@ void search(ThreadTeam& team, const AxisView& s, Choice choice, const T* x, int6
   });
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_argmax(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "the shape is symbolic");
   const DType dtype = node.input(0).dtype;
   const AxisView s = axis_split(node.input(0), axis_of(node));
@@ -112,7 +111,7 @@ const OpDef& argmax_op() {
       });
     };
     d.no_gradient = "the result is a place";
-    d.lowerings = {{"native", make}};
+    d.lowerings = {{"native", make_argmax}};
     d.samples = [] {
       std::vector<Sample> samples;
       uint32_t stream = 0;

@@ -10,7 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct BitwiseAndNative {
   template <class T>
   static T of(T a, T b) {
     return static_cast<T>(a & b);
@@ -24,8 +24,8 @@ const OpDef& bitwise_and_op() {
       .name = "bitwise_and",
       .to_onnx = [](OnnxWriter& w) { w.unsupported("operator set 17 has no bits"); },
       .doc = "Bits set in both a and b, elementwise with broadcasting. Integers.",
-      .integer = Native::of<int64_t>,
-      .native = native_lowering<Native, false>(),
+      .integer = BitwiseAndNative::of<int64_t>,
+      .native = native_lowering<BitwiseAndNative, false>(),
       .onnx = "BitwiseAnd",
   });
   return op;

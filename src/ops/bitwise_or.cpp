@@ -10,7 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct BitwiseOrNative {
   template <class T>
   static T of(T a, T b) {
     return static_cast<T>(a | b);
@@ -24,8 +24,8 @@ const OpDef& bitwise_or_op() {
       .name = "bitwise_or",
       .to_onnx = [](OnnxWriter& w) { w.unsupported("operator set 17 has no bits"); },
       .doc = "Bits set in either of a and b, elementwise with broadcasting. Integers.",
-      .integer = Native::of<int64_t>,
-      .native = native_lowering<Native, false>(),
+      .integer = BitwiseOrNative::of<int64_t>,
+      .native = native_lowering<BitwiseOrNative, false>(),
       .onnx = "BitwiseOr",
   });
   return op;

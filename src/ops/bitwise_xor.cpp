@@ -10,7 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct BitwiseXorNative {
   template <class T>
   static T of(T a, T b) {
     return static_cast<T>(a ^ b);
@@ -24,8 +24,8 @@ const OpDef& bitwise_xor_op() {
       .name = "bitwise_xor",
       .to_onnx = [](OnnxWriter& w) { w.unsupported("operator set 17 has no bits"); },
       .doc = "Bits set in one of a and b, elementwise with broadcasting. Integers.",
-      .integer = Native::of<int64_t>,
-      .native = native_lowering<Native, false>(),
+      .integer = BitwiseXorNative::of<int64_t>,
+      .native = native_lowering<BitwiseXorNative, false>(),
       .onnx = "BitwiseXor",
   });
   return op;

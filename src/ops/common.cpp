@@ -109,7 +109,7 @@ namespace {
 RandomKey sample_key(uint32_t stream) { return {.seed = 2026, .step = 0, .stream = stream}; }
 
 template <class Element>
-Tensor sample(Extents extents, Element&& element) {
+Tensor filled(Extents extents, Element&& element) {
   using T = decltype(element(uint64_t{0}));
   std::vector<T> values(static_cast<size_t>(element_count(extents)));
   for (size_t i = 0; i < values.size(); ++i) values[i] = element(i);
@@ -120,15 +120,21 @@ Tensor sample(Extents extents, Element&& element) {
 
 Tensor sample_uniform(Extents extents, uint32_t stream, double low, double high) {
   const RandomKey key = sample_key(stream);
-  return sample(std::move(extents), [&](uint64_t i) { return low + (high - low) * random_uniform(key, i); });
+  return filled(std::move(extents), [&](uint64_t i) { return low + (high - low) * random_uniform(key, i); });
 }
 
 Tensor sample_away_from_zero(Extents extents, uint32_t stream, double gap, double low, double high) {
   const RandomKey key = sample_key(stream);
-  return sample(std::move(extents), [&](uint64_t i) {
+  return filled(std::move(extents), [&](uint64_t i) {
     const double x = low + (high - low) * random_uniform(key, i);
     return std::abs(x) >= gap ? x : x + (x < 0 ? -gap : gap);
   });
+}
+
+Tensor sample_ones(Extents extents, uint32_t stream) {
+  Tensor t = sample_uniform(std::move(extents), stream);
+  for (double& v : t.as<double>()) v = v < 0 ? -1.25 : 1.25;
+  return t;
 }
 
 Tensor sample_distinct(Extents extents, uint32_t stream, double offset) {
@@ -142,14 +148,14 @@ Tensor sample_distinct(Extents extents, uint32_t stream, double offset) {
 
 Tensor sample_ties(Extents extents, uint32_t stream) {
   const RandomKey key = sample_key(stream);
-  return sample(std::move(extents),
+  return filled(std::move(extents),
                 [&](uint64_t i) { return 0.5 * static_cast<double>(random_below(key, i, 5)) - 1.0; });
 }
 
 Tensor sample_complex(Extents extents, uint32_t stream) {
   const RandomKey key = sample_key(stream);
   // Away from zero, where the modulus has a kink.
-  return sample(std::move(extents), [&](uint64_t i) {
+  return filled(std::move(extents), [&](uint64_t i) {
     const double modulus = 0.5 + 1.5 * random_uniform(key, 2 * i), angle = 6.28318 * random_uniform(key, 2 * i + 1);
     return std::polar(modulus, angle);
   });
@@ -157,7 +163,7 @@ Tensor sample_complex(Extents extents, uint32_t stream) {
 
 Tensor sample_integers(Extents extents, uint32_t stream, int64_t low, int64_t high) {
   const RandomKey key = sample_key(stream);
-  return sample(std::move(extents), [&](uint64_t i) {
+  return filled(std::move(extents), [&](uint64_t i) {
     return low + static_cast<int64_t>(random_below(key, i, static_cast<uint64_t>(high - low)));
   });
 }

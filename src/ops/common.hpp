@@ -92,6 +92,8 @@ inline constexpr const char* kNoGradientBoolean = "the result is boolean";
 Tensor sample_uniform(Extents extents, uint32_t stream, double low = -2, double high = 2);
 /// Uniform in [low, high) but at least `gap` away from zero.
 Tensor sample_away_from_zero(Extents extents, uint32_t stream, double gap, double low = -2, double high = 2);
+/// 1.25 or -1.25: divisors of which no multiple is near what `sample_distinct` gives with a small offset.
+Tensor sample_ones(Extents extents, uint32_t stream);
 /// A shuffle of successive multiples of 0.125 around zero, plus `offset`: no two are equal.
 Tensor sample_distinct(Extents extents, uint32_t stream, double offset = 0);
 /// Halves of small integers, so that ties are common.

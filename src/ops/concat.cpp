@@ -12,9 +12,7 @@
 namespace gregale::ops {
 namespace {
 
-int64_t axis_of(const NodeView& node) { return normalize_axis(node.integer("axis"), node.input(0).rank(), "concat"); }
-
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_concat(const NodeView& node) {
   const Type& first = node.input(0);
   const int64_t axis = axis_of(node);
   Type result = first;
@@ -35,7 +33,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {result};
 }
 
-void reference(ReferenceContext& c) {
+void reference_concat(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node);
   const AxisSplit to = split_at(c.outputs[0].extents, axis);
   int64_t at = 0;
@@ -51,7 +49,7 @@ void reference(ReferenceContext& c) {
   }
 }
 
-void gradient(GradientContext& c) {
+void gradient_concat(GradientContext& c) {
   const int64_t axis = axis_of(c.view()), count = c.view().input_count();
   if (count == 1) {
     c.set_d_input(0, c.d_output());
@@ -65,7 +63,7 @@ void gradient(GradientContext& c) {
   }
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_concat(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   const int64_t axis = axis_of(node);
   const AxisSplit to = split_at(node.outputs()[0].shape.extents(), axis);
@@ -92,10 +90,10 @@ const OpDef& concat_op() {
     d.to_onnx = [](OnnxWriter& w) {
       w.same("Concat", {{"axis", normalize_axis(w.view().integer("axis"), w.view().input(0).rank(), "concat")}});
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"rows", make}};
+    d.infer = infer_concat;
+    d.reference = reference_concat;
+    d.gradient = gradient_concat;
+    d.lowerings = {{"rows", make_concat}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
     d.onnx = {

@@ -7,23 +7,23 @@
 namespace gregale::ops {
 namespace {
 
-tile::Conv2d problem_of(const NodeView& node) {
+tile::Conv2d problem_of_conv2d(const NodeView& node) {
   return convolution_problem(node, node.input(0).shape, node.input(1).shape);
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv2d(const NodeView& node) {
   check_convolution_operands(node);
-  const auto p = problem_of(node);
+  const auto p = problem_of_conv2d(node);
   return {Type(node.input(0).dtype, Shape{node.input(0).shape[0], p.k, p.out_h(), p.out_w()})};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv2d(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& y = c.outputs[0].real();
-  for_each_product(problem_of(c.node), [&](size_t ix, size_t iw, size_t iy) { y[iy] += x[ix] * weights[iw]; });
+  for_each_product(problem_of_conv2d(c.node), [&](size_t ix, size_t iw, size_t iy) { y[iy] += x[ix] * weights[iw]; });
 }
 
-void gradient(GradientContext& c) {
+void gradient_conv2d(GradientContext& c) {
   const auto options = convolution_options(c.view());
   const Shape x = c.type(c.input(0)).shape, weights = c.type(c.input(1)).shape;
   c.set_d_input(0, conv2d_d_input(c.graph(), c.d_output(), c.input(1), x[2].value(), x[3].value(), options));
@@ -31,9 +31,9 @@ void gradient(GradientContext& c) {
                 conv2d_d_weights(c.graph(), c.input(0), c.d_output(), weights[2].value(), weights[3].value(), options));
 }
 
-Result<Kernel> make(const NodeView& node, const Target& target) {
+Result<Kernel> make_conv2d(const NodeView& node, const Target& target) {
   if (auto error = refuse_convolution(node)) return *error;
-  auto program = std::make_shared<const tile::Conv2dForward>(*kernel_cache(target), problem_of(node));
+  auto program = std::make_shared<const tile::Conv2dForward>(*kernel_cache(target), problem_of_conv2d(node));
   Kernel k;
   k.scratch_bytes = program->scratch_bytes();
   k.thread_scratch_bytes = program->thread_scratch_bytes();
@@ -59,11 +59,11 @@ const OpDef& conv2d_op() {
     d.outputs = {{"y", "[n, k, oh, ow], oh = floor((h + top + bottom - dilation (r - 1) - 1) / stride) + 1"}};
     d.attributes = convolution_attributes();
     d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, false); };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"taps", make}};
-    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
+    d.infer = infer_conv2d;
+    d.reference = reference_conv2d;
+    d.gradient = gradient_conv2d;
+    d.lowerings = {{"taps", make_conv2d}};
+    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of_conv2d(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents weights, const Conv2dOptions& options) {
         return Sample{{sample_uniform(std::move(x), 1), sample_uniform(std::move(weights), 2)}, to_attributes(options)};

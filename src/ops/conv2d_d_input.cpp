@@ -11,7 +11,7 @@
 namespace gregale::ops {
 namespace {
 
-Shape x_shape(const NodeView& node) {
+Shape x_shape_conv2d_d_input(const NodeView& node) {
   const auto& size = node.integers("image");
   GREGALE_CHECK(size.size() == 2 && size[0] >= 0 && size[1] >= 0, invalid_argument,
                 "[conv2d_d_input] image must hold a height and a width");
@@ -23,12 +23,14 @@ Shape x_shape(const NodeView& node) {
   return Shape{node.input(0).shape[0], channels, size[0], size[1]};
 }
 
-tile::Conv2d problem_of(const NodeView& node) { return convolution_problem(node, x_shape(node), node.input(1).shape); }
+tile::Conv2d problem_of_conv2d_d_input(const NodeView& node) {
+  return convolution_problem(node, x_shape_conv2d_d_input(node), node.input(1).shape);
+}
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv2d_d_input(const NodeView& node) {
   check_convolution_operands(node);
   const Type& d_y = node.input(0);
-  const Shape x = x_shape(node);
+  const Shape x = x_shape_conv2d_d_input(node);
   const auto p = convolution_problem(node, x, node.input(1).shape);
   const Shape expected{d_y.shape[0], p.k, p.out_h(), p.out_w()};
   GREGALE_CHECK(d_y.shape == expected, shape, "[conv2d_d_input] d_y is {}; expected {}", to_string(d_y),
@@ -36,13 +38,14 @@ std::vector<Type> infer(const NodeView& node) {
   return {Type(d_y.dtype, x)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv2d_d_input(ReferenceContext& c) {
   const auto &d_y = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& d_x = c.outputs[0].real();
-  for_each_product(problem_of(c.node), [&](size_t ix, size_t iw, size_t iy) { d_x[ix] += d_y[iy] * weights[iw]; });
+  for_each_product(problem_of_conv2d_d_input(c.node),
+                   [&](size_t ix, size_t iw, size_t iy) { d_x[ix] += d_y[iy] * weights[iw]; });
 }
 
-void gradient(GradientContext& c) {
+void gradient_conv2d_d_input(GradientContext& c) {
   const auto options = convolution_options(c.view());
   const Shape weights = c.type(c.input(1)).shape;
   c.set_d_input(0, conv2d(c.graph(), c.d_output(), c.input(1), options));
@@ -50,9 +53,9 @@ void gradient(GradientContext& c) {
                 conv2d_d_weights(c.graph(), c.d_output(), c.input(0), weights[2].value(), weights[3].value(), options));
 }
 
-Result<Kernel> make(const NodeView& node, const Target& target) {
+Result<Kernel> make_conv2d_d_input(const NodeView& node, const Target& target) {
   if (auto error = refuse_convolution(node)) return *error;
-  auto program = std::make_shared<const tile::Conv2dAdjoint>(*kernel_cache(target), problem_of(node),
+  auto program = std::make_shared<const tile::Conv2dAdjoint>(*kernel_cache(target), problem_of_conv2d_d_input(node),
                                                              tile::Conv2dAdjoint::Of::input);
   Kernel k;
   k.scratch_bytes = program->scratch_bytes();
@@ -79,11 +82,11 @@ const OpDef& conv2d_d_input_op() {
     d.attributes = convolution_attributes();
     d.attributes.push_back({"image", AttributeKind::integers, "h, w", {}});
     d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution_d_input(w, false, w.view().integers("image")); };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"patches", make}};
-    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
+    d.infer = infer_conv2d_d_input;
+    d.reference = reference_conv2d_d_input;
+    d.gradient = gradient_conv2d_d_input;
+    d.lowerings = {{"patches", make_conv2d_d_input}};
+    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of_conv2d_d_input(node)); };
     d.samples = [] {
       const auto sample = [](Extents d_y, Extents weights, std::vector<int64_t> image, const Conv2dOptions& options) {
         Attributes attributes = to_attributes(options);

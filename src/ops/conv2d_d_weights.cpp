@@ -10,7 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-Shape weights_shape(const NodeView& node) {
+Shape weights_shape_conv2d_d_weights(const NodeView& node) {
   const auto& size = node.integers("kernel");
   GREGALE_CHECK(size.size() == 2 && size[0] >= 1 && size[1] >= 1, invalid_argument,
                 "[conv2d_d_weights] kernel must hold a height and a width");
@@ -21,14 +21,14 @@ Shape weights_shape(const NodeView& node) {
   return Shape{node.input(1).shape[1], c.value() / groups, size[0], size[1]};
 }
 
-tile::Conv2d problem_of(const NodeView& node) {
-  return convolution_problem(node, node.input(0).shape, weights_shape(node));
+tile::Conv2d problem_of_conv2d_d_weights(const NodeView& node) {
+  return convolution_problem(node, node.input(0).shape, weights_shape_conv2d_d_weights(node));
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv2d_d_weights(const NodeView& node) {
   check_convolution_operands(node);
   const Type &x = node.input(0), &d_y = node.input(1);
-  const Shape weights = weights_shape(node);
+  const Shape weights = weights_shape_conv2d_d_weights(node);
   const auto p = convolution_problem(node, x.shape, weights);
   const Shape expected{x.shape[0], p.k, p.out_h(), p.out_w()};
   GREGALE_CHECK(d_y.shape == expected, shape, "[conv2d_d_weights] d_y is {}; expected {}", to_string(d_y),
@@ -36,22 +36,23 @@ std::vector<Type> infer(const NodeView& node) {
   return {Type(x.dtype, weights)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv2d_d_weights(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &d_y = c.inputs[1].real();
   auto& d_weights = c.outputs[0].real();
-  for_each_product(problem_of(c.node), [&](size_t ix, size_t iw, size_t iy) { d_weights[iw] += x[ix] * d_y[iy]; });
+  for_each_product(problem_of_conv2d_d_weights(c.node),
+                   [&](size_t ix, size_t iw, size_t iy) { d_weights[iw] += x[ix] * d_y[iy]; });
 }
 
-void gradient(GradientContext& c) {
+void gradient_conv2d_d_weights(GradientContext& c) {
   const auto options = convolution_options(c.view());
   const Shape x = c.type(c.input(0)).shape;
   c.set_d_input(0, conv2d_d_input(c.graph(), c.input(1), c.d_output(), x[2].value(), x[3].value(), options));
   c.set_d_input(1, conv2d(c.graph(), c.input(0), c.d_output(), options));
 }
 
-Result<Kernel> make(const NodeView& node, const Target& target) {
+Result<Kernel> make_conv2d_d_weights(const NodeView& node, const Target& target) {
   if (auto error = refuse_convolution(node)) return *error;
-  auto program = std::make_shared<const tile::Conv2dAdjoint>(*kernel_cache(target), problem_of(node),
+  auto program = std::make_shared<const tile::Conv2dAdjoint>(*kernel_cache(target), problem_of_conv2d_d_weights(node),
                                                              tile::Conv2dAdjoint::Of::weights);
   Kernel k;
   k.scratch_bytes = program->scratch_bytes();
@@ -77,11 +78,11 @@ const OpDef& conv2d_d_weights_op() {
     d.outputs = {{"d_weights", "[k, c/groups, r, s]"}};
     d.attributes = convolution_attributes();
     d.attributes.push_back({"kernel", AttributeKind::integers, "r, s", {}});
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"patches", make}};
-    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
+    d.infer = infer_conv2d_d_weights;
+    d.reference = reference_conv2d_d_weights;
+    d.gradient = gradient_conv2d_d_weights;
+    d.lowerings = {{"patches", make_conv2d_d_weights}};
+    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of_conv2d_d_weights(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents d_y, std::vector<int64_t> kernel, const Conv2dOptions& options) {
         Attributes attributes = to_attributes(options);

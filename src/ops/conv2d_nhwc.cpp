@@ -12,25 +12,25 @@
 namespace gregale::ops {
 namespace {
 
-tile::Conv2d problem_of(const NodeView& node) {
+tile::Conv2d problem_of_conv2d_nhwc(const NodeView& node) {
   return convolution_problem(node, permuted(node.input(0).shape, kToChannelsFirst),
                              permuted(node.input(1).shape, kWeightsToFirst));
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv2d_nhwc(const NodeView& node) {
   check_convolution_operands(node);
-  const auto p = problem_of(node);
+  const auto p = problem_of_conv2d_nhwc(node);
   return {Type(result_dtype(node), Shape{node.input(0).shape[0], p.out_h(), p.out_w(), p.k})};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv2d_nhwc(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& y = c.outputs[0].real();
-  for_each_product_channels_last(problem_of(c.node),
+  for_each_product_channels_last(problem_of_conv2d_nhwc(c.node),
                                  [&](size_t ix, size_t iw, size_t iy) { y[iy] += x[ix] * weights[iw]; });
 }
 
-std::vector<Value> expand(ExpandContext& c) {
+std::vector<Value> expand_conv2d_nhwc(ExpandContext& c) {
   Graph& g = c.graph;
   const bool widen = c.node.boolean("f32_result");
   const auto operand = [&](size_t i, const std::vector<int64_t>& permutation) {
@@ -44,7 +44,7 @@ std::vector<Value> expand(ExpandContext& c) {
 /// Every channel by itself.
 Result<Kernel> lower_depthwise(const NodeView& node, const Target& target) {
   if (auto error = refuse_convolution(node)) return *error;
-  const auto p = problem_of(node);
+  const auto p = problem_of_conv2d_nhwc(node);
   if (p.groups == 1 || p.groups != p.c || p.groups != p.k) return refuse(node, "not one channel a group");
   const kernels::Depthwise d{.n = p.n,
                              .h = p.h,
@@ -68,7 +68,7 @@ Result<Kernel> lower_depthwise(const NodeView& node, const Target& target) {
   return k;
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_conv2d_nhwc(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   Graph body("conv2d_nhwc");
   const Value x = body.add_input("x", node.input(0)), weights = body.add_input("weights", node.input(1));
@@ -92,11 +92,11 @@ const OpDef& conv2d_nhwc_op() {
     d.attributes = convolution_attributes();
     d.attributes.push_back(f32_result_attribute());
     d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, true); };
-    d.infer = infer;
-    d.reference = reference;
-    d.expand = expand;
-    d.lowerings = {{"depthwise", lower_depthwise}, {"tile program", lower}};
-    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
+    d.infer = infer_conv2d_nhwc;
+    d.reference = reference_conv2d_nhwc;
+    d.expand = expand_conv2d_nhwc;
+    d.lowerings = {{"depthwise", lower_depthwise}, {"tile program", lower_conv2d_nhwc}};
+    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of_conv2d_nhwc(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents weights, const Conv2dOptions& options) {
         return Sample{{sample_uniform(std::move(x), 1), sample_uniform(std::move(weights), 2)}, to_attributes(options)};

@@ -12,7 +12,7 @@
 namespace gregale::ops {
 namespace {
 
-Shape x_shape(const NodeView& node) {
+Shape x_shape_conv2d_nhwc_d_input(const NodeView& node) {
   const auto& size = node.integers("image");
   GREGALE_CHECK(size.size() == 2 && size[0] >= 0 && size[1] >= 0, invalid_argument,
                 "[conv2d_nhwc_d_input] image must hold a height and a width");
@@ -24,29 +24,29 @@ Shape x_shape(const NodeView& node) {
   return Shape{node.input(0).shape[0], size[0], size[1], channels};
 }
 
-tile::Conv2d problem_of(const NodeView& node) {
-  return convolution_problem(node, permuted(x_shape(node), kToChannelsFirst),
+tile::Conv2d problem_of_conv2d_nhwc_d_input(const NodeView& node) {
+  return convolution_problem(node, permuted(x_shape_conv2d_nhwc_d_input(node), kToChannelsFirst),
                              permuted(node.input(1).shape, kWeightsToFirst));
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv2d_nhwc_d_input(const NodeView& node) {
   check_convolution_operands(node);
   const Type& d_y = node.input(0);
-  const auto p = problem_of(node);
+  const auto p = problem_of_conv2d_nhwc_d_input(node);
   const Shape expected{d_y.shape[0], p.out_h(), p.out_w(), p.k};
   GREGALE_CHECK(d_y.shape == expected, shape, "[conv2d_nhwc_d_input] d_y is {}; expected {}", to_string(d_y),
                 to_string(Type(d_y.dtype, expected)));
-  return {Type(result_dtype(node), x_shape(node))};
+  return {Type(result_dtype(node), x_shape_conv2d_nhwc_d_input(node))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv2d_nhwc_d_input(ReferenceContext& c) {
   const auto &d_y = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& d_x = c.outputs[0].real();
-  for_each_product_channels_last(problem_of(c.node),
+  for_each_product_channels_last(problem_of_conv2d_nhwc_d_input(c.node),
                                  [&](size_t ix, size_t iw, size_t iy) { d_x[ix] += d_y[iy] * weights[iw]; });
 }
 
-std::vector<Value> expand(ExpandContext& c) {
+std::vector<Value> expand_conv2d_nhwc_d_input(ExpandContext& c) {
   Graph& g = c.graph;
   const bool widen = c.node.boolean("f32_result");
   const auto operand = [&](size_t i, const std::vector<int64_t>& permutation) {
@@ -59,7 +59,7 @@ std::vector<Value> expand(ExpandContext& c) {
   return {transpose(g, d_x, kToChannelsLast)};
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_conv2d_nhwc_d_input(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   Graph body("conv2d_nhwc_d_input");
   const Value d_y = body.add_input("d_y", node.input(0)), weights = body.add_input("weights", node.input(1));
@@ -83,11 +83,11 @@ const OpDef& conv2d_nhwc_d_input_op() {
     d.attributes.push_back({"image", AttributeKind::integers, "h, w", {}});
     d.attributes.push_back(f32_result_attribute());
     d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution_d_input(w, true, w.view().integers("image")); };
-    d.infer = infer;
-    d.reference = reference;
-    d.expand = expand;
-    d.lowerings = {{"tile program", lower}};
-    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
+    d.infer = infer_conv2d_nhwc_d_input;
+    d.reference = reference_conv2d_nhwc_d_input;
+    d.expand = expand_conv2d_nhwc_d_input;
+    d.lowerings = {{"tile program", lower_conv2d_nhwc_d_input}};
+    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of_conv2d_nhwc_d_input(node)); };
     d.samples = [] {
       const auto sample = [](Extents d_y, Extents weights, std::vector<int64_t> image, const Conv2dOptions& options) {
         Attributes attributes = to_attributes(options);

@@ -11,7 +11,7 @@
 namespace gregale::ops {
 namespace {
 
-Shape weights_shape(const NodeView& node) {
+Shape weights_shape_conv2d_nhwc_d_weights(const NodeView& node) {
   const auto& size = node.integers("kernel");
   GREGALE_CHECK(size.size() == 2 && size[0] >= 1 && size[1] >= 1, invalid_argument,
                 "[conv2d_nhwc_d_weights] kernel must hold a height and a width");
@@ -22,29 +22,29 @@ Shape weights_shape(const NodeView& node) {
   return Shape{size[0], size[1], c.value() / groups, node.input(1).shape[3]};
 }
 
-tile::Conv2d problem_of(const NodeView& node) {
+tile::Conv2d problem_of_conv2d_nhwc_d_weights(const NodeView& node) {
   return convolution_problem(node, permuted(node.input(0).shape, kToChannelsFirst),
-                             permuted(weights_shape(node), kWeightsToFirst));
+                             permuted(weights_shape_conv2d_nhwc_d_weights(node), kWeightsToFirst));
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv2d_nhwc_d_weights(const NodeView& node) {
   check_convolution_operands(node);
   const Type &x = node.input(0), &d_y = node.input(1);
-  const auto p = problem_of(node);
+  const auto p = problem_of_conv2d_nhwc_d_weights(node);
   const Shape expected{x.shape[0], p.out_h(), p.out_w(), p.k};
   GREGALE_CHECK(d_y.shape == expected, shape, "[conv2d_nhwc_d_weights] d_y is {}; expected {}", to_string(d_y),
                 to_string(Type(d_y.dtype, expected)));
-  return {Type(result_dtype(node), weights_shape(node))};
+  return {Type(result_dtype(node), weights_shape_conv2d_nhwc_d_weights(node))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv2d_nhwc_d_weights(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &d_y = c.inputs[1].real();
   auto& d_weights = c.outputs[0].real();
-  for_each_product_channels_last(problem_of(c.node),
+  for_each_product_channels_last(problem_of_conv2d_nhwc_d_weights(c.node),
                                  [&](size_t ix, size_t iw, size_t iy) { d_weights[iw] += x[ix] * d_y[iy]; });
 }
 
-std::vector<Value> expand(ExpandContext& c) {
+std::vector<Value> expand_conv2d_nhwc_d_weights(ExpandContext& c) {
   Graph& g = c.graph;
   const bool widen = c.node.boolean("f32_result");
   const auto operand = [&](size_t i) {
@@ -56,9 +56,9 @@ std::vector<Value> expand(ExpandContext& c) {
   return {transpose(g, d, kWeightsToLast)};
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_conv2d_nhwc_d_weights(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
-  return weights_gradient_kernel(node, target, problem_of(node));
+  return weights_gradient_kernel(node, target, problem_of_conv2d_nhwc_d_weights(node));
 }
 
 }  // namespace
@@ -76,11 +76,11 @@ const OpDef& conv2d_nhwc_d_weights_op() {
     d.attributes = convolution_attributes();
     d.attributes.push_back({"kernel", AttributeKind::integers, "r, s", {}});
     d.attributes.push_back(f32_result_attribute());
-    d.infer = infer;
-    d.reference = reference;
-    d.expand = expand;
-    d.lowerings = {{"bands", lower}};
-    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of(node)); };
+    d.infer = infer_conv2d_nhwc_d_weights;
+    d.reference = reference_conv2d_nhwc_d_weights;
+    d.expand = expand_conv2d_nhwc_d_weights;
+    d.lowerings = {{"bands", lower_conv2d_nhwc_d_weights}};
+    d.cost = [](const NodeView& node) { return convolution_cost(node, problem_of_conv2d_nhwc_d_weights(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents d_y, std::vector<int64_t> kernel, const Conv2dOptions& options) {
         Attributes attributes = to_attributes(options);

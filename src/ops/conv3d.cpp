@@ -11,19 +11,19 @@ namespace {
 
 const std::vector<int64_t> kToLast{0, 2, 3, 4, 1}, kToFirst{0, 4, 1, 2, 3}, kWeights{2, 3, 4, 1, 0};
 
-tile::Conv3d problem_of(const NodeView& node) {
+tile::Conv3d problem_of_conv3d(const NodeView& node) {
   return convolution3d_problem(node, permuted(node.input(0).shape, kToLast), permuted(node.input(1).shape, kWeights));
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv3d(const NodeView& node) {
   check_convolution3d_operands(node);
-  const Shape y = convolved(permuted(node.input(0).shape, kToLast), problem_of(node));
+  const Shape y = convolved(permuted(node.input(0).shape, kToLast), problem_of_conv3d(node));
   return {Type(node.input(0).dtype, permuted(y, kToFirst))};
 }
 
 /// As conv3d_ndhwc's, each index with its channels moved to the front.
-void reference(ReferenceContext& c) {
-  const auto v = problem_of(c.node);
+void reference_conv3d(ReferenceContext& c) {
+  const auto v = problem_of_conv3d(c.node);
   const auto &x = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& y = c.outputs[0].real();
   const auto first = [](size_t index, int64_t channels, int64_t pixels) {
@@ -41,7 +41,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-std::vector<Value> expand(ExpandContext& c) {
+std::vector<Value> expand_conv3d(ExpandContext& c) {
   Graph& g = c.graph;
   const Value y = conv3d_ndhwc(g, transpose(g, c.inputs[0], kToLast), transpose(g, c.inputs[1], kWeights),
                                convolution3d_options(c.node));
@@ -63,10 +63,10 @@ const OpDef& conv3d_op() {
     d.outputs = {{"y", "[n, k, od, oh, ow], od = floor((d + front + back - dilation (t - 1) - 1) / stride) + 1"}};
     d.attributes = convolution3d_attributes();
     d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, false); };
-    d.infer = infer;
-    d.reference = reference;
-    d.expand = expand;
-    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of(node)); };
+    d.infer = infer_conv3d;
+    d.reference = reference_conv3d;
+    d.expand = expand_conv3d;
+    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of_conv3d(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents weights, const Conv3dOptions& options) {
         return Sample{{sample_uniform(std::move(x), 1), sample_uniform(std::move(weights), 2)}, to_attributes(options)};

@@ -10,22 +10,23 @@
 namespace gregale::ops {
 namespace {
 
-tile::Conv3d problem_of(const NodeView& node) {
+tile::Conv3d problem_of_conv3d_ndhwc(const NodeView& node) {
   return convolution3d_problem(node, node.input(0).shape, node.input(1).shape);
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv3d_ndhwc(const NodeView& node) {
   check_convolution3d_operands(node);
-  return {Type(result_dtype(node), convolved(node.input(0).shape, problem_of(node)))};
+  return {Type(result_dtype(node), convolved(node.input(0).shape, problem_of_conv3d_ndhwc(node)))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv3d_ndhwc(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& y = c.outputs[0].real();
-  for_each_product(problem_of(c.node), [&](size_t ix, size_t iw, size_t iy) { y[iy] += x[ix] * weights[iw]; });
+  for_each_product(problem_of_conv3d_ndhwc(c.node),
+                   [&](size_t ix, size_t iw, size_t iy) { y[iy] += x[ix] * weights[iw]; });
 }
 
-void gradient(GradientContext& c) {
+void gradient_conv3d_ndhwc(GradientContext& c) {
   const auto options = convolution3d_options(c.view());
   const Shape x = c.type(c.input(0)).shape, weights = c.type(c.input(1)).shape;
   c.set_d_input(0, conv3d_ndhwc_d_input(c.graph(), c.d_output(), c.input(1), {x[1].value(), x[2].value(), x[3].value()},
@@ -34,7 +35,7 @@ void gradient(GradientContext& c) {
                                           {weights[0].value(), weights[1].value(), weights[2].value()}, options));
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_conv3d_ndhwc(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   Graph body("conv3d_ndhwc");
   const Value x = body.add_input("x", node.input(0)), weights = body.add_input("weights", node.input(1));
@@ -58,11 +59,11 @@ const OpDef& conv3d_ndhwc_op() {
     d.attributes = convolution3d_attributes();
     d.attributes.push_back(f32_result_attribute());
     d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution(w, true); };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"tile program", lower}};
-    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of(node)); };
+    d.infer = infer_conv3d_ndhwc;
+    d.reference = reference_conv3d_ndhwc;
+    d.gradient = gradient_conv3d_ndhwc;
+    d.lowerings = {{"tile program", lower_conv3d_ndhwc}};
+    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of_conv3d_ndhwc(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents weights, const Conv3dOptions& options) {
         return Sample{{sample_uniform(std::move(x), 1), sample_uniform(std::move(weights), 2)}, to_attributes(options)};

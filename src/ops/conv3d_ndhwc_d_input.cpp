@@ -15,7 +15,7 @@
 namespace gregale::ops {
 namespace {
 
-Shape x_shape(const NodeView& node) {
+Shape x_shape_conv3d_ndhwc_d_input(const NodeView& node) {
   const auto& size = node.integers("volume");
   GREGALE_CHECK(size.size() == 3 && std::all_of(size.begin(), size.end(), [](int64_t e) { return e >= 0; }),
                 invalid_argument, "[conv3d_ndhwc_d_input] volume must hold a depth, a height and a width");
@@ -27,26 +27,27 @@ Shape x_shape(const NodeView& node) {
   return Shape{node.input(0).shape[0], size[0], size[1], size[2], channels};
 }
 
-tile::Conv3d problem_of(const NodeView& node) {
-  return convolution3d_problem(node, x_shape(node), node.input(1).shape);
+tile::Conv3d problem_of_conv3d_ndhwc_d_input(const NodeView& node) {
+  return convolution3d_problem(node, x_shape_conv3d_ndhwc_d_input(node), node.input(1).shape);
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv3d_ndhwc_d_input(const NodeView& node) {
   check_convolution3d_operands(node);
   const Type& d_y = node.input(0);
-  const Shape x = x_shape(node), expected = convolved(x, problem_of(node));
+  const Shape x = x_shape_conv3d_ndhwc_d_input(node), expected = convolved(x, problem_of_conv3d_ndhwc_d_input(node));
   GREGALE_CHECK(d_y.shape == expected, shape, "[conv3d_ndhwc_d_input] d_y is {}; expected {}", to_string(d_y),
                 to_string(Type(d_y.dtype, expected)));
   return {Type(result_dtype(node), x)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv3d_ndhwc_d_input(ReferenceContext& c) {
   const auto &d_y = c.inputs[0].real(), &weights = c.inputs[1].real();
   auto& d_x = c.outputs[0].real();
-  for_each_product(problem_of(c.node), [&](size_t ix, size_t iw, size_t iy) { d_x[ix] += d_y[iy] * weights[iw]; });
+  for_each_product(problem_of_conv3d_ndhwc_d_input(c.node),
+                   [&](size_t ix, size_t iw, size_t iy) { d_x[ix] += d_y[iy] * weights[iw]; });
 }
 
-void gradient(GradientContext& c) {
+void gradient_conv3d_ndhwc_d_input(GradientContext& c) {
   const auto options = convolution3d_options(c.view());
   const Shape weights = c.type(c.input(1)).shape;
   c.set_d_input(0, conv3d_ndhwc(c.graph(), c.d_output(), c.input(1), options));
@@ -54,7 +55,7 @@ void gradient(GradientContext& c) {
                                           {weights[0].value(), weights[1].value(), weights[2].value()}, options));
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_conv3d_ndhwc_d_input(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   Graph body("conv3d_ndhwc_d_input");
   const Value d_y = body.add_input("d_y", node.input(0)), weights = body.add_input("weights", node.input(1));
@@ -77,11 +78,11 @@ const OpDef& conv3d_ndhwc_d_input_op() {
     d.attributes.push_back({"volume", AttributeKind::integers, "d, h, w", {}});
     d.attributes.push_back(f32_result_attribute());
     d.to_onnx = [](OnnxWriter& w) { write_onnx_convolution_d_input(w, true, w.view().integers("volume")); };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"tile program", lower}};
-    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of(node)); };
+    d.infer = infer_conv3d_ndhwc_d_input;
+    d.reference = reference_conv3d_ndhwc_d_input;
+    d.gradient = gradient_conv3d_ndhwc_d_input;
+    d.lowerings = {{"tile program", lower_conv3d_ndhwc_d_input}};
+    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of_conv3d_ndhwc_d_input(node)); };
     d.samples = [] {
       const auto sample = [](Extents d_y, Extents weights, std::vector<int64_t> volume, const Conv3dOptions& options) {
         Attributes attributes = to_attributes(options);

@@ -14,7 +14,7 @@
 namespace gregale::ops {
 namespace {
 
-Shape weights_shape(const NodeView& node) {
+Shape weights_shape_conv3d_ndhwc_d_weights(const NodeView& node) {
   const auto& size = node.integers("kernel");
   GREGALE_CHECK(size.size() == 3 && std::all_of(size.begin(), size.end(), [](int64_t e) { return e >= 1; }),
                 invalid_argument, "[conv3d_ndhwc_d_weights] kernel must hold a depth, a height and a width");
@@ -25,26 +25,27 @@ Shape weights_shape(const NodeView& node) {
   return Shape{size[0], size[1], size[2], c.value() / groups, node.input(1).shape[4]};
 }
 
-tile::Conv3d problem_of(const NodeView& node) {
-  return convolution3d_problem(node, node.input(0).shape, weights_shape(node));
+tile::Conv3d problem_of_conv3d_ndhwc_d_weights(const NodeView& node) {
+  return convolution3d_problem(node, node.input(0).shape, weights_shape_conv3d_ndhwc_d_weights(node));
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_conv3d_ndhwc_d_weights(const NodeView& node) {
   check_convolution3d_operands(node);
   const Type& d_y = node.input(1);
-  const Shape expected = convolved(node.input(0).shape, problem_of(node));
+  const Shape expected = convolved(node.input(0).shape, problem_of_conv3d_ndhwc_d_weights(node));
   GREGALE_CHECK(d_y.shape == expected, shape, "[conv3d_ndhwc_d_weights] d_y is {}; expected {}", to_string(d_y),
                 to_string(Type(d_y.dtype, expected)));
-  return {Type(result_dtype(node), weights_shape(node))};
+  return {Type(result_dtype(node), weights_shape_conv3d_ndhwc_d_weights(node))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_conv3d_ndhwc_d_weights(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &d_y = c.inputs[1].real();
   auto& d_weights = c.outputs[0].real();
-  for_each_product(problem_of(c.node), [&](size_t ix, size_t iw, size_t iy) { d_weights[iw] += x[ix] * d_y[iy]; });
+  for_each_product(problem_of_conv3d_ndhwc_d_weights(c.node),
+                   [&](size_t ix, size_t iw, size_t iy) { d_weights[iw] += x[ix] * d_y[iy]; });
 }
 
-void gradient(GradientContext& c) {
+void gradient_conv3d_ndhwc_d_weights(GradientContext& c) {
   const auto options = convolution3d_options(c.view());
   const Shape x = c.type(c.input(0)).shape;
   c.set_d_input(0, conv3d_ndhwc_d_input(c.graph(), c.input(1), c.d_output(), {x[1].value(), x[2].value(), x[3].value()},
@@ -52,9 +53,9 @@ void gradient(GradientContext& c) {
   c.set_d_input(1, conv3d_ndhwc(c.graph(), c.input(0), c.d_output(), options));
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_conv3d_ndhwc_d_weights(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
-  return weights_gradient_kernel(node, target, problem_of(node));
+  return weights_gradient_kernel(node, target, problem_of_conv3d_ndhwc_d_weights(node));
 }
 
 }  // namespace
@@ -72,11 +73,11 @@ const OpDef& conv3d_ndhwc_d_weights_op() {
     d.attributes = convolution3d_attributes();
     d.attributes.push_back({"kernel", AttributeKind::integers, "t, r, s", {}});
     d.attributes.push_back(f32_result_attribute());
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"bands", lower}};
-    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of(node)); };
+    d.infer = infer_conv3d_ndhwc_d_weights;
+    d.reference = reference_conv3d_ndhwc_d_weights;
+    d.gradient = gradient_conv3d_ndhwc_d_weights;
+    d.lowerings = {{"bands", lower_conv3d_ndhwc_d_weights}};
+    d.cost = [](const NodeView& node) { return convolution3d_cost(node, problem_of_conv3d_ndhwc_d_weights(node)); };
     d.samples = [] {
       const auto sample = [](Extents x, Extents d_y, std::vector<int64_t> kernel, const Conv3dOptions& options) {
         Attributes attributes = to_attributes(options);

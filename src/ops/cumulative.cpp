@@ -5,24 +5,21 @@
 #include "ops/list.hpp"
 #include "ops/native.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/shapes.hpp"
 
 namespace gregale::ops {
 namespace {
 
-int64_t axis_of(const NodeView& node) {
-  return normalize_axis(node.integer("axis"), node.input(0).rank(), "cumulative");
-}
-
-struct Mode {
+struct CumulativeMode {
   bool product, exclusive, reverse;
 };
-Mode mode_of(const NodeView& node) {
+CumulativeMode mode_of_cumulative(const NodeView& node) {
   return {node.boolean("product"), node.boolean("exclusive"), node.boolean("reverse")};
 }
 
 /// One lane; Sum is what wraps, or f64.
 template <class Sum, class T>
-void accumulate(const T* x, T* y, int64_t count, int64_t stride, Mode mode) {
+void accumulate(const T* x, T* y, int64_t count, int64_t stride, CumulativeMode mode) {
   Sum sum = mode.product ? 1 : 0;
   for (int64_t k = 0; k < count; ++k) {
     const int64_t i = (mode.reverse ? count - 1 - k : k) * stride;
@@ -32,14 +29,14 @@ void accumulate(const T* x, T* y, int64_t count, int64_t stride, Mode mode) {
   }
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_cumulative(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "the shape is symbolic");
   const DType dtype = node.input(0).dtype;
   const AxisView s = axis_split(node.input(0), axis_of(node));
   Kernel kernel;
   const auto of = [&](auto zero) {
     using T = decltype(zero);
-    kernel.run = [s, mode = mode_of(node)](const Launch& l) {
+    kernel.run = [s, mode = mode_of_cumulative(node)](const Launch& l) {
       const int64_t grain = std::max<int64_t>(1, kernels::kElementGrain / std::max<int64_t>(1, s.count));
       parallel_for(l.team, s.outer * s.inner, grain, [&](int64_t begin, int64_t end, int) {
         for (int64_t lane = begin; lane < end; ++lane) {
@@ -91,7 +88,7 @@ const OpDef& cumulative_op() {
       return std::vector<Type>{node.input(0)};
     };
     d.reference = [](ReferenceContext& c) {
-      const Mode mode = mode_of(c.node);
+      const CumulativeMode mode = mode_of_cumulative(c.node);
       for_each_lane(c.inputs[0].extents, axis_of(c.node), [&](const Lane& lane) {
         if (is_real_float(c.inputs[0].type.dtype))
           accumulate<double>(c.inputs[0].real().data() + lane.begin, c.outputs[0].real().data() + lane.begin,
@@ -104,12 +101,12 @@ const OpDef& cumulative_op() {
     d.gradient = [](GradientContext& c) {
       Graph& g = c.graph();
       const int64_t axis = c.view().integer("axis");
-      const Mode mode = mode_of(c.view());
+      const CumulativeMode mode = mode_of_cumulative(c.view());
       const Value d = mode.product ? mul(g, c.d_output(), c.output()) : c.d_output();
       const Value back = cumulative(g, d, axis, {false, mode.exclusive, !mode.reverse});
       c.set_d_input(0, mode.product ? div(g, back, c.input(0)) : back);
     };
-    d.lowerings = {{"native", make}};
+    d.lowerings = {{"native", make_cumulative}};
     d.samples = [] {
       std::vector<Sample> samples;
       uint32_t stream = 0;

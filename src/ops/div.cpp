@@ -17,7 +17,7 @@ T quotient(T a, T b) {
   return static_cast<T>(a / b);
 }
 
-struct Native {
+struct DivNative {
   template <class T>
   static T of(T a, T b) {
     if constexpr (std::is_floating_point_v<T>)
@@ -51,7 +51,7 @@ const OpDef& div_op() {
       .complex = [](Complex a, Complex b) { return a / b; },
       .integer = quotient<int64_t>,
       .natural = quotient<uint64_t>,
-      .native = native_lowering<Native, false, double>(),
+      .native = native_lowering<DivNative, false, double>(),
       .d_a = [](Graph& g, Value, Value b, Value, Value d) { return div(g, d, conj_if_complex(g, b)); },
       .d_b = [](Graph& g, Value, Value b, Value y,
                 Value d) { return neg(g, mul(g, d, conj_if_complex(g, div(g, y, b)))); },

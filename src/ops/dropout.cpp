@@ -11,7 +11,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_dropout(const NodeView& node) {
   check_real_float(node, 0);
   check_key(node, 1);
   const double rate = node.real("rate");
@@ -19,7 +19,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {node.input(0)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_dropout(ReferenceContext& c) {
   const RandomKey key = random_key(c.node, c.inputs[1].integer().data());
   const double rate = c.node.real("rate");
   const auto& x = c.inputs[0].real();
@@ -27,7 +27,7 @@ void reference(ReferenceContext& c) {
   for (size_t i = 0; i < x.size(); ++i) y[i] = gregale::random_uniform(key, i) >= rate ? x[i] / (1 - rate) : 0;
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_dropout(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.input(0).dtype != DType::f32)
     return refuse(node, fmt::format("f32 needed, not {}", name_of(node.input(0).dtype)));
@@ -56,12 +56,12 @@ const OpDef& dropout_op() {
     d.inputs = {{"x", "real floats"}, key_operand()};
     d.outputs = {{"y", "shape of x"}};
     d.attributes = {{"rate", AttributeKind::real, "probability of a zero, in [0, 1)", {}}, stream_attribute()};
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_dropout;
+    d.reference = reference_dropout;
     d.gradient = [](GradientContext& c) {
       c.set_d_input(0, dropout(c.graph(), c.d_output(), c.input(1), c.view().real("rate"), c.view().integer("stream")));
     };
-    d.lowerings = {{"counter", make}};
+    d.lowerings = {{"counter", make_dropout}};
     d.cost = [](const NodeView& node) { return default_cost(node, 12); };
     d.samples = [] {
       const auto sample = [](Extents extents, std::vector<int64_t> key, double rate, int64_t stream) {

@@ -7,7 +7,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Compare {
+struct EqualCompare {
   template <class T>
   static bool of(T a, T b) {
     return a == b;
@@ -24,7 +24,7 @@ const OpDef& equal_op() {
       .real = [](double a, double b) { return a == b; },
       .integer = [](int64_t a, int64_t b) { return a == b; },
       .booleans = true,
-      .native = native_lowering<Compare, true, double>(),
+      .native = native_lowering<EqualCompare, true, double>(),
       .kernel = kernels::CompareOp::equal,
       .onnx = "Equal",
   });

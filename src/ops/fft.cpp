@@ -15,7 +15,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_fft(const NodeView& node) {
   check_transformable(node, true);
   const auto axes = fourier_axes(node);
   if (node.boolean("parts")) complex_columns(node, node.input(0).shape, axes);
@@ -23,7 +23,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {node.input(0)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_fft(ReferenceContext& c) {
   const auto axes = fourier_axes(c.node);
   const bool inverse = c.node.boolean("inverse"), parts = c.node.boolean("parts");
   Extents extents = c.inputs[0].extents;
@@ -39,7 +39,7 @@ void reference(ReferenceContext& c) {
   }
 }
 
-Result<Kernel> make(const NodeView& node, const Target& target) {
+Result<Kernel> make_fft(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   const bool in_parts = node.boolean("parts");
   const DType dtype = in_parts ? DType::f32 : DType::c64;
@@ -107,8 +107,8 @@ const OpDef& fft_op() {
                       w.fft_as_matmul());
       w.set_output(0, halves ? onnx_halves(w, z) : z);
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_fft;
+    d.reference = reference_fft;
     d.gradient = [](GradientContext& c) {
       const NodeView& node = c.view();
       Attributes adjoint = node.attributes();
@@ -116,7 +116,7 @@ const OpDef& fft_op() {
       adjoint["norm"] = swapped_norm(node.string("norm"));
       c.set_d_input(0, c.graph().add1(fft_op(), {c.d_output()}, adjoint));
     };
-    d.lowerings = {{"mixed-radix", make}};
+    d.lowerings = {{"mixed-radix", make_fft}};
     d.cost = [](const NodeView& node) { return fourier_cost(node, node.input(0).shape, false); };
     d.samples = [] {
       const auto sample = [](Extents extents, uint32_t stream, std::vector<int64_t> axes, bool inverse,

@@ -12,7 +12,7 @@
 namespace gregale::ops {
 namespace {
 
-const Graph& body_of(const NodeView& node) {
+const Graph& body_of_fused(const NodeView& node) {
   GREGALE_CHECK(node.regions().size() == 1, invalid_argument, "[fused] takes one body, got {}", node.regions().size());
   const Graph& body = node.regions()[0];
   GREGALE_CHECK(body.variables().empty(), unsupported, "[fused] the body has variables");
@@ -32,19 +32,19 @@ tile::ScheduleChoice schedule_of(const NodeView& node) {
   return choice.value();
 }
 
-std::vector<Type> infer(const NodeView& node) {
-  const Graph& body = body_of(node);
+std::vector<Type> infer_fused(const NodeView& node) {
+  const Graph& body = body_of_fused(node);
   schedule_of(node);
   std::vector<Type> types;
   for (const Value v : body.outputs()) types.push_back(body.type(v));
   return types;
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
-  return program_kernel(body_of(node), node, target, schedule_of(node), node.boolean("in_parts"));
+Result<Kernel> lower_fused(const NodeView& node, const Target& target) {
+  return program_kernel(body_of_fused(node), node, target, schedule_of(node), node.boolean("in_parts"));
 }
 
-Sample sample() {
+Sample sample_fused() {
   Graph body("body");
   const Value x = body.add_input("x", Type(DType::f64, Shape{3, 4})),
               w = body.add_input("w", Type(DType::f64, Shape{4, 5}));
@@ -74,12 +74,12 @@ const OpDef& fused_op() {
                      "whether fp32 products with constants may be computed as three parts in bf16 (fp32x3), which the "
                      "policy of that name says",
                      false}};
-    d.infer = infer;
-    d.reference = [](ReferenceContext& c) { c.outputs = interpret_arrays(body_of(c.node), c.inputs, nullptr); };
-    d.expand = [](ExpandContext& c) { return inline_graph(c.graph, body_of(c.node), c.inputs); };
-    d.lowerings = {{"tile program", lower}};
+    d.infer = infer_fused;
+    d.reference = [](ReferenceContext& c) { c.outputs = interpret_arrays(body_of_fused(c.node), c.inputs, nullptr); };
+    d.expand = [](ExpandContext& c) { return inline_graph(c.graph, body_of_fused(c.node), c.inputs); };
+    d.lowerings = {{"tile program", lower_fused}};
     d.cost = [](const NodeView& node) {
-      const Graph& body = body_of(node);
+      const Graph& body = body_of_fused(node);
       Cost cost = default_cost(node, 0);
       for (const Node& n : body.nodes()) {
         const NodeView view = view_of(body, n);
@@ -87,7 +87,7 @@ const OpDef& fused_op() {
       }
       return cost;
     };
-    d.samples = [] { return std::vector<Sample>{sample()}; };
+    d.samples = [] { return std::vector<Sample>{sample_fused()}; };
     return d;
   }();
   return op;

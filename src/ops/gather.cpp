@@ -13,9 +13,7 @@
 namespace gregale::ops {
 namespace {
 
-int64_t axis_of(const NodeView& node) { return normalize_axis(node.integer("axis"), node.input(0).rank(), "gather"); }
-
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_gather(const NodeView& node) {
   check_indices(node, 1);
   const int64_t axis = axis_of(node);
   const auto& x = node.input(0).shape.dims();
@@ -26,7 +24,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {Type(node.input(0).dtype, Shape(std::move(dims)))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_gather(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node);
   const AxisSplit x = split_at(c.inputs[0].extents, axis);
   const auto& indices = c.inputs[1].integer();
@@ -40,7 +38,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_gather(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   const int64_t axis = axis_of(node);
   Kernel k;
@@ -55,7 +53,7 @@ Result<Kernel> make(const NodeView& node, const Target&) {
 }
 
 /// One index that is known is a slice, which needs no copy where the axis is the first.
-std::vector<Value> import(OnnxNode& n) {
+std::vector<Value> import_gather(OnnxNode& n) {
   Graph& g = n.graph();
   const int64_t rank = n.rank(0);
   if (rank == 0) n.fail("a scalar has no axis to gather from");
@@ -88,18 +86,18 @@ const OpDef& gather_op() {
     d.to_onnx = [](OnnxWriter& w) {
       w.same("Gather", {{"axis", normalize_axis(w.view().integer("axis"), w.view().input(0).rank(), "gather")}});
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_gather;
+    d.reference = reference_gather;
     d.gradient = [](GradientContext& c) {
       Graph& g = c.graph();
       c.set_d_input(0, scatter_add(g, zeros_like(g, c.input(0)), c.input(1), c.d_output(), axis_of(c.view())));
     };
-    d.lowerings = {{"rows", make}};
+    d.lowerings = {{"rows", make_gather}};
     d.cost = [](const NodeView& node) {
       return Cost{0, 2.0 * static_cast<double>(node.outputs()[0].bytes()) + static_cast<double>(node.input(1).bytes())};
     };
     d.bits_exact_integers = true;
-    d.onnx = {{"Gather", 1, import}};
+    d.onnx = {{"Gather", 1, import_gather}};
     d.samples = [] {
       const auto sample = [](Tensor x, std::vector<int64_t> indices, Extents extents, int64_t axis) {
         return Sample{{std::move(x), Tensor::from(indices, std::move(extents))}, {{"axis", axis}}};

@@ -3,15 +3,12 @@
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/shapes.hpp"
 
 namespace gregale::ops {
 namespace {
 
-int64_t axis_of(const NodeView& node) {
-  return normalize_axis(node.integer("axis"), node.input(0).rank(), "gather_elements");
-}
-
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_gather_elements(const NodeView& node) {
   check_indices(node, 1);
   check_rank(node, 1, node.input(0).rank());
   const int64_t axis = axis_of(node);
@@ -22,7 +19,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {Type(node.input(0).dtype, node.input(1).shape)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_gather_elements(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node);
   const AxisSplit x = split_at(c.inputs[0].extents, axis), y = split_at(c.inputs[1].extents, axis);
   const auto& indices = c.inputs[1].integer();
@@ -35,7 +32,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_gather_elements(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   const int64_t axis = axis_of(node);
   Kernel k;
@@ -50,7 +47,7 @@ Result<Kernel> make(const NodeView& node, const Target&) {
 }
 
 /// ONNX lets indices be shorter than the data along the other axes.
-std::vector<Value> import(OnnxNode& n) {
+std::vector<Value> import_gather_elements(OnnxNode& n) {
   const int64_t rank = n.rank(0);
   if (rank == 0 || n.rank(1) != rank) n.fail(fmt::format("data of rank {}, indices of rank {}", rank, n.rank(1)));
   const int64_t axis = normalize_axis(n.integer("axis", 0), rank, "onnx");
@@ -80,17 +77,17 @@ const OpDef& gather_elements_op() {
       if (is_complex(w.view().input(0).dtype)) w.unsupported("of complex numbers");
       w.same("GatherElements", {{"axis", w.view().integer("axis")}});
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_gather_elements;
+    d.reference = reference_gather_elements;
     d.gradient = [](GradientContext& c) {
       Graph& g = c.graph();
       c.set_d_input(0,
                     scatter_elements(g, zeros_like(g, c.input(0)), c.input(1), c.d_output(), axis_of(c.view()), "add"));
     };
-    d.lowerings = {{"elements", make}};
+    d.lowerings = {{"elements", make_gather_elements}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
-    d.onnx = {{"GatherElements", 11, import}};
+    d.onnx = {{"GatherElements", 11, import_gather_elements}};
     d.samples = [] {
       const auto sample = [](Tensor x, Tensor indices, int64_t axis) {
         return Sample{{std::move(x), std::move(indices)}, {{"axis", axis}}};

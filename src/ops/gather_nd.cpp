@@ -7,7 +7,7 @@
 namespace gregale::ops {
 namespace {
 
-void reference(ReferenceContext& c) {
+void reference_gather_nd(ReferenceContext& c) {
   const IndexedRows rows = indexed_rows(c.node, c.inputs[0].extents, c.inputs[1].extents);
   const auto& indices = c.inputs[1].integer();
   visit_same(c.inputs[0], c.outputs[0], [&](const auto& in, auto& out) {
@@ -19,7 +19,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_gather_nd(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   Kernel k;
   k.run = [size = size_of(node.input(0).dtype),
@@ -52,13 +52,13 @@ const OpDef& gather_nd_op() {
           0, w.add1("GatherND", {w.input(0), onnx_indices(w, 1)}, {{"batch_dims", w.view().integer("batch_dims")}}));
     };
     d.infer = [](const NodeView& node) { return std::vector<Type>{Type(node.input(0).dtype, gathered_shape(node))}; };
-    d.reference = reference;
+    d.reference = reference_gather_nd;
     d.gradient = [](GradientContext& c) {
       Graph& g = c.graph();
       c.set_d_input(
           0, scatter_nd(g, zeros_like(g, c.input(0)), c.input(1), c.d_output(), "add", c.view().integer("batch_dims")));
     };
-    d.lowerings = {{"rows", make}};
+    d.lowerings = {{"rows", make_gather_nd}};
     d.cost = [](const NodeView& node) {
       return Cost{0, 2.0 * static_cast<double>(node.outputs()[0].bytes()) + static_cast<double>(node.input(1).bytes())};
     };

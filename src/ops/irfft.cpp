@@ -16,7 +16,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_irfft(const NodeView& node) {
   check_transformable(node, true);
   const Type& z = node.input(0);
   const auto axes = fourier_axes(node);
@@ -31,7 +31,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {x};
 }
 
-void reference(ReferenceContext& c) {
+void reference_irfft(ReferenceContext& c) {
   const auto axes = fourier_axes(c.node);
   const bool parts = c.node.boolean("parts");
   Extents extents = c.inputs[0].extents;
@@ -62,7 +62,7 @@ void reference(ReferenceContext& c) {
 
 /// d_z[k] is sum_j d[j] exp(-), times how often mode k was counted. The sums of modes 0 and n/2 along the halved axis
 /// are real, as they must be: their imaginary parts were ignored.
-void gradient(GradientContext& c) {
+void gradient_irfft(GradientContext& c) {
   const NodeView& node = c.view();
   const auto axes = fourier_axes(node);
   const Value d =
@@ -71,7 +71,7 @@ void gradient(GradientContext& c) {
   c.set_d_input(0, weigh_half(c.graph(), d, axes.back(), node.integer("size"), 2));
 }
 
-Result<Kernel> make(const NodeView& node, const Target& target) {
+Result<Kernel> make_irfft(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   const bool in_parts = node.boolean("parts");
   const DType dtype = in_parts ? DType::f32 : DType::c64;
@@ -147,10 +147,10 @@ const OpDef& irfft_op() {
       w.set_output(0,
                    onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), true, n, w.fft_as_matmul(), scaled));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"mixed-radix", make}};
+    d.infer = infer_irfft;
+    d.reference = reference_irfft;
+    d.gradient = gradient_irfft;
+    d.lowerings = {{"mixed-radix", make_irfft}};
     d.cost = [](const NodeView& node) { return fourier_cost(node, node.outputs()[0].shape, true); };
     d.samples = [] {
       const auto sample = [](Extents extents, uint32_t stream, std::vector<int64_t> axes, int64_t size,

@@ -13,7 +13,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_layer_norm(const NodeView& node) {
   const Type& x = node.input(0);
   check_real_float(node, 0);
   check_same_dtype(node, 0, 1);
@@ -28,7 +28,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {x};
 }
 
-void reference(ReferenceContext& c) {
+void reference_layer_norm(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &gamma = c.inputs[1].real(), &beta = c.inputs[2].real();
   auto& y = c.outputs[0].real();
   const double epsilon = c.node.real("epsilon");
@@ -43,7 +43,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_layer_norm(const NodeView& node, const Target& target) {
   if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
   if (!is_static(node)) return refuse(node, "the shape is symbolic");
   Kernel kernel;
@@ -71,8 +71,8 @@ const OpDef& layer_norm_op() {
     d.to_onnx = [](OnnxWriter& w) {
       w.same("LayerNormalization", {{"axis", int64_t{-1}}, {"epsilon", w.view().real("epsilon")}});
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_layer_norm;
+    d.reference = reference_layer_norm;
     d.gradient = [](GradientContext& c) {
       const LayerNormGradient g =
           layer_norm_gradient(c.graph(), c.input(0), c.input(1), c.d_output(), c.view().real("epsilon"));
@@ -98,7 +98,7 @@ const OpDef& layer_norm_op() {
           e.apply(ExprOp::reciprocal_sqrt, e.apply(ExprOp::add, variance, e.constant(node.real("epsilon"))));
       return e.apply(ExprOp::multiply_add, e.apply(ExprOp::mul, centred, scale), in[1], in[2]);
     };
-    d.lowerings = {{"f32", lower}};
+    d.lowerings = {{"f32", lower_layer_norm}};
     d.cost = [](const NodeView& node) { return default_cost(node, 8); };
     d.samples = [] {
       const auto sample = [](Extents extents, uint32_t stream) {

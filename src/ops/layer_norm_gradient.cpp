@@ -11,7 +11,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_layer_norm_gradient(const NodeView& node) {
   const Type &x = node.input(0), &gamma = node.input(1);
   check_real_float(node, 0);
   check_same_dtype(node, 0, 1);
@@ -21,7 +21,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {x, gamma, gamma};
 }
 
-void reference(ReferenceContext& c) {
+void reference_layer_norm_gradient(ReferenceContext& c) {
   const auto &x = c.inputs[0].real(), &gamma = c.inputs[1].real(), &d_y = c.inputs[2].real();
   auto &d_x = c.outputs[0].real(), &d_gamma = c.outputs[1].real(), &d_beta = c.outputs[2].real();
   const double epsilon = c.node.real("epsilon");
@@ -48,7 +48,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-std::vector<Value> expand(ExpandContext& c) {
+std::vector<Value> expand_layer_norm_gradient(ExpandContext& c) {
   Graph& g = c.graph;
   const Value x = c.inputs[0], gamma = c.inputs[1], d_y = c.inputs[2];
   const Value centred = sub(g, x, mean(g, x, {-1}, true));
@@ -60,7 +60,7 @@ std::vector<Value> expand(ExpandContext& c) {
   return {d_x, sum_to_like(g, mul(g, d_y, normal), gamma), sum_to_like(g, d_y, gamma)};
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_layer_norm_gradient(const NodeView& node, const Target& target) {
   if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
   if (!is_static(node)) return refuse(node, "the shape is symbolic");
   const AxisView s = axis_split(node.input(0), -1);
@@ -87,10 +87,10 @@ const OpDef& layer_norm_gradient_op() {
     d.inputs = {{"x", "layer_norm's operand [..., n]"}, {"gamma", "[n]"}, {"d_y", "of x's type"}};
     d.outputs = {{"d_x", "of x's type"}, {"d_gamma", "[n]"}, {"d_beta", "[n]"}};
     d.attributes = {{"epsilon", AttributeKind::real, "layer_norm's", 1e-5}};
-    d.infer = infer;
-    d.reference = reference;
-    d.expand = expand;
-    d.lowerings = {{"f32", lower}};
+    d.infer = infer_layer_norm_gradient;
+    d.reference = reference_layer_norm_gradient;
+    d.expand = expand_layer_norm_gradient;
+    d.lowerings = {{"f32", lower_layer_norm_gradient}};
     d.cost = [](const NodeView& node) {
       Cost cost = default_cost(node, 0);
       cost.flops = 16 * static_cast<double>(node.input(0).shape.elements());

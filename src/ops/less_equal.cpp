@@ -7,7 +7,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Compare {
+struct LessEqualCompare {
   template <class T>
   static bool of(T a, T b) {
     return a <= b;
@@ -22,7 +22,7 @@ const OpDef& less_equal_op() {
       .doc = "True where a is at most b, elementwise with broadcasting. False where either is NaN. Real or integer.",
       .real = [](double a, double b) { return a <= b; },
       .integer = [](int64_t a, int64_t b) { return a <= b; },
-      .native = native_lowering<Compare, true, double>(),
+      .native = native_lowering<LessEqualCompare, true, double>(),
       .kernel = kernels::CompareOp::less_equal,
       .onnx = "LessOrEqual",
   });

@@ -7,7 +7,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct LogicalAndNative {
   template <class T>
   static T of(T a, T b) {
     return static_cast<T>(a & b);
@@ -19,7 +19,7 @@ struct Native {
 const OpDef& logical_and_op() {
   static const OpDef op = logical_op(
       "logical_and", "True where both a and b are true, elementwise with broadcasting.",
-      [](bool a, bool b) { return a && b; }, native_lowering<Native, false>(), "And");
+      [](bool a, bool b) { return a && b; }, native_lowering<LogicalAndNative, false>(), "And");
   return op;
 }
 

@@ -7,7 +7,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct LogicalOrNative {
   template <class T>
   static T of(T a, T b) {
     return static_cast<T>(a | b);
@@ -19,7 +19,7 @@ struct Native {
 const OpDef& logical_or_op() {
   static const OpDef op = logical_op(
       "logical_or", "True where a or b or both are true, elementwise with broadcasting.",
-      [](bool a, bool b) { return a || b; }, native_lowering<Native, false>(), "Or");
+      [](bool a, bool b) { return a || b; }, native_lowering<LogicalOrNative, false>(), "Or");
   return op;
 }
 

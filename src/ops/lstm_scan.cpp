@@ -7,13 +7,13 @@
 namespace gregale::ops {
 namespace {
 
-constexpr auto kCell = kernels::RecurrentCell::lstm;
+constexpr auto kLstm = kernels::RecurrentCell::lstm;
 
 }  // namespace
 
 const OpDef& lstm_scan_op() {
   static const OpDef op = [] {
-    OpDef d = recurrent_op("lstm_scan", kCell);
+    OpDef d = recurrent_op("lstm_scan", kLstm);
     d.doc =
         "The recurrence of long short-term memory (Hochreiter and Schmidhuber, 1997; peepholes: Gers and Schmidhuber, "
         "2000) as "
@@ -21,8 +21,8 @@ const OpDef& lstm_scan_op() {
         "likewise, c = forget c + i g(gates_c + weights_c h), o = f(gates_o + weights_o h + p_o c), h = o h(c). f is "
         "sigmoid, g and h are tanh unless activations say otherwise.";
     d.samples = [] {
-      std::vector<Sample> all = recurrent_samples(kCell);
-      all.push_back(recurrent_sample(kCell, 4, 3, 21, 1, {.direction = "bidirectional", .input_forget = true}));
+      std::vector<Sample> all = recurrent_samples(kLstm);
+      all.push_back(recurrent_sample(kLstm, 4, 3, 21, 1, {.direction = "bidirectional", .input_forget = true}));
       return all;
     };
     return d;
@@ -33,7 +33,7 @@ const OpDef& lstm_scan_op() {
 RecurrentResult lstm_scan(Graph& g, Value gates, Value weights, Value h, Value lengths, Value c, Value peepholes,
                           const RecurrentOptions& options) {
   const std::vector<Value> r =
-      g.add(lstm_scan_op(), {gates, weights, h, lengths, c, peepholes}, to_attributes(options, kCell));
+      g.add(lstm_scan_op(), {gates, weights, h, lengths, c, peepholes}, to_attributes(options, kLstm));
   return {r[0], r[1], r[2]};
 }
 

@@ -40,7 +40,7 @@ Dims dims_of(const NodeView& node) {
   return d;
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_matmul(const NodeView& node) {
   const DType operands = node.input(0).dtype;
   GREGALE_CHECK(operands != DType::boolean, dtype, "[matmul] a has dtype bool; expected a number");
   check_same_dtype(node, 0, 1);
@@ -54,7 +54,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {Type(node.boolean("f32_result") ? DType::f32 : dtype, std::move(shape))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_matmul(ReferenceContext& c) {
   const Dims d = dims_of(c.node);
   const int64_t m = d.m.value(), n = d.n.value(), k = d.k.value();
   const bool ta = c.node.boolean("transpose_a"), tb = c.node.boolean("transpose_b");
@@ -114,7 +114,7 @@ Value flatten_rows(Graph& g, Value x) {
   return {};  // a product of symbols is no extent
 }
 
-void gradient(GradientContext& c) {
+void gradient_matmul(GradientContext& c) {
   Graph& g = c.graph();
   const bool ta = c.view().boolean("transpose_a"), tb = c.view().boolean("transpose_b");
   const Value d = c.type(c.d_output()).dtype == c.type(c.input(0)).dtype
@@ -136,7 +136,7 @@ void gradient(GradientContext& c) {
 }
 
 /// The program's description of the product.
-tile::MatmulProblem problem_of(const NodeView& node) {
+tile::MatmulProblem problem_of_matmul(const NodeView& node) {
   const bool ta = node.boolean("transpose_a"), tb = node.boolean("transpose_b");
   Extents a = node.input(0).shape.extents();
   const Extents b = node.input(1).shape.extents();
@@ -155,7 +155,7 @@ std::optional<Error> refusal(const NodeView& node, DType dtype) {
   return {};
 }
 
-Kernel kernel_of(std::shared_ptr<const tile::Matmul> program) {
+Kernel kernel_of_matmul(std::shared_ptr<const tile::Matmul> program) {
   Kernel kernel;
   kernel.scratch_bytes = program->scratch_bytes();
   kernel.thread_scratch_bytes = program->thread_scratch_bytes();
@@ -166,19 +166,19 @@ Kernel kernel_of(std::shared_ptr<const tile::Matmul> program) {
 }
 
 template <DType dtype, kernels::Compute compute>
-Result<Kernel> lower(const NodeView& node, const Target& target) {
+Result<Kernel> lower_matmul(const NodeView& node, const Target& target) {
   if (auto error = refusal(node, dtype)) return *error;
-  tile::MatmulProblem problem = problem_of(node);
+  tile::MatmulProblem problem = problem_of_matmul(node);
   problem.a = problem.b = dtype;
   problem.c = node.outputs()[0].dtype;
   problem.compute = compute;
-  return kernel_of(std::make_shared<const tile::Matmul>(*kernel_cache(target), problem));
+  return kernel_of_matmul(std::make_shared<const tile::Matmul>(*kernel_cache(target), problem));
 }
 
 /// Four real products of the real and imaginary parts.
 Result<Kernel> lower_c64(const NodeView& node, const Target& target) {
   if (auto error = refusal(node, DType::c64)) return *error;
-  tile::MatmulProblem problem = problem_of(node);
+  tile::MatmulProblem problem = problem_of_matmul(node);
   const auto cache = kernel_cache(target);
   auto first = std::make_shared<const tile::Matmul>(*cache, problem);
   problem.accumulate = true;
@@ -214,7 +214,7 @@ Result<Kernel> lower_c64(const NodeView& node, const Target& target) {
   return kernel;
 }
 
-std::vector<Sample> samples() {
+std::vector<Sample> samples_matmul() {
   std::vector<Sample> all;
   uint32_t stream = 0;
   const auto add = [&](const Extents& a, const Extents& b, bool ta, bool tb, bool complex = false) {
@@ -284,19 +284,19 @@ const OpDef& matmul_op() {
       const std::string re = w.add1("Sub", {product(0, 0), product(1, 1)});
       w.set_output(0, onnx_pair(w, re, w.add1("Add", {product(0, 1), product(1, 0)})));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"f32", lower<DType::f32, kernels::Compute::f32>},
-                   {"f64", lower<DType::f64, kernels::Compute::f64>},
-                   {"bf16", lower<DType::bf16, kernels::Compute::bf16>},
+    d.infer = infer_matmul;
+    d.reference = reference_matmul;
+    d.gradient = gradient_matmul;
+    d.lowerings = {{"f32", lower_matmul<DType::f32, kernels::Compute::f32>},
+                   {"f64", lower_matmul<DType::f64, kernels::Compute::f64>},
+                   {"bf16", lower_matmul<DType::bf16, kernels::Compute::bf16>},
                    {"c64", lower_c64}};
     d.cost = [](const NodeView& node) {
       // A complex multiply-add is four real ones.
       const double flops = is_complex(node.input(0).dtype) ? 8 : 2;
       return default_cost(node, flops * static_cast<double>(dims_of(node).k.value()));
     };
-    d.samples = samples;
+    d.samples = samples_matmul;
     d.bits_exact_integers = true;
     return d;
   }();

@@ -19,13 +19,13 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_max_pool2d(const NodeView& node) {
   check_real_float(node, 0);
   check_rank(node, 0, 4);
   return {pooled_type(node)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_max_pool2d(ReferenceContext& c) {
   const Pooling p = pooling_of(c.node);
   const auto& x = c.inputs[0].real();
   auto& y = c.outputs[0].real();
@@ -44,7 +44,7 @@ void reference(ReferenceContext& c) {
       }
 }
 
-void gradient(GradientContext& c) {
+void gradient_max_pool2d(GradientContext& c) {
   c.set_d_input(0, max_pool2d_gradient(c.graph(), c.input(0), c.d_output(), pooling_options(c.view())));
 }
 
@@ -60,7 +60,7 @@ void pool_row(Stride stride, int64_t s, const float* row, int64_t n, float* dst)
 }
 
 /// Down the columns first, whole rows at a time, into a row that has the padding as -inf at its ends; then along it.
-void pool_plane(const Pooling& p, const float* x, float* y, float* row) {
+void max_pool_plane(const Pooling& p, const float* x, float* y, float* row) {
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   std::fill_n(row, p.left, kNone);
   std::fill_n(row + p.left + p.w, p.right, kNone);
@@ -84,7 +84,7 @@ void pool_plane(const Pooling& p, const float* x, float* y, float* row) {
   }
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_max_pool2d(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.boolean("channels_last")) return refuse(node, "channels are last");
   const DType dtype = node.input(0).dtype;
@@ -101,17 +101,17 @@ Result<Kernel> make(const NodeView& node, const Target&) {
     const int64_t grain = std::max<int64_t>(1, kernels::kElementGrain / std::max(from, to));
     parallel_for(l.team, planes, grain, [&](int64_t begin, int64_t end, int thread) {
       auto* row = reinterpret_cast<float*>(l.thread_scratch + thread * row_bytes);
-      for (int64_t i = begin; i < end; ++i) pool_plane(p, x + i * from, y + i * to, row);
+      for (int64_t i = begin; i < end; ++i) max_pool_plane(p, x + i * from, y + i * to, row);
     });
   };
   return k;
 }
 
 /// The greatest of several arrays, element by element.
-class Greatest {
+class MaxPool2dGreatest {
  public:
   /// [m, n] of `dtype`, rows of the arrays `leading` elements apart, those of the result n.
-  Greatest(kernels::KernelCache& cache, DType dtype, int64_t count, int64_t m, int64_t n, int64_t leading) {
+  MaxPool2dGreatest(kernels::KernelCache& cache, DType dtype, int64_t count, int64_t m, int64_t n, int64_t leading) {
     for (int64_t inputs = 1; inputs <= std::min(count, kMost); ++inputs)
       first_[inputs] = cache.get(of(inputs, dtype, m, n, leading, false));
     for (int64_t inputs = 2; count > kMost && inputs <= kMost; ++inputs)
@@ -167,7 +167,7 @@ class Greatest {
 
 /// Channels are the lanes: down the columns first, whole rows at a time, into a row that has the padding as -inf at its
 /// ends; then along it.
-Result<Kernel> make_channels_last(const NodeView& node, const Target& target) {
+Result<Kernel> make_channels_last_max_pool2d(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (!node.boolean("channels_last")) return refuse(node, "channels are first");
   const DType dtype = node.input(0).dtype;
@@ -178,8 +178,9 @@ Result<Kernel> make_channels_last(const NodeView& node, const Target& target) {
   const int64_t channels = extents[3], size = size_of(dtype);
   if (channels == 0) return refuse(node, "there are no channels");
   const auto cache = kernel_cache(target);
-  const auto down = std::make_shared<Greatest>(*cache, dtype, p.r, 1, p.w * channels, p.w * channels);
-  const auto along = std::make_shared<Greatest>(*cache, dtype, p.s, p.out_w(), channels, p.stride_w * channels);
+  const auto down = std::make_shared<MaxPool2dGreatest>(*cache, dtype, p.r, 1, p.w * channels, p.w * channels);
+  const auto along =
+      std::make_shared<MaxPool2dGreatest>(*cache, dtype, p.s, p.out_w(), channels, p.stride_w * channels);
   const int64_t row_bytes = kernels::align_bytes((p.left + p.w + p.right) * channels * size);
   const int64_t thread_bytes =
       row_bytes + kernels::align_bytes(std::max(down->scratch_bytes(), along->scratch_bytes()));
@@ -235,10 +236,10 @@ const OpDef& max_pool2d_op() {
       w.set_output(0,
                    w.add1("Transpose", {w.add1("MaxPool", {x}, list)}, {{"perm", std::vector<int64_t>{0, 2, 3, 1}}}));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"planes", make}, {"channels last", make_channels_last}};
+    d.infer = infer_max_pool2d;
+    d.reference = reference_max_pool2d;
+    d.gradient = gradient_max_pool2d;
+    d.lowerings = {{"planes", make_max_pool2d}, {"channels last", make_channels_last_max_pool2d}};
     d.cost = [](const NodeView& node) {
       const auto& kernel = node.integers("kernel");
       return default_cost(node, static_cast<double>(kernel[0]) * static_cast<double>(kernel[1]));

@@ -17,7 +17,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_max_pool2d_gradient(const NodeView& node) {
   check_real_float(node, 0);
   check_real_float(node, 1);
   check_rank(node, 0, 4);
@@ -27,7 +27,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {Type(expected.dtype, node.input(0).shape)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_max_pool2d_gradient(ReferenceContext& c) {
   const Pooling p = pooling_of(c.node);
   const auto &x = c.inputs[0].real(), &d_y = c.inputs[1].real();
   auto& d_x = c.outputs[0].real();
@@ -52,7 +52,7 @@ void reference(ReferenceContext& c) {
 
 /// Linear in d_y, whose cotangent collects the shares again: windows gathered side by side. Constant in x where nothing
 /// ties.
-void gradient(GradientContext& c) {
+void gradient_max_pool2d_gradient(GradientContext& c) {
   Graph& g = c.graph();
   const Pooling p = pooling_of(c.view());
   const bool last = c.view().boolean("channels_last");
@@ -107,7 +107,7 @@ std::optional<Error> refuse_operands(const NodeView& node, bool narrow) {
   return std::nullopt;
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_max_pool2d_gradient(const NodeView& node, const Target&) {
   if (auto error = refuse_operands(node, false)) return *error;
   if (node.boolean("channels_last")) return refuse(node, "channels are last");
   const Pooling p = pooling_of(node);
@@ -258,7 +258,7 @@ class ChannelsLast {
   std::shared_ptr<const kernels::ExpressionKernel> greater_, count_, share_, spread_;
 };
 
-Result<Kernel> make_channels_last(const NodeView& node, const Target& target) {
+Result<Kernel> make_channels_last_max_pool2d_gradient(const NodeView& node, const Target& target) {
   if (auto error = refuse_operands(node, true)) return *error;
   if (!node.boolean("channels_last")) return refuse(node, "channels are first");
   const Extents extents = node.input(0).shape.extents();
@@ -285,10 +285,10 @@ const OpDef& max_pool2d_gradient_op() {
     d.inputs = {{"x", "[n, c, h, w], real floats"}, {"d_y", "[n, c, oh, ow], real floats"}};
     d.outputs = {{"d_x", "[n, c, h, w], of d_y's dtype"}};
     d.attributes = pooling_attributes();
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"planes", make}, {"channels last", make_channels_last}};
+    d.infer = infer_max_pool2d_gradient;
+    d.reference = reference_max_pool2d_gradient;
+    d.gradient = gradient_max_pool2d_gradient;
+    d.lowerings = {{"planes", make_max_pool2d_gradient}, {"channels last", make_channels_last_max_pool2d_gradient}};
     d.cost = [](const NodeView& node) {
       const auto& kernel = node.integers("kernel");
       return default_cost(node, static_cast<double>(kernel[0]) * static_cast<double>(kernel[1]));

@@ -10,7 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct MaximumNative {
   template <class T>
   static T of(T a, T b) {
     return a > b || a != a ? a : b;
@@ -29,7 +29,7 @@ const OpDef& maximum_op() {
       .real = [](double a, double b) { return a > b || std::isnan(a) ? a : b; },
       .integer = [](int64_t a, int64_t b) { return a > b ? a : b; },
       .ordered = true,
-      .native = native_lowering<Native, false, double>(),
+      .native = native_lowering<MaximumNative, false, double>(),
       .d_a = [](Graph& g, Value a, Value b, Value,
                 Value d) { return share_of_winner(g, greater(g, a, b), equal(g, a, b), d); },
       .d_b = [](Graph& g, Value a, Value b, Value,

@@ -10,14 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-/// 1.25 or -1.25, of which no multiple is near what it divides.
-Tensor sample_ones(Extents extents, uint32_t stream) {
-  Tensor t = sample_uniform(std::move(extents), stream);
-  for (double& v : t.as<double>()) v = v < 0 ? -1.25 : 1.25;
-  return t;
-}
-
-struct Native {
+struct ModNative {
   template <class T>
   static T of(T a, T b) {
     if constexpr (std::is_floating_point_v<T>) {
@@ -48,10 +41,10 @@ const OpDef& mod_op() {
       .doc = "The remainder of a / b rounded down, with the sign of b (as in Python), elementwise with broadcasting. "
              "Real or "
              "integer; of an integer divided by zero, zero.",
-      .real = Native::of<double>,
-      .integer = Native::of<int64_t>,
-      .natural = Native::of<uint64_t>,
-      .native = native_lowering<Native, false, float, double>(),
+      .real = ModNative::of<double>,
+      .integer = ModNative::of<int64_t>,
+      .natural = ModNative::of<uint64_t>,
+      .native = native_lowering<ModNative, false, float, double>(),
       .d_a = [](Graph&, Value, Value, Value, Value d) { return d; },
       .d_b = [](Graph& g, Value a, Value b, Value y, Value d) { return mul(g, d, div(g, sub(g, y, a), b)); },
       .sample_a = [](Extents e, uint32_t stream) { return sample_distinct(std::move(e), stream, 0.06); },

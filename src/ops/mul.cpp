@@ -8,7 +8,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct MulNative {
   template <class T>
   static T of(T a, T b) {
     if constexpr (std::is_floating_point_v<T>)
@@ -37,7 +37,7 @@ const OpDef& mul_op() {
       .complex = [](Complex a, Complex b) { return a * b; },
       .integer = [](int64_t a,
                     int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b)); },
-      .native = native_lowering<Native, false, double>(),
+      .native = native_lowering<MulNative, false, double>(),
       .d_a = [](Graph& g, Value, Value b, Value, Value d) { return mul(g, d, conj_if_complex(g, b)); },
       .d_b = [](Graph& g, Value a, Value, Value, Value d) { return mul(g, d, conj_if_complex(g, a)); },
       .kernel = kernels::BinaryOp::mul,

@@ -8,7 +8,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Compare {
+struct NotEqualCompare {
   template <class T>
   static bool of(T a, T b) {
     return a != b;
@@ -26,7 +26,7 @@ const OpDef& not_equal_op() {
       .real = [](double a, double b) { return a != b; },
       .integer = [](int64_t a, int64_t b) { return a != b; },
       .booleans = true,
-      .native = native_lowering<Compare, true, double>(),
+      .native = native_lowering<NotEqualCompare, true, double>(),
       .kernel = kernels::CompareOp::not_equal,
   });
   return op;

@@ -8,7 +8,7 @@ namespace gregale {
 namespace {
 
 template <class T>
-const T* find(const OnnxAttributes& node, std::string_view name, const char* kind) {
+const T* find_onnx_node(const OnnxAttributes& node, std::string_view name, const char* kind) {
   const OnnxAttribute* a = node.attribute(name);
   if (a == nullptr) return nullptr;
   const T* value = std::get_if<T>(a);
@@ -19,37 +19,37 @@ const T* find(const OnnxAttributes& node, std::string_view name, const char* kin
 }  // namespace
 
 int64_t OnnxAttributes::integer(std::string_view name, int64_t otherwise) const {
-  const auto* v = find<int64_t>(*this, name, "an integer");
+  const auto* v = find_onnx_node<int64_t>(*this, name, "an integer");
   return v != nullptr ? *v : otherwise;
 }
 
 double OnnxAttributes::real(std::string_view name, double otherwise) const {
-  const auto* v = find<double>(*this, name, "a float");
+  const auto* v = find_onnx_node<double>(*this, name, "a float");
   return v != nullptr ? *v : otherwise;
 }
 
 std::string OnnxAttributes::string(std::string_view name, std::string otherwise) const {
-  const auto* v = find<std::string>(*this, name, "a string");
+  const auto* v = find_onnx_node<std::string>(*this, name, "a string");
   return v != nullptr ? *v : std::move(otherwise);
 }
 
 std::vector<int64_t> OnnxAttributes::integers(std::string_view name, std::vector<int64_t> otherwise) const {
-  const auto* v = find<std::vector<int64_t>>(*this, name, "a list of integers");
+  const auto* v = find_onnx_node<std::vector<int64_t>>(*this, name, "a list of integers");
   return v != nullptr ? *v : std::move(otherwise);
 }
 
 std::vector<double> OnnxAttributes::reals(std::string_view name, std::vector<double> otherwise) const {
-  const auto* v = find<std::vector<double>>(*this, name, "a list of floats");
+  const auto* v = find_onnx_node<std::vector<double>>(*this, name, "a list of floats");
   return v != nullptr ? *v : std::move(otherwise);
 }
 
 std::vector<std::string> OnnxAttributes::strings(std::string_view name, std::vector<std::string> otherwise) const {
-  const auto* v = find<std::vector<std::string>>(*this, name, "a list of strings");
+  const auto* v = find_onnx_node<std::vector<std::string>>(*this, name, "a list of strings");
   return v != nullptr ? *v : std::move(otherwise);
 }
 
 Tensor OnnxAttributes::tensor(std::string_view name) const {
-  const auto* v = find<Tensor>(*this, name, "a tensor of numbers");
+  const auto* v = find_onnx_node<Tensor>(*this, name, "a tensor of numbers");
   if (v == nullptr) fail(fmt::format("attribute '{}' is missing", name));
   return *v;
 }

@@ -15,7 +15,7 @@ namespace {
 
 using kernels::PadMode;
 
-PadMode mode_of(const NodeView& node) {
+PadMode mode_of_pad(const NodeView& node) {
   const std::string& mode = node.string("mode");
   if (mode == "zero") return PadMode::zero;
   if (mode == "periodic") return PadMode::periodic;
@@ -24,8 +24,8 @@ PadMode mode_of(const NodeView& node) {
   return PadMode::reflect;
 }
 
-std::vector<Type> infer(const NodeView& node) {
-  const PadMode mode = mode_of(node);
+std::vector<Type> infer_pad(const NodeView& node) {
+  const PadMode mode = mode_of_pad(node);
   const auto& low = per_axis(node, "low");
   const auto& high = per_axis(node, "high");
   const auto& interior = per_axis(node, "interior");
@@ -64,8 +64,8 @@ int64_t source_index(PadMode mode, int64_t i, int64_t n, int64_t low, int64_t in
   return j / (interior + 1);
 }
 
-void reference(ReferenceContext& c) {
-  const PadMode mode = mode_of(c.node);
+void reference_pad(ReferenceContext& c) {
+  const PadMode mode = mode_of_pad(c.node);
   const Extents& from = c.inputs[0].extents;
   const Extents& to = c.outputs[0].extents;
   const Extents strides = row_major_strides(from);
@@ -115,8 +115,8 @@ Value fold_axis(Graph& g, Value d, PadMode mode, int64_t axis, int64_t n, int64_
   return sum;
 }
 
-void gradient(GradientContext& c) {
-  const PadMode mode = mode_of(c.view());
+void gradient_pad(GradientContext& c) {
+  const PadMode mode = mode_of_pad(c.view());
   const auto &low = c.view().integers("low"), &high = c.view().integers("high"),
              &interior = c.view().integers("interior");
   const Shape shape = c.type(c.input(0)).shape;
@@ -141,10 +141,10 @@ void gradient(GradientContext& c) {
   c.set_d_input(0, d);
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_pad(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   Kernel k;
-  k.run = [size = size_of(node.input(0).dtype), mode = mode_of(node), extents = node.input(0).shape.extents(),
+  k.run = [size = size_of(node.input(0).dtype), mode = mode_of_pad(node), extents = node.input(0).shape.extents(),
            low = node.integers("low"), high = node.integers("high"),
            interior = node.integers("interior")](const Launch& l) {
     kernels::pad(l.team, size, mode, static_cast<int>(extents.size()), extents.data(), low.data(), high.data(),
@@ -215,11 +215,11 @@ const OpDef& pad_op() {
       w.set_output(0,
                    w.add1("Pad", {x, w.integers(pads)}, {{"mode", mode == "zero" ? std::string("constant") : mode}}));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
+    d.infer = infer_pad;
+    d.reference = reference_pad;
+    d.gradient = gradient_pad;
     d.operand_as_view = [](const NodeView& node, const StridedView& y) -> std::optional<StridedView> {
-      if (mode_of(node) != PadMode::zero) return {};
+      if (mode_of_pad(node) != PadMode::zero) return {};
       StridedView x = y;
       const auto &low = node.integers("low"), &interior = node.integers("interior");
       x.extents = node.input(0).shape.extents();
@@ -229,7 +229,7 @@ const OpDef& pad_op() {
       }
       return x;
     };
-    d.lowerings = {{"rows", make}};
+    d.lowerings = {{"rows", make_pad}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
     d.samples = [] {

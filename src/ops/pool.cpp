@@ -98,7 +98,7 @@ Kind kind_of(const NodeView& node) {
   return Kind::average;
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_pool(const NodeView& node) {
   const DType dtype = node.input(0).dtype;
   if (kind_of(node) != Kind::max) check_real_float(node, 0);
   GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype, "[pool] x has dtype {}; expected a real number",
@@ -120,7 +120,7 @@ std::vector<double> counts_of(const NodeView& node) {
   return counts;
 }
 
-void reference(ReferenceContext& c) {
+void reference_pool(ReferenceContext& c) {
   const auto axes = pool_axes(c.node);
   const Kind kind = kind_of(c.node);
   const int64_t from = plane_of(axes), to = pooled_plane_of(axes), planes = c.inputs[0].size() / from;
@@ -180,7 +180,7 @@ Value adjoint_of_sum(Graph& g, Value d, const std::vector<PoolAxis>& axes) {
   return pool(g, spread, "sum", options);
 }
 
-void gradient(GradientContext& c) {
+void gradient_pool(GradientContext& c) {
   Graph& g = c.graph();
   const Kind kind = kind_of(c.view());
   const auto axes = pool_axes(c.view());
@@ -206,7 +206,7 @@ void gradient(GradientContext& c) {
 }
 
 template <class T>
-struct Greatest {
+struct PoolGreatest {
   static constexpr T start =
       std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
   static T apply(T m, T v) { return static_cast<int>(v > m) | static_cast<int>(v != v) ? v : m; }
@@ -257,7 +257,7 @@ std::array<PoolAxis, 3> three_axes(const std::vector<PoolAxis>& axes) {
 }
 
 template <class Op, class T>
-Kernel kernel_of(const NodeView& node) {
+Kernel kernel_of_pool(const NodeView& node) {
   const auto axes = pool_axes(node);
   const int64_t from = plane_of(axes), to = pooled_plane_of(axes);
   std::vector<float> rows, columns;  // what averages of a row, and of a column, are divided by
@@ -290,15 +290,15 @@ Kernel kernel_of(const NodeView& node) {
   return k;
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_pool(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.input(0).rank() > 5) return refuse(node, "more than 3 axes behind batch and channels");
   const DType dtype = node.input(0).dtype;
   const Kind kind = kind_of(node);
   if (dtype == DType::f32)
-    return kind == Kind::max ? kernel_of<Greatest<float>, float>(node) : kernel_of<Sum, float>(node);
-  if (dtype == DType::u8) return kernel_of<Greatest<uint8_t>, uint8_t>(node);
-  if (dtype == DType::i8) return kernel_of<Greatest<int8_t>, int8_t>(node);
+    return kind == Kind::max ? kernel_of_pool<PoolGreatest<float>, float>(node) : kernel_of_pool<Sum, float>(node);
+  if (dtype == DType::u8) return kernel_of_pool<PoolGreatest<uint8_t>, uint8_t>(node);
+  if (dtype == DType::i8) return kernel_of_pool<PoolGreatest<int8_t>, int8_t>(node);
   return refuse(node, fmt::format("f32, u8 or i8 needed, not {}", name_of(dtype)));
 }
 
@@ -359,10 +359,10 @@ const OpDef& pool_op() {
       const std::string mean = w.add1("AveragePool", {w.input(0)}, list);
       w.set_output(0, w.add1("Mul", {mean, w.scalar(node.input(0).dtype, taps)}));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"planes", make}};
+    d.infer = infer_pool;
+    d.reference = reference_pool;
+    d.gradient = gradient_pool;
+    d.lowerings = {{"planes", make_pool}};
     d.cost = [](const NodeView& node) {
       double taps = 1;
       for (int64_t k : node.integers("kernel")) taps *= static_cast<double>(k);

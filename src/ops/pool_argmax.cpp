@@ -14,7 +14,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_pool_argmax(const NodeView& node) {
   const DType dtype = node.input(0).dtype;
   GREGALE_CHECK(is_real_float(dtype) || is_integer(dtype), dtype,
                 "[pool_argmax] x has dtype {}; expected a real number", name_of(dtype));
@@ -33,8 +33,8 @@ int64_t column_major(const std::vector<PoolAxis>& axes, int64_t i) {
 
 /// Of planes [begin, end); `key` orders values.
 template <class T, class Key>
-void find(const std::vector<PoolAxis>& axes, bool columns, int64_t begin, int64_t end, const T* x, int64_t* y,
-          Key&& key) {
+void find_pool_argmax(const std::vector<PoolAxis>& axes, bool columns, int64_t begin, int64_t end, const T* x,
+                      int64_t* y, Key&& key) {
   const int64_t from = plane_of(axes), to = pooled_plane_of(axes);
   for (int64_t p = begin; p < end; ++p) {
     const T* plane = x + p * from;
@@ -53,19 +53,19 @@ void find(const std::vector<PoolAxis>& axes, bool columns, int64_t begin, int64_
   }
 }
 
-void reference(ReferenceContext& c) {
+void reference_pool_argmax(ReferenceContext& c) {
   const auto axes = pool_axes(c.node);
   const bool columns = c.node.boolean("column_major");
   const int64_t planes = c.inputs[0].size() / plane_of(axes);
   const int64_t bits = c.inputs[0].type.dtype == DType::u64 ? INT64_MIN : 0;  // u64 stands as i64 by its bits
   int64_t* y = c.outputs[0].integer().data();
   if (is_real_float(c.inputs[0].type.dtype))
-    find(axes, columns, 0, planes, c.inputs[0].real().data(), y, [](double v) { return v; });
+    find_pool_argmax(axes, columns, 0, planes, c.inputs[0].real().data(), y, [](double v) { return v; });
   else
-    find(axes, columns, 0, planes, c.inputs[0].integer().data(), y, [bits](int64_t v) { return v ^ bits; });
+    find_pool_argmax(axes, columns, 0, planes, c.inputs[0].integer().data(), y, [bits](int64_t v) { return v ^ bits; });
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_pool_argmax(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
   const auto axes = pool_axes(node);
@@ -74,8 +74,8 @@ Result<Kernel> make(const NodeView& node, const Target&) {
            planes = node.input(0).shape.elements() / plane_of(axes)](const Launch& l) {
     parallel_for(l.team, planes, std::max<int64_t>(1, kernels::kElementGrain / plane_of(axes)),
                  [&](int64_t begin, int64_t end, int) {
-                   find(axes, columns, begin, end, static_cast<const float*>(l.inputs[0]),
-                        static_cast<int64_t*>(l.outputs[0]), [](float v) { return v; });
+                   find_pool_argmax(axes, columns, begin, end, static_cast<const float*>(l.inputs[0]),
+                                    static_cast<int64_t*>(l.outputs[0]), [](float v) { return v; });
                  });
   };
   return k;
@@ -106,10 +106,10 @@ const OpDef& pool_argmax_op() {
                              {"storage_order", int64_t{node.boolean("column_major")}}},
                             2)[1]);
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_pool_argmax;
+    d.reference = reference_pool_argmax;
     d.no_gradient = "the result is an index";
-    d.lowerings = {{"f32", make}};
+    d.lowerings = {{"f32", make_pool_argmax}};
     d.samples = [] {
       const auto sample = [](Tensor x, const PoolOptions& options, bool columns = false) {
         Attributes attributes = to_attributes(options);

@@ -23,7 +23,7 @@ T power(T a, T b) {
   return static_cast<T>(y);
 }
 
-struct Native {
+struct PowNative {
   template <class T>
   static T of(T a, T b) {
     return power(a, b);
@@ -42,7 +42,7 @@ const OpDef& pow_op() {
       .real = [](double a, double b) { return std::pow(a, b); },
       .integer = power<int64_t>,
       .natural = power<uint64_t>,
-      .native = native_lowering<Native, false>(),
+      .native = native_lowering<PowNative, false>(),
       .d_a =
           [](Graph& g, Value a, Value b, Value, Value d) {
             // b a^(b - 1); 0 for b = 0 even where a = 0 would make it 0 times infinity.

@@ -130,7 +130,7 @@ Layer layer_of(const NodeView& node, RecurrentCell cell) {
 
 int64_t hidden_of(const NodeView& node) { return node.input(kWeights).shape[2].value(); }
 
-std::vector<Type> infer(const NodeView& node, RecurrentCell cell) {
+std::vector<Type> infer_recurrence(const NodeView& node, RecurrentCell cell) {
   const std::string& who = node.op().name;
   const Layer layer = layer_of(node, cell);
   check_real_float(node, kGates);
@@ -219,7 +219,7 @@ struct Sequence {
   }
 };
 
-void reference(ReferenceContext& c, RecurrentCell cell) {
+void reference_recurrence(ReferenceContext& c, RecurrentCell cell) {
   const Layer layer = layer_of(c.node, cell);
   const Extents e = c.inputs[kGates].extents;
   const int64_t steps = e[0], batch = e[1], hidden = hidden_of(c.node), rows = kernels::gates_of(cell) * hidden;
@@ -248,7 +248,7 @@ void reference(ReferenceContext& c, RecurrentCell cell) {
     }
 }
 
-Result<Kernel> lower(const NodeView& node, const Target& target, RecurrentCell cell) {
+Result<Kernel> lower_recurrence(const NodeView& node, const Target& target, RecurrentCell cell) {
   if (node.input(kGates).dtype != DType::f32) return refuse(node, "f32 needed");
   if (!is_static(node)) return refuse(node, "the shape is symbolic");
   const Layer layer = layer_of(node, cell);
@@ -402,10 +402,11 @@ OpDef recurrent_op(std::string name, RecurrentCell cell) {
                             "the reset gate multiplies the product of the state for the candidate, not the state",
                             false});
   d.to_onnx = [cell](OnnxWriter& w) { write_onnx(w, cell); };
-  d.infer = [cell](const NodeView& node) { return infer(node, cell); };
-  d.reference = [cell](ReferenceContext& c) { reference(c, cell); };
+  d.infer = [cell](const NodeView& node) { return infer_recurrence(node, cell); };
+  d.reference = [cell](ReferenceContext& c) { reference_recurrence(c, cell); };
   d.no_gradient = "its steps are not kept; a loop of elementary operators has a gradient";
-  d.lowerings = {{"f32", [cell](const NodeView& node, const Target& target) { return lower(node, target, cell); }}};
+  d.lowerings = {
+      {"f32", [cell](const NodeView& node, const Target& target) { return lower_recurrence(node, target, cell); }}};
   d.cost = [](const NodeView& node) {
     Cost cost = default_cost(node, 0);
     cost.flops = static_cast<double>(node.input(kGates).shape.elements()) *

@@ -12,7 +12,7 @@ namespace gregale::ops {
 namespace {
 
 /// The one region, checked against the operands.
-const Graph& body_of(const NodeView& node) {
+const Graph& body_of_repeat(const NodeView& node) {
   GREGALE_CHECK(node.regions().size() == 1, invalid_argument, "[repeat] takes one body, got {}", node.regions().size());
   const Graph& body = node.regions()[0];
   const auto carried = static_cast<int64_t>(body.outputs().size());
@@ -34,14 +34,14 @@ const Graph& body_of(const NodeView& node) {
   return body;
 }
 
-std::vector<Type> infer(const NodeView& node) {
-  const Graph& body = body_of(node);
+std::vector<Type> infer_repeat(const NodeView& node) {
+  const Graph& body = body_of_repeat(node);
   GREGALE_CHECK(node.integer("count") >= 0, invalid_argument, "[repeat] count {} is negative", node.integer("count"));
   return {node.inputs().begin(), node.inputs().begin() + static_cast<int64_t>(body.outputs().size())};
 }
 
-void reference(ReferenceContext& c) {
-  const Graph& body = body_of(c.node);
+void reference_repeat(ReferenceContext& c) {
+  const Graph& body = body_of_repeat(c.node);
   const auto carried = static_cast<int64_t>(body.outputs().size());
   std::vector<RefArray> values(c.inputs.begin(), c.inputs.begin() + carried);
   for (int64_t step = 0; step < c.node.integer("count"); ++step) {
@@ -51,8 +51,8 @@ void reference(ReferenceContext& c) {
   c.outputs = std::move(values);
 }
 
-std::vector<Value> expand(ExpandContext& c) {
-  const Graph& body = body_of(c.node);
+std::vector<Value> expand_repeat(ExpandContext& c) {
+  const Graph& body = body_of_repeat(c.node);
   const auto carried = static_cast<int64_t>(body.outputs().size());
   std::vector<Value> values(c.inputs.begin(), c.inputs.begin() + carried);
   for (int64_t step = 0; step < c.node.integer("count"); ++step) {
@@ -94,9 +94,9 @@ const OpDef& repeat_op() {
       }
       for (size_t i = 0; i < w.view().outputs().size(); ++i) w.set_output(static_cast<int64_t>(i), values[i]);
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.expand = expand;
+    d.infer = infer_repeat;
+    d.reference = reference_repeat;
+    d.expand = expand_repeat;
     d.cost = [](const NodeView& node) {
       Cost once = default_cost(node, 0);
       const Graph& body = node.regions().at(0);

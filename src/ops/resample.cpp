@@ -14,9 +14,7 @@
 namespace gregale::ops {
 namespace {
 
-int64_t axis_of(const NodeView& node) { return normalize_axis(node.integer("axis"), node.input(0).rank(), "resample"); }
-
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_resample(const NodeView& node) {
   check_real_float(node, 0);
   check_dtype(node, 1, DType::i64);
   check_same_dtype(node, 0, 2);
@@ -33,7 +31,7 @@ void check_index(int64_t index, int64_t extent) {
                 index, extent);
 }
 
-void reference(ReferenceContext& c) {
+void reference_resample(ReferenceContext& c) {
   const AxisSplit s = split_at(c.inputs[0].extents, axis_of(c.node));
   const int64_t count = c.inputs[1].extents[0], taps = c.inputs[1].extents[1];
   const auto &x = c.inputs[0].real(), &weights = c.inputs[2].real();
@@ -50,7 +48,7 @@ void reference(ReferenceContext& c) {
 }
 
 /// Tap by tap: both adjoints are those of weights[:, t] gather(x, indices[:, t]).
-void gradient(GradientContext& c) {
+void gradient_resample(GradientContext& c) {
   Graph& g = c.graph();
   const Shape x = c.type(c.input(0)).shape, table = c.type(c.input(1)).shape;
   const int64_t axis = axis_of(c.view()), count = table[0].value(), taps = table[1].value();
@@ -112,7 +110,7 @@ void lanes(int64_t extent, int64_t count, Taps taps, const float* x, const int64
     }
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_resample(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
   const AxisSplit s = split_at(node.input(0).shape.extents(), axis_of(node));
@@ -168,10 +166,10 @@ const OpDef& resample_op() {
       const std::string weighed = w.add1("Mul", {taps, w.add1("Reshape", {w.input(2), w.integers(weights)})});
       w.set_output(0, w.add1("ReduceSum", {weighed, w.integers({axis + 1})}, {{"keepdims", int64_t{0}}}));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"f32", make}};
+    d.infer = infer_resample;
+    d.reference = reference_resample;
+    d.gradient = gradient_resample;
+    d.lowerings = {{"f32", make_resample}};
     d.cost = [](const NodeView& node) {
       return default_cost(node, 2 * static_cast<double>(node.input(1).shape[1].value()));
     };

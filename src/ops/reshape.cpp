@@ -67,7 +67,7 @@ std::optional<StridedView> reshaped(const StridedView& x, const Extents& extents
   return y;
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_reshape(const NodeView& node) {
   const Type& x = node.input(0);
   const auto& shape = node.integers("shape");
   std::vector<Dim> dims;
@@ -112,7 +112,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {Type(x.dtype, Shape(std::move(dims)))};
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_reshape(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   Kernel k;
   k.view = true;
@@ -142,7 +142,7 @@ const OpDef& reshape_op() {
       // A 0 means "as it was" there, unless said otherwise.
       w.set_output(0, w.add1("Reshape", {w.input(0), w.integers(w.output_extents())}, {{"allowzero", int64_t{1}}}));
     };
-    d.infer = infer;
+    d.infer = infer_reshape;
     d.reference = [](ReferenceContext& c) {
       visit_same(c.inputs[0], c.outputs[0], [](const auto& in, auto& out) { out = in; });
     };
@@ -155,7 +155,7 @@ const OpDef& reshape_op() {
     d.operand_as_view = [](const NodeView& node, const StridedView& y) {
       return reshaped(y, node.input(0).shape.extents());
     };
-    d.lowerings = {{"copy", make}};
+    d.lowerings = {{"copy", make_reshape}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
     d.samples = [] {

@@ -15,7 +15,7 @@ std::vector<int64_t> axes_of(const NodeView& node) {
   return distinct_axes(node.integers("axes"), node.input(0).rank(), "reverse");
 }
 
-void reference(ReferenceContext& c) {
+void reference_reverse(ReferenceContext& c) {
   const Extents& extents = c.inputs[0].extents;
   if (c.inputs[0].size() == 0) return;
   Extents strides = row_major_strides(extents);
@@ -32,7 +32,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_reverse(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   std::array<bool, kernels::kMaxRank> reversed{};
   for (int64_t axis : axes_of(node)) reversed[static_cast<size_t>(axis)] = true;
@@ -65,11 +65,11 @@ const OpDef& reverse_op() {
       axes_of(node);
       return std::vector<Type>{node.input(0)};
     };
-    d.reference = reference;
+    d.reference = reference_reverse;
     d.gradient = [](GradientContext& c) {
       c.set_d_input(0, reverse(c.graph(), c.d_output(), c.view().integers("axes")));
     };
-    d.lowerings = {{"strided", make}};
+    d.lowerings = {{"strided", make_reverse}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
     d.samples = [] {

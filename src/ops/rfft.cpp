@@ -16,7 +16,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_rfft(const NodeView& node) {
   check_transformable(node, false);
   const Type& x = node.input(0);
   const auto axes = fourier_axes(node);
@@ -32,7 +32,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {y};
 }
 
-void reference(ReferenceContext& c) {
+void reference_rfft(ReferenceContext& c) {
   const auto axes = fourier_axes(c.node);
   const Extents& extents = c.inputs[0].extents;
   const auto& x = c.inputs[0].real();
@@ -55,7 +55,7 @@ void reference(ReferenceContext& c) {
 }
 
 /// x[j] gets Re(sum over the kept modes of d[k] exp(+)): what irfft sums, but for the modes it counts twice.
-void gradient(GradientContext& c) {
+void gradient_rfft(GradientContext& c) {
   const NodeView& node = c.view();
   const auto axes = fourier_axes(node);
   const int64_t n = node.input(0).shape[axes.back()].value();
@@ -67,7 +67,7 @@ void gradient(GradientContext& c) {
                                    {"parts", node.boolean("parts")}}));
 }
 
-Result<Kernel> make(const NodeView& node, const Target& target) {
+Result<Kernel> make_rfft(const NodeView& node, const Target& target) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.input(0).dtype != DType::f32)
     return refuse(node, fmt::format("f32 needed, not {}", name_of(node.input(0).dtype)));
@@ -133,10 +133,10 @@ const OpDef& rfft_op() {
       z = onnx_scaled(w, z, node.outputs()[0].dtype, node.string("norm"), false, n, true);
       w.set_output(0, halves ? onnx_halves(w, z) : z);
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"mixed-radix", make}};
+    d.infer = infer_rfft;
+    d.reference = reference_rfft;
+    d.gradient = gradient_rfft;
+    d.lowerings = {{"mixed-radix", make_rfft}};
     d.cost = [](const NodeView& node) { return fourier_cost(node, node.input(0).shape, true); };
     d.samples = [] {
       const auto sample = [](Extents extents, uint32_t stream, std::vector<int64_t> axes, const char* norm) {

@@ -7,13 +7,13 @@
 namespace gregale::ops {
 namespace {
 
-constexpr auto kCell = kernels::RecurrentCell::rnn;
+constexpr auto kRnn = kernels::RecurrentCell::rnn;
 
 }  // namespace
 
 const OpDef& rnn_scan_op() {
   static const OpDef op = [] {
-    OpDef d = recurrent_op("rnn_scan", kCell);
+    OpDef d = recurrent_op("rnn_scan", kRnn);
     d.doc =
         "The recurrence of a simple recurrent layer: h = f(gates + weights h), one step after another, f being tanh "
         "unless "
@@ -25,7 +25,7 @@ const OpDef& rnn_scan_op() {
 
 RecurrentResult rnn_scan(Graph& g, Value gates, Value weights, Value h, Value lengths,
                          const RecurrentOptions& options) {
-  const std::vector<Value> r = g.add(rnn_scan_op(), {gates, weights, h, lengths}, to_attributes(options, kCell));
+  const std::vector<Value> r = g.add(rnn_scan_op(), {gates, weights, h, lengths}, to_attributes(options, kRnn));
   return {r[0], r[1], {}};
 }
 

@@ -48,7 +48,7 @@ Alignment alignment_of(const NodeView& node) {
   return a;
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_roi_align(const NodeView& node) {
   check_real_float(node, 0);
   check_same_dtype(node, 0, 1);
   check_dtype(node, 2, DType::i64);
@@ -133,7 +133,7 @@ void align(const Alignment& a, const T* x, const T* rois, const int64_t* images,
     }
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_roi_align(const NodeView& node, const Target&) {
   if (node.input(0).dtype != DType::f32) return refuse(node, "f32 needed");
   Kernel k;
   k.run = [a = alignment_of(node)](const Launch& l) {
@@ -146,7 +146,7 @@ Result<Kernel> make(const NodeView& node, const Target&) {
   return k;
 }
 
-std::vector<Value> import(OnnxNode& n) {
+std::vector<Value> import_roi_align(OnnxNode& n) {
   // Before operator set 16 there was no shift by half an element.
   const std::string mode =
       n.string("coordinate_transformation_mode", n.opset() >= 16 ? "half_pixel" : "output_half_pixel");
@@ -194,7 +194,7 @@ const OpDef& roi_align_op() {
                           {"coordinate_transformation_mode",
                            std::string(node.boolean("half_pixel") ? "half_pixel" : "output_half_pixel")}});
     };
-    d.infer = infer;
+    d.infer = infer_roi_align;
     d.reference = [](ReferenceContext& c) {
       const Alignment a = alignment_of(c.node);
       for (int64_t roi = 0; roi < a.rois; ++roi)
@@ -202,7 +202,7 @@ const OpDef& roi_align_op() {
               c.outputs[0].real().data(), roi);
     };
     d.no_gradient = "what scatters cotangents back to the image is not written";
-    d.lowerings = {{"f32", make}};
+    d.lowerings = {{"f32", make_roi_align}};
     d.samples = [] {
       const auto sample = [](int64_t ratio, const char* mode, bool half_pixel) {
         return Sample{
@@ -217,7 +217,7 @@ const OpDef& roi_align_op() {
       };
       return std::vector<Sample>{sample(2, "avg", true), sample(0, "avg", false), sample(2, "max", true)};
     };
-    d.onnx = {{"RoiAlign", 10, import}};
+    d.onnx = {{"RoiAlign", 10, import_roi_align}};
     d.tolerance_eps = 32;
     return d;
   }();

@@ -17,16 +17,16 @@
 namespace gregale::ops {
 namespace {
 
-enum class Mode { nearest, linear, cubic };
+enum class SamplePointsMode { nearest, linear, cubic };
 enum class Padding { zeros, border, reflection, center_reflection };
 
 struct Sampling {
-  Mode mode = Mode::linear;
+  SamplePointsMode mode = SamplePointsMode::linear;
   Padding padding = Padding::zeros;
   Extents spatial;  ///< of the image
   int64_t images = 0, channels = 0, plane = 0, points = 0;
   size_t axes() const { return spatial.size(); }
-  size_t taps() const { return mode == Mode::nearest ? 1 : mode == Mode::linear ? 2 : 4; }
+  size_t taps() const { return mode == SamplePointsMode::nearest ? 1 : mode == SamplePointsMode::linear ? 2 : 4; }
 };
 
 constexpr size_t kMostAxes = 3;
@@ -41,8 +41,10 @@ Kind named(const NodeView& node, const char* attribute, const std::array<std::pa
 
 Sampling sampling_of(const NodeView& node) {
   Sampling s;
-  s.mode =
-      named<Mode, 3>(node, "mode", {{{"nearest", Mode::nearest}, {"linear", Mode::linear}, {"cubic", Mode::cubic}}});
+  s.mode = named<SamplePointsMode, 3>(node, "mode",
+                                      {{{"nearest", SamplePointsMode::nearest},
+                                        {"linear", SamplePointsMode::linear},
+                                        {"cubic", SamplePointsMode::cubic}}});
   s.padding = named<Padding, 4>(node, "padding",
                                 {{{"zeros", Padding::zeros},
                                   {"border", Padding::border},
@@ -71,7 +73,7 @@ Sampling full_sampling_of(const NodeView& node) {
   return s;
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_sample_points(const NodeView& node) {
   check_real_float(node, 0);
   check_real_float(node, 1);
   sampling_of(node);
@@ -99,7 +101,7 @@ Taps taps_of(const Sampling& s, int64_t extent, double v) {
   const double last = static_cast<double>(extent - 1);
   const bool centered = s.padding == Padding::center_reflection;
   const double low = centered ? 0 : -0.5, high = centered ? last : last + 0.5;
-  if (s.mode == Mode::nearest) v = std::nearbyint(v);
+  if (s.mode == SamplePointsMode::nearest) v = std::nearbyint(v);
   if (!(std::abs(v) < 0x1p52)) v = std::isnan(v) ? -2 : v < 0 ? -0x1p52 : 0x1p52;
   if ((s.padding == Padding::reflection || centered) && (v < low || v > high)) v = reflected(v, low, high);
   Taps taps{};
@@ -112,10 +114,10 @@ Taps taps_of(const Sampling& s, int64_t extent, double v) {
     return static_cast<int64_t>(i);
   };
   const double floor = std::floor(v), r = v - floor;
-  if (s.mode == Mode::nearest) {
+  if (s.mode == SamplePointsMode::nearest) {
     taps.index[0] = at(std::trunc(v));
     taps.weight[0] = 1;
-  } else if (s.mode == Mode::linear) {
+  } else if (s.mode == SamplePointsMode::linear) {
     taps.index = {at(floor), at(floor + 1)};
     taps.weight = {1 - r, r};
   } else {
@@ -131,7 +133,7 @@ Taps taps_of(const Sampling& s, int64_t extent, double v) {
 
 /// Points [begin, end) of all images, each for all channels. The offsets and weights of a point are found once.
 template <class T, class P>
-void sample(const Sampling& s, const T* x, const P* points, T* y, int64_t begin, int64_t end) {
+void sample_at(const Sampling& s, const T* x, const P* points, T* y, int64_t begin, int64_t end) {
   std::array<int64_t, 64> offsets;
   std::array<T, 64> weights;
   for (int64_t p = begin; p < end; ++p) {
@@ -169,12 +171,13 @@ void sample(const Sampling& s, const T* x, const P* points, T* y, int64_t begin,
   }
 }
 
-void reference(ReferenceContext& c) {
+void reference_sample_points(ReferenceContext& c) {
   const Sampling s = full_sampling_of(c.node);
-  sample(s, c.inputs[0].real().data(), c.inputs[1].real().data(), c.outputs[0].real().data(), 0, s.images * s.points);
+  sample_at(s, c.inputs[0].real().data(), c.inputs[1].real().data(), c.outputs[0].real().data(), 0,
+            s.images * s.points);
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_sample_points(const NodeView& node, const Target&) {
   if (!is_static(node)) return refuse(node, "shape is symbolic");
   if (node.input(0).dtype != DType::f32 || node.input(1).dtype != DType::f32) return refuse(node, "f32 needed");
   Kernel k;
@@ -182,8 +185,8 @@ Result<Kernel> make(const NodeView& node, const Target&) {
     const int64_t work = std::max<int64_t>(1, s.channels * int64_t{16});
     parallel_for(l.team, s.images * s.points, std::max<int64_t>(1, kernels::kElementGrain / work),
                  [&](int64_t begin, int64_t end, int) {
-                   sample(s, static_cast<const float*>(l.inputs[0]), static_cast<const float*>(l.inputs[1]),
-                          static_cast<float*>(l.outputs[0]), begin, end);
+                   sample_at(s, static_cast<const float*>(l.inputs[0]), static_cast<const float*>(l.inputs[1]),
+                             static_cast<float*>(l.outputs[0]), begin, end);
                  });
   };
   return k;
@@ -230,10 +233,10 @@ const OpDef& sample_points_op() {
                               {"padding_mode", centres ? std::string("reflection") : padding},
                               {"align_corners", int64_t{centres}}}));
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_sample_points;
+    d.reference = reference_sample_points;
     d.no_gradient = "points are data of inference; what scatters cotangents back to them is not written";
-    d.lowerings = {{"f32", make}};
+    d.lowerings = {{"f32", make_sample_points}};
     d.cost = [](const NodeView& node) {
       return default_cost(node, 2 * std::pow(static_cast<double>(sampling_of(node).taps()),
                                              static_cast<double>(node.input(0).rank() - 2)));

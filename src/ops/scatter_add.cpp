@@ -12,11 +12,7 @@
 namespace gregale::ops {
 namespace {
 
-int64_t axis_of(const NodeView& node) {
-  return normalize_axis(node.integer("axis"), node.input(0).rank(), "scatter_add");
-}
-
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_scatter_add(const NodeView& node) {
   GREGALE_CHECK(node.input(0).dtype != DType::boolean, dtype, "[scatter_add] x has dtype bool; expected numbers");
   check_indices(node, 1);
   check_same_dtype(node, 0, 2);
@@ -32,7 +28,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {node.input(0)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_scatter_add(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node);
   const AxisSplit x = split_at(c.inputs[0].extents, axis);
   const auto& indices = c.inputs[1].integer();
@@ -53,7 +49,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_scatter_add(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   const DType dtype = node.input(0).dtype;
   if (dtype != DType::f32 && dtype != DType::c64)
@@ -101,13 +97,13 @@ const OpDef& scatter_add_op() {
       w.set_output(
           0, w.add1("ScatterElements", {w.input(0), at, by}, {{"axis", axis}, {"reduction", std::string("add")}}));
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_scatter_add;
+    d.reference = reference_scatter_add;
     d.gradient = [](GradientContext& c) {
       c.set_d_input(0, c.d_output());
       c.set_d_input(2, gather(c.graph(), c.d_output(), c.input(1), axis_of(c.view())));
     };
-    d.lowerings = {{"rows", make}};
+    d.lowerings = {{"rows", make_scatter_add}};
     d.cost = [](const NodeView& node) {
       Cost cost = default_cost(node, 0);
       cost.flops = static_cast<double>(node.input(2).shape.elements());

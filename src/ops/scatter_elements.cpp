@@ -3,17 +3,14 @@
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/shapes.hpp"
 
 namespace gregale::ops {
 namespace {
 
 using kernels::Scatter;
 
-int64_t axis_of(const NodeView& node) {
-  return normalize_axis(node.integer("axis"), node.input(0).rank(), "scatter_elements");
-}
-
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_scatter_elements(const NodeView& node) {
   check_indices(node, 1);
   check_same_dtype(node, 0, 2);
   check_rank(node, 1, node.input(0).rank());
@@ -28,7 +25,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {node.input(0)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_scatter_elements(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node);
   const Scatter op = reduction_of(c.node);
   const AxisSplit x = split_at(c.inputs[0].extents, axis), u = split_at(c.inputs[1].extents, axis);
@@ -45,7 +42,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-void gradient(GradientContext& c) {
+void gradient_scatter_elements(GradientContext& c) {
   Graph& g = c.graph();
   const Scatter op = reduction_of(c.view());
   check_scatter_gradient(c.view(), op);
@@ -55,7 +52,7 @@ void gradient(GradientContext& c) {
   c.set_d_input(2, gather_elements(g, c.d_output(), c.input(1), axis));
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_scatter_elements(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   const DType dtype = node.input(0).dtype;
   const Scatter op = reduction_of(node);
@@ -75,7 +72,7 @@ Result<Kernel> make(const NodeView& node, const Target&) {
 }
 
 /// ONNX lets indices be shorter than the data along the other axes: then only their part of the data is changed.
-std::vector<Value> import(OnnxNode& n) {
+std::vector<Value> import_scatter_elements(OnnxNode& n) {
   Graph& g = n.graph();
   const int64_t rank = n.rank(0);
   if (rank == 0 || n.rank(1) != rank) n.fail(fmt::format("data of rank {}, indices of rank {}", rank, n.rank(1)));
@@ -110,13 +107,13 @@ const OpDef& scatter_elements_op() {
       if (is_complex(w.view().input(0).dtype)) w.unsupported("of complex numbers");
       w.same("ScatterElements", {{"axis", w.view().integer("axis")}, {"reduction", onnx_scatter_reduction(w)}});
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"elements", make}};
+    d.infer = infer_scatter_elements;
+    d.reference = reference_scatter_elements;
+    d.gradient = gradient_scatter_elements;
+    d.lowerings = {{"elements", make_scatter_elements}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
-    d.onnx = {{"Scatter", 9, import}, {"ScatterElements", 11, import}};
+    d.onnx = {{"Scatter", 9, import_scatter_elements}, {"ScatterElements", 11, import_scatter_elements}};
     d.samples = [] {
       const auto sample = [](Tensor x, Tensor indices, Tensor updates, int64_t axis, const char* reduction) {
         const std::string name = reduction;

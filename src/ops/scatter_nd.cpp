@@ -9,7 +9,7 @@ namespace {
 
 using kernels::Scatter;
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_scatter_nd(const NodeView& node) {
   check_same_dtype(node, 0, 2);
   reduction_of(node);
   const Type expected(node.input(0).dtype, gathered_shape(node));
@@ -18,7 +18,7 @@ std::vector<Type> infer(const NodeView& node) {
   return {node.input(0)};
 }
 
-void reference(ReferenceContext& c) {
+void reference_scatter_nd(ReferenceContext& c) {
   const Scatter op = reduction_of(c.node);
   const IndexedRows rows = indexed_rows(c.node, c.inputs[0].extents, c.inputs[1].extents);
   const auto& indices = c.inputs[1].integer();
@@ -35,7 +35,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-void gradient(GradientContext& c) {
+void gradient_scatter_nd(GradientContext& c) {
   Graph& g = c.graph();
   const Scatter op = reduction_of(c.view());
   check_scatter_gradient(c.view(), op);
@@ -46,7 +46,7 @@ void gradient(GradientContext& c) {
   c.set_d_input(2, gather_nd(g, c.d_output(), c.input(1), batch_dims));
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_scatter_nd(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   const DType dtype = node.input(0).dtype;
   const Scatter op = reduction_of(node);
@@ -85,10 +85,10 @@ const OpDef& scatter_nd_op() {
       w.set_output(0, w.add1("ScatterND", {w.input(0), onnx_indices(w, 1), w.input(2)},
                              {{"reduction", onnx_scatter_reduction(w)}}));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"rows", make}};
+    d.infer = infer_scatter_nd;
+    d.reference = reference_scatter_nd;
+    d.gradient = gradient_scatter_nd;
+    d.lowerings = {{"rows", make_scatter_nd}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
     d.onnx = {{"ScatterND", 11, [](OnnxNode& n) {

@@ -48,6 +48,10 @@ Value zeros_like(Graph& g, Value like) {
   return type.shape.is_constant() ? broadcast_to(g, zero, type.shape) : broadcast_like(g, zero, like);
 }
 
+int64_t axis_of(const NodeView& node) {
+  return normalize_axis(node.integer("axis"), node.input(0).rank(), node.op().name);
+}
+
 AxisSplit split_at(const Extents& extents, int64_t axis) {
   AxisSplit s;
   for (int64_t i = 0; i < static_cast<int64_t>(extents.size()); ++i)

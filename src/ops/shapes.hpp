@@ -13,6 +13,8 @@ namespace gregale::ops {
 
 /// Axes normalised to [0, rank) in the order given; throws "[who] axis 1 is named twice".
 std::vector<int64_t> distinct_axes(const std::vector<int64_t>& axes, int64_t rank, std::string_view who);
+/// The attribute `axis`, normalised for input 0.
+int64_t axis_of(const NodeView& node);
 /// An integers attribute with one entry an axis of input 0; throws "[slice] starts has 3 entries for rank 2".
 const std::vector<int64_t>& per_axis(const NodeView& node, std::string_view attribute);
 /// Throws "[concat] x must have rank 4, not 2".

@@ -10,7 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct ShiftLeftNative {
   template <class T>
   static T of(T a, T b) {
     if constexpr (std::is_signed_v<T>)
@@ -31,8 +31,8 @@ const OpDef& shift_left_op() {
           },
       .doc = "The bits of a moved up by b places, elementwise with broadcasting: zeros follow, what leaves the dtype "
              "is gone. Unsigned integers.",
-      .integer = Native::of<int64_t>,
-      .native = native_lowering<Native, false>(),
+      .integer = ShiftLeftNative::of<int64_t>,
+      .native = native_lowering<ShiftLeftNative, false>(),
   });
   return op;
 }

@@ -10,7 +10,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct ShiftRightNative {
   template <class T>
   static T of(T a, T b) {
     if constexpr (std::is_signed_v<T>)
@@ -30,8 +30,8 @@ const OpDef& shift_right_op() {
             w.same("BitShift", {{"direction", std::string("RIGHT")}});
           },
       .doc = "The bits of a moved down by b places, elementwise with broadcasting; zeros follow. Unsigned integers.",
-      .integer = Native::of<int64_t>,
-      .native = native_lowering<Native, false>(),
+      .integer = ShiftRightNative::of<int64_t>,
+      .native = native_lowering<ShiftRightNative, false>(),
   });
   return op;
 }

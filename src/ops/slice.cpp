@@ -52,13 +52,13 @@ std::vector<Range> ranges_of(const NodeView& node) {
   return ranges;
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_slice(const NodeView& node) {
   std::vector<Dim> dims;
   for (const Range& r : ranges_of(node)) dims.push_back(r.extent);
   return {Type(node.input(0).dtype, Shape(std::move(dims)))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_slice(ReferenceContext& c) {
   Extents strides = row_major_strides(c.inputs[0].extents);
   const auto ranges = ranges_of(c.node);
   int64_t first = 0;
@@ -75,7 +75,7 @@ void reference(ReferenceContext& c) {
 }
 
 /// The adjoint: zeros where nothing was taken.
-void gradient(GradientContext& c) {
+void gradient_slice(GradientContext& c) {
   const Shape& shape = c.type(c.input(0)).shape;
   std::vector<int64_t> low, high, interior;
   for (const Range& r : ranges_of(c.view())) {
@@ -93,7 +93,7 @@ void gradient(GradientContext& c) {
   c.set_d_input(0, pad(c.graph(), c.d_output(), std::move(low), std::move(high), "zero", std::move(interior)));
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_slice(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   std::vector<int64_t> starts, steps;
   for (const Range& r : ranges_of(node)) {
@@ -135,9 +135,9 @@ const OpDef& slice_op() {
                    w.add1("Slice", {w.input(0), w.integers(node.integers("starts")), w.integers(node.integers("stops")),
                                     w.integers(axes), w.integers(node.integers("steps"))}));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
+    d.infer = infer_slice;
+    d.reference = reference_slice;
+    d.gradient = gradient_slice;
     d.result_as_view = [](const NodeView& node, const StridedView& x) -> std::optional<StridedView> {
       StridedView y = x;
       const std::vector<Range> ranges = ranges_of(node);
@@ -148,7 +148,7 @@ const OpDef& slice_op() {
       }
       return y;
     };
-    d.lowerings = {{"strided", make}};
+    d.lowerings = {{"strided", make_slice}};
     d.cost = [](const NodeView& node) {
       return Cost{0, 2.0 * static_cast<double>(node.outputs()[0].bytes())};  // what is left out is not read
     };

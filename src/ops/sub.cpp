@@ -8,7 +8,7 @@
 namespace gregale::ops {
 namespace {
 
-struct Native {
+struct SubNative {
   template <class T>
   static T of(T a, T b) {
     if constexpr (std::is_floating_point_v<T>)
@@ -29,7 +29,7 @@ const OpDef& sub_op() {
       .complex = [](Complex a, Complex b) { return a - b; },
       .integer = [](int64_t a,
                     int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b)); },
-      .native = native_lowering<Native, false, double>(),
+      .native = native_lowering<SubNative, false, double>(),
       .d_a = [](Graph&, Value, Value, Value, Value d) { return d; },
       .d_b = [](Graph& g, Value, Value, Value, Value d) { return neg(g, d); },
       .kernel = kernels::BinaryOp::sub,

@@ -6,13 +6,12 @@
 #include "ops/indexing.hpp"
 #include "ops/onnx_node.hpp"
 #include "ops/onnx_writer.hpp"
+#include "ops/shapes.hpp"
 
 namespace gregale::ops {
 namespace {
 
-int64_t axis_of(const NodeView& node) { return normalize_axis(node.integer("axis"), node.input(0).rank(), "top_k"); }
-
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_top_k(const NodeView& node) {
   const Type& x = node.input(0);
   GREGALE_CHECK(!is_complex(x.dtype), dtype, "[top_k] x has dtype {}; expected real numbers", name_of(x.dtype));
   const int64_t axis = axis_of(node), k = node.integer("k");
@@ -53,7 +52,7 @@ void order(Item<T>* items, int64_t count, int64_t k, bool largest) {
     std::sort(items, items + count, first);
 }
 
-void reference(ReferenceContext& c) {
+void reference_top_k(ReferenceContext& c) {
   const int64_t axis = axis_of(c.node), k = c.node.integer("k");
   const bool largest = c.node.boolean("largest"), is_unsigned = c.inputs[0].type.dtype == DType::u64;
   const AxisSplit s = split_at(c.inputs[0].extents, axis);
@@ -84,7 +83,7 @@ void reference(ReferenceContext& c) {
 }
 
 template <class T>
-Kernel kernel_of(const NodeView& node) {
+Kernel kernel_of_top_k(const NodeView& node) {
   const int64_t axis = axis_of(node);
   Kernel kernel;
   const AxisSplit s = split_at(node.input(0).shape.extents(), axis);
@@ -120,40 +119,40 @@ Kernel kernel_of(const NodeView& node) {
   return kernel;
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_top_k(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   switch (node.input(0).dtype) {
     case DType::f64:
-      return kernel_of<double>(node);
+      return kernel_of_top_k<double>(node);
     case DType::f32:
-      return kernel_of<float>(node);
+      return kernel_of_top_k<float>(node);
     case DType::f16:
-      return kernel_of<f16>(node);
+      return kernel_of_top_k<f16>(node);
     case DType::bf16:
-      return kernel_of<bf16>(node);
+      return kernel_of_top_k<bf16>(node);
     case DType::i64:
-      return kernel_of<int64_t>(node);
+      return kernel_of_top_k<int64_t>(node);
     case DType::i32:
-      return kernel_of<int32_t>(node);
+      return kernel_of_top_k<int32_t>(node);
     case DType::i16:
-      return kernel_of<int16_t>(node);
+      return kernel_of_top_k<int16_t>(node);
     case DType::i8:
-      return kernel_of<int8_t>(node);
+      return kernel_of_top_k<int8_t>(node);
     case DType::u64:
-      return kernel_of<uint64_t>(node);
+      return kernel_of_top_k<uint64_t>(node);
     case DType::u32:
-      return kernel_of<uint32_t>(node);
+      return kernel_of_top_k<uint32_t>(node);
     case DType::u16:
-      return kernel_of<uint16_t>(node);
+      return kernel_of_top_k<uint16_t>(node);
     case DType::u8:
     case DType::boolean:
-      return kernel_of<uint8_t>(node);
+      return kernel_of_top_k<uint8_t>(node);
     default:
       return refuse(node, "no kernel for its dtype");
   }
 }
 
-std::vector<Value> import(OnnxNode& n) {
+std::vector<Value> import_top_k(OnnxNode& n) {
   if (n.rank(0) == 0) n.fail("a scalar has no axis to choose from");
   const int64_t k = n.opset() >= 10 ? n.constant_integer(1) : n.required_integer("k");
   const int64_t axis = normalize_axis(n.integer("axis", -1), n.rank(0), "onnx");
@@ -183,21 +182,21 @@ const OpDef& top_k_op() {
       w.set_output(0, both[0]);
       w.set_output(1, both[1]);
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_top_k;
+    d.reference = reference_top_k;
     d.gradient = [](GradientContext& c) {
       if (!c.d_output(0).valid()) return;
       Graph& g = c.graph();
       c.set_d_input(0, scatter_elements(g, zeros_like(g, c.input(0)), c.output(1), c.d_output(0), axis_of(c.view())));
     };
-    d.lowerings = {{"lanes", make}};
+    d.lowerings = {{"lanes", make_top_k}};
     d.cost = [](const NodeView& node) {
       Cost cost = default_cost(node, 0);
       cost.flops = 4 * static_cast<double>(node.input(0).shape.elements());
       return cost;
     };
     d.bits_exact_integers = true;
-    d.onnx = {{"TopK", 1, import}};
+    d.onnx = {{"TopK", 1, import_top_k}};
     d.samples = [] {
       const auto sample = [](Tensor x, int64_t k, int64_t axis, bool largest) {
         return Sample{{std::move(x)}, {{"k", k}, {"axis", axis}, {"largest", largest}}};

@@ -20,13 +20,13 @@ std::vector<int64_t> permutation_of(const NodeView& node) {
   return distinct_axes(per_axis(node, "permutation"), node.input(0).rank(), "transpose");
 }
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_transpose(const NodeView& node) {
   std::vector<Dim> dims;
   for (int64_t axis : permutation_of(node)) dims.push_back(node.input(0).shape[axis]);
   return {Type(node.input(0).dtype, Shape(std::move(dims)))};
 }
 
-void reference(ReferenceContext& c) {
+void reference_transpose(ReferenceContext& c) {
   const Extents strides = row_major_strides(c.inputs[0].extents);
   Extents walk;
   for (int64_t axis : permutation_of(c.node)) walk.push_back(strides[static_cast<size_t>(axis)]);
@@ -158,7 +158,7 @@ Result<Kernel> make_reversed(const NodeView& node, const Target& target) {
   return k;
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_transpose(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   Kernel k;
   k.run = [size = size_of(node.input(0).dtype), extents = node.input(0).shape.extents(),
@@ -186,8 +186,8 @@ const OpDef& transpose_op() {
       if (is_complex(w.view().input(0).dtype)) order.push_back(rank);
       w.same("Transpose", {{"perm", order}});
     };
-    d.infer = infer;
-    d.reference = reference;
+    d.infer = infer_transpose;
+    d.reference = reference_transpose;
     d.gradient = [](GradientContext& c) {
       const auto permutation = permutation_of(c.view());
       std::vector<int64_t> inverse(permutation.size());
@@ -213,7 +213,7 @@ const OpDef& transpose_op() {
       }
       return x;
     };
-    d.lowerings = {{"matrices", make_matrices}, {"axes reversed", make_reversed}, {"elements", make}};
+    d.lowerings = {{"matrices", make_matrices}, {"axes reversed", make_reversed}, {"elements", make_transpose}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
     d.onnx = {{"Transpose", 1, [](OnnxNode& n) {

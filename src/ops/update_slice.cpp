@@ -12,7 +12,7 @@
 namespace gregale::ops {
 namespace {
 
-std::vector<Type> infer(const NodeView& node) {
+std::vector<Type> infer_update_slice(const NodeView& node) {
   check_same_dtype(node, 0, 1);
   const Type &x = node.input(0), &update = node.input(1);
   check_rank(node, 1, x.rank());
@@ -36,7 +36,7 @@ int64_t first_offset(const std::vector<int64_t>& starts, const Extents& strides)
   return first;
 }
 
-void reference(ReferenceContext& c) {
+void reference_update_slice(ReferenceContext& c) {
   const Extents strides = row_major_strides(c.outputs[0].extents);
   const int64_t first = first_offset(c.node.integers("starts"), strides);
   visit_same(c.inputs[0], c.outputs[0], [](const auto& in, auto& out) { out = in; });
@@ -47,7 +47,7 @@ void reference(ReferenceContext& c) {
   });
 }
 
-void gradient(GradientContext& c) {
+void gradient_update_slice(GradientContext& c) {
   Graph& g = c.graph();
   const auto& starts = c.view().integers("starts");
   const Type x = c.type(c.input(0)), update = c.type(c.input(1));
@@ -60,7 +60,7 @@ void gradient(GradientContext& c) {
   c.set_d_input(1, slice(g, c.d_output(), starts, std::move(stops)));
 }
 
-Result<Kernel> make(const NodeView& node, const Target&) {
+Result<Kernel> make_update_slice(const NodeView& node, const Target&) {
   if (auto error = refuse_move(node)) return *error;
   const Extents strides = row_major_strides(node.input(0).shape.extents());
   const int64_t size = size_of(node.input(0).dtype);
@@ -107,10 +107,10 @@ const OpDef& update_slice_op() {
       const std::string moved = w.add1("Pad", {w.input(1), w.integers(pads)});
       w.set_output(0, w.add1("Where", {w.constant(mask), moved, w.input(0)}));
     };
-    d.infer = infer;
-    d.reference = reference;
-    d.gradient = gradient;
-    d.lowerings = {{"strided", make}};
+    d.infer = infer_update_slice;
+    d.reference = reference_update_slice;
+    d.gradient = gradient_update_slice;
+    d.lowerings = {{"strided", make_update_slice}};
     d.cost = cost_of_move;
     d.bits_exact_integers = true;
     d.samples = [] {

@@ -13,12 +13,12 @@
 namespace gregale::passes {
 namespace {
 
-constexpr uint32_t kGraphs = 40;
+constexpr uint32_t kBatchGraphs = 40;
 constexpr int64_t kBatch = 8;
 
 void keeps_bits(Precision precision) {
   ExecutionContext one(make_thread_team(1)), two(make_thread_team(2));
-  const Seeds seeds(kGraphs);
+  const Seeds seeds(kBatchGraphs);
   seeds.each([&](uint32_t seed) {
     CompileOptions options;
     options.precision = precision;

@@ -11,7 +11,7 @@
 namespace gregale::passes {
 namespace {
 
-constexpr uint32_t kGraphs = 60;
+constexpr uint32_t kBf16Graphs = 60;
 
 /// What rounding to bf16 may do to each result of the policy's graph. To nearest with 8 bits, it is off by up to 2^-9
 /// of a value, be that an operand, a weight or a value that is kept. The network's condition decides what becomes of
@@ -29,7 +29,7 @@ std::vector<double> worst_of(const Graph& policy, const Oracle& oracle, const st
 
 TEST(RandomNetworks, RunInBf16WithinTheBoundOfThePolicy) {
   ExecutionContext one(make_thread_team(1)), two(make_thread_team(2));
-  const Seeds seeds(kGraphs);
+  const Seeds seeds(kBf16Graphs);
   seeds.each([&](uint32_t seed) {
     const RandomNetwork network(seed);
     const std::vector<Tensor> inputs = network.inputs();

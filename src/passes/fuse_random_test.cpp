@@ -14,7 +14,7 @@
 namespace gregale::passes {
 namespace {
 
-constexpr uint32_t kGraphs = 60;
+constexpr uint32_t kFusedGraphs = 60;
 
 /// Every instruction set this machine has, for one core and for two, in turn.
 CompileOptions options_of(uint32_t seed, Precision precision) {
@@ -28,7 +28,7 @@ CompileOptions options_of(uint32_t seed, Precision precision) {
 TEST(RandomNetworks, RunAsTheyAreInterpreted) {
   ExecutionContext one(make_thread_team(1)), two(make_thread_team(2)), three(make_thread_team(3));
   int64_t fused = 0;
-  const Seeds seeds(kGraphs);
+  const Seeds seeds(kFusedGraphs);
   seeds.each([&](uint32_t seed) {
     const RandomNetwork network(seed);
     SCOPED_TRACE(text_of(network.graph()));

@@ -13,17 +13,17 @@ namespace {
 /// Joined constants are copies; what they cost is memory.
 constexpr int64_t kMaxBytes = int64_t{64} << 20;
 
-struct Group {
+struct Joined {
   std::vector<const Node*> products;
   bool transposed = false;  ///< weights are [n, k]
 };
 
-int64_t columns(const Graph& graph, const Group& group, const Node& product) {
+int64_t columns(const Graph& graph, const Joined& group, const Node& product) {
   return graph.type(product.inputs[1]).shape[group.transposed ? 0 : 1].value();
 }
 
 /// The weights side by side.
-Tensor joined(const Graph& graph, const Group& group) {
+Tensor joined(const Graph& graph, const Joined& group) {
   int64_t n = 0;
   for (const Node* p : group.products) n += columns(graph, group, *p);
   const Tensor& first = *constant_of(graph, group.products[0]->inputs[1]);
@@ -42,7 +42,7 @@ Tensor joined(const Graph& graph, const Group& group) {
   return all;
 }
 
-std::vector<Value> emit(Graph& target, const Graph& graph, const Group& group, Value left, Value weights) {
+std::vector<Value> emit(Graph& target, const Graph& graph, const Joined& group, Value left, Value weights) {
   const Node& first = *group.products[0];
   const Value product = target.add1(*first.op, {left, weights}, first.attributes);
   std::vector<Value> slices;
@@ -56,7 +56,7 @@ std::vector<Value> emit(Graph& target, const Graph& graph, const Group& group, V
 }
 
 /// Bytes it saves, weighed on a graph of its own.
-double saved_bytes(const Graph& graph, const Group& group) {
+double saved_bytes(const Graph& graph, const Joined& group) {
   FixedValues fixed(graph);
   double before = 0;
   int64_t n = 0;
@@ -77,18 +77,18 @@ double saved_bytes(const Graph& graph, const Group& group) {
 }  // namespace
 
 Graph join_matmuls(const Graph& graph, RuleCounts& counts) {
-  std::map<std::tuple<Value, bool, bool, DType>, Group> groups;
+  std::map<std::tuple<Value, bool, bool, DType>, Joined> groups;
   for (const Node& node : graph.nodes()) {
     if (node.op->name != "matmul") continue;
     const Tensor* weights = constant_of(graph, node.inputs[1]);
     if (!weights || weights->rank() != 2) continue;
     const bool transposed = std::get<bool>(node.attributes.at("transpose_b"));
-    Group& group =
+    Joined& group =
         groups[{node.inputs[0], std::get<bool>(node.attributes.at("transpose_a")), transposed, weights->dtype()}];
     group.transposed = transposed;
     group.products.push_back(&node);
   }
-  std::map<const Node*, const Group*> group_of;
+  std::map<const Node*, const Joined*> group_of;
   for (const auto& [key, group] : groups) {
     if (group.products.size() < 2) continue;
     const double saved = saved_bytes(graph, group);
@@ -99,12 +99,12 @@ Graph join_matmuls(const Graph& graph, RuleCounts& counts) {
     count.bytes += saved;
   }
   if (group_of.empty()) return graph;
-  std::map<const Group*, std::vector<Value>> slices;
+  std::map<const Joined*, std::vector<Value>> slices;
   return rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
     std::optional<std::vector<Value>> outputs;
     const auto at = group_of.find(&node);
     if (at == group_of.end()) return outputs;
-    const Group& group = *at->second;
+    const Joined& group = *at->second;
     std::vector<Value>& parts = slices[&group];
     if (parts.empty()) parts = emit(target, graph, group, inputs[0], target.constant(joined(graph, group)));
     for (size_t i = 0; i < group.products.size(); ++i)

@@ -19,7 +19,7 @@
 namespace gregale::passes {
 namespace {
 
-constexpr uint32_t kGraphs = 300;
+constexpr uint32_t kPassedGraphs = 300;
 
 void expect_identical(const std::vector<Tensor>& got, const std::vector<Tensor>& expected) {
   ASSERT_EQ(got.size(), expected.size());
@@ -55,7 +55,7 @@ class RandomPrograms : public testing::Test {
   template <class Pass>
   void keeps_results(bool exactly, Pass&& pass) {
     int64_t before = 0, after = 0;
-    for (uint32_t seed = 0; seed < kGraphs && !HasFailure(); ++seed) {
+    for (uint32_t seed = 0; seed < kPassedGraphs && !HasFailure(); ++seed) {
       const RandomGraph random(seed);
       SCOPED_TRACE(print(random.graph()));
       const Graph changed = pass(random.graph());
@@ -98,7 +98,7 @@ TEST_F(RandomPrograms, KeepTheirResultsExpanded) {
 /// All variables at once; of those that are written, every version stays.
 TEST_F(RandomPrograms, KeepTheirResultsFrozen) {
   int64_t frozen_variables = 0, kept_variables = 0;
-  for (uint32_t seed = 0; seed < kGraphs && !HasFailure(); ++seed) {
+  for (uint32_t seed = 0; seed < kPassedGraphs && !HasFailure(); ++seed) {
     const RandomGraph random(seed);
     SCOPED_TRACE(print(random.graph()));
     const Graph frozen = freeze(random.graph(), random.state());
@@ -136,7 +136,7 @@ void compiled_agrees(const RandomGraph& random, const CompileOptions& options, E
 
 TEST_F(RandomPrograms, RunAsTheyAreInterpreted) {
   ExecutionContext context(make_thread_team(2));
-  for (uint32_t seed = 0; seed < kGraphs && !HasFailure(); ++seed)
+  for (uint32_t seed = 0; seed < kPassedGraphs && !HasFailure(); ++seed)
     for (const bool optimize : {true, false}) {
       SCOPED_TRACE(optimize ? "optimized" : "not optimized");
       CompileOptions options;
@@ -152,7 +152,7 @@ TEST_F(RandomPrograms, RunAsTheyAreInterpretedOnEveryInstructionSet) {
     if (isa > machine.isa) continue;
     CompileOptions options;
     options.target = machine.capped(isa);
-    for (uint32_t seed = kGraphs; seed < kGraphs + 100 && !HasFailure(); ++seed)
+    for (uint32_t seed = kPassedGraphs; seed < kPassedGraphs + 100 && !HasFailure(); ++seed)
       compiled_agrees(RandomGraph(seed), options, context);
   }
 }

@@ -13,13 +13,13 @@
 namespace gregale::passes {
 namespace {
 
-constexpr uint32_t kGraphs = 60;
+constexpr uint32_t kCompiledGraphs = 60;
 
 /// Passes that may round differently. All others keep every bit of what is interpreted.
 const std::set<std::string> kInexact{"expansion", "simplification"};
 
 TEST(RandomNetworks, KeepTheirResultsAfterEveryPass) {
-  const Seeds seeds(kGraphs);
+  const Seeds seeds(kCompiledGraphs);
   std::set<std::string> changing;  // passes that had something to do
   seeds.each([&](uint32_t seed) {
     const RandomNetwork network(seed);

@@ -8,8 +8,7 @@ namespace gregale::passes {
 namespace {
 
 using namespace ops;
-const Type kReal(DType::f64, Shape{4, 3}), kRow(DType::f64, Shape{3}), kComplex(DType::c128, Shape{4, 3}),
-    kInteger(DType::i64, Shape{4, 3}), kHalf(DType::f16, Shape{4, 3});
+const Type kHalf(DType::f16, Shape{4, 3});
 
 #define RETURN(expression) [](Graph& g, const Operands& x) { return Operands{expression}; }
 

@@ -19,6 +19,9 @@ namespace gregale::passes {
 
 using Operands = std::vector<Value>;
 
+inline const Type kReal(DType::f64, Shape{4, 3}), kRow(DType::f64, Shape{3}), kComplex(DType::c128, Shape{4, 3}),
+    kInteger(DType::i64, Shape{4, 3});
+
 /// A program over operands of the given types; `build` gives its results.
 inline Graph program(const std::vector<Type>& types, const std::function<Operands(Graph&, const Operands&)>& build) {
   Graph g;

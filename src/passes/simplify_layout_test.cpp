@@ -6,7 +6,7 @@ namespace gregale::passes {
 namespace {
 
 using namespace ops;
-const Type kReal(DType::f64, Shape{4, 3}), kCube(DType::f64, Shape{2, 3, 4}), kComplex(DType::c128, Shape{4, 3});
+const Type kCube(DType::f64, Shape{2, 3, 4});
 
 #define RETURN(expression) [](Graph& g, const Operands& x) { return Operands{expression}; }
 

@@ -7,8 +7,8 @@ namespace {
 
 using namespace ops;
 const Type kA(DType::f64, Shape{5, 4}), kB(DType::f64, Shape{4, 3}), kWide(DType::f64, Shape{4, 50}),
-    kTall(DType::f64, Shape{50, 4}), kBatch(DType::f64, Shape{2, 4, 3}), kComplex(DType::c128, Shape{4, 4}),
-    kHalf(DType::f16, Shape{4, 4});
+    kTall(DType::f64, Shape{50, 4}), kBatch(DType::f64, Shape{2, 4, 3}), kSquare(DType::c128, Shape{4, 4}),
+    kSmall(DType::f16, Shape{4, 4});
 
 #define RETURN(expression) [](Graph& g, const Operands& x) { return Operands{expression}; }
 
@@ -24,7 +24,7 @@ TEST(SimplifyMatmul, TakesTransposesIn) {
   becomes("matmul", {kB, kB}, RETURN(matmul(g, x[0], transpose(g, x[1], {1, 0}))));
   becomes("matmul", {kA, kB}, RETURN(matmul(g, transpose(g, x[0], {1, 0}), transpose(g, x[1], {1, 0}), true, true)));
   becomes("matmul", {kBatch, kBatch}, RETURN(matmul(g, transpose(g, x[0], {0, 2, 1}), x[1])));
-  becomes("matmul", {kComplex, kComplex}, RETURN(matmul(g, x[0], transpose(g, x[1], {1, 0}))));
+  becomes("matmul", {kSquare, kSquare}, RETURN(matmul(g, x[0], transpose(g, x[1], {1, 0}))));
   const Graph g = program({kB, kB}, RETURN(matmul(g, transpose(g, x[0], {1, 0}), x[1])));
   EXPECT_EQ(flags(simplify(g)), std::pair(true, false));
   // One transpose of two products goes only when both have taken it in.
@@ -34,7 +34,7 @@ TEST(SimplifyMatmul, TakesTransposesIn) {
   });
   becomes("tanh,mul,matmul", {kB, kB}, RETURN(matmul(g, mul(g, tanh(g, transpose(g, x[0], {1, 0})), 1e-30), x[1])));
   // Conjugation stays, other axes are no flag's.
-  becomes("conj,matmul", {kComplex, kComplex}, RETURN(matmul(g, conj(g, transpose(g, x[0], {1, 0})), x[1])));
+  becomes("conj,matmul", {kSquare, kSquare}, RETURN(matmul(g, conj(g, transpose(g, x[0], {1, 0})), x[1])));
   stays({kBatch, kB}, RETURN(matmul(g, transpose(g, x[0], {1, 0, 2}), x[1], false, true)));
   stays({kB, kB}, [](Graph& g, const Operands& x) {  // what lies between is needed transposed
     const Value t = tanh(g, transpose(g, x[0], {1, 0}));
@@ -45,7 +45,7 @@ TEST(SimplifyMatmul, TakesTransposesIn) {
 TEST(SimplifyMatmul, IsTransposed) {
   becomes("matmul", {kA, kB}, RETURN(transpose(g, matmul(g, x[0], x[1]), {1, 0})));
   becomes("matmul", {kBatch, kB}, RETURN(transpose(g, matmul(g, x[0], x[1], false, true), {0, 2, 1})));
-  becomes("matmul", {kComplex, kComplex}, RETURN(transpose(g, matmul(g, x[0], x[1], true), {1, 0})));
+  becomes("matmul", {kSquare, kSquare}, RETURN(transpose(g, matmul(g, x[0], x[1], true), {1, 0})));
   stays({kBatch, kBatch}, RETURN(transpose(g, matmul(g, x[0], x[1], true), {1, 0, 2})));
   stays({kA, kB}, [](Graph& g, const Operands& x) {
     const Value product = matmul(g, x[0], x[1]);
@@ -87,7 +87,7 @@ TEST(SimplifyMatmul, ScalesTheSmallestTensor) {
 TEST(SimplifyMatmul, LeavesScalesWhereTheyAre) {
   stays({kA, kWide}, RETURN(matmul(g, mul(g, x[0], 0.3), x[1])));
   stays({kA, kWide}, RETURN(mul(g, matmul(g, x[0], x[1]), 1e-30)));  // it may be what keeps the product in range
-  stays({kHalf, Type(DType::f16, Shape{4, 9})}, RETURN(mul(g, matmul(g, x[0], x[1]), 0.3)));
+  stays({kSmall, Type(DType::f16, Shape{4, 9})}, RETURN(mul(g, matmul(g, x[0], x[1]), 0.3)));
   stays({kA, kWide, Type(DType::f64, Shape{})}, RETURN(mul(g, matmul(g, x[0], x[1]), x[2])));
   stays({kA, kWide}, [](Graph& g, const Operands& x) {  // the product is needed unscaled
     const Value product = matmul(g, x[0], x[1]);

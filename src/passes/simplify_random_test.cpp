@@ -20,7 +20,7 @@ uint32_t graphs() {
 }
 
 /// Relative to the greatest magnitude of the result, or to 1.
-void expect_near(const Tensor& got, const Tensor& expected, const std::string& what) {
+void expect_same_reals(const Tensor& got, const Tensor& expected, const std::string& what) {
   ASSERT_EQ(got.type(), expected.type()) << what;
   const auto g = got.as<double>(), e = expected.as<double>();
   double scale = 1;
@@ -38,9 +38,9 @@ void keeps_results(const RandomGraph& random, const Graph& changed) {
   const auto expected = interpret(random.graph(), random.inputs(0), &expected_state);
   const auto got = interpret(changed, random.inputs(0), &state);
   ASSERT_EQ(got.size(), expected.size());
-  for (size_t i = 0; i < got.size(); ++i) expect_near(got[i], expected[i], fmt::format("result {}", i));
+  for (size_t i = 0; i < got.size(); ++i) expect_same_reals(got[i], expected[i], fmt::format("result {}", i));
   ASSERT_EQ(state.size(), expected_state.size());
-  for (const auto& [name, tensor] : expected_state) expect_near(state.at(name), tensor, "variable " + name);
+  for (const auto& [name, tensor] : expected_state) expect_same_reals(state.at(name), tensor, "variable " + name);
 }
 
 TEST(SimplifyRandomPrograms, KeepTheirResultsAndCostLess) {

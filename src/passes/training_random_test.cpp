@@ -14,7 +14,7 @@
 namespace gregale::passes {
 namespace {
 
-constexpr uint32_t kGraphs = 40;
+constexpr uint32_t kTrainedGraphs = 40;
 
 /// The network's mean square and what it means for all inputs.
 Graph training_graph_of(const RandomNetwork& network) {
@@ -65,7 +65,7 @@ std::vector<double> worst_of(const Graph& graph, const Oracle& oracle, const std
 TEST(RandomTraining, RunsAsItIsInterpreted) {
   ExecutionContext one(make_thread_team(1)), two(make_thread_team(2));
   int64_t again = 0;
-  const Seeds seeds(kGraphs);
+  const Seeds seeds(kTrainedGraphs);
   seeds.each([&](uint32_t seed) {
     const RandomNetwork network(seed);
     const Graph graph = training_graph_of(network);
@@ -105,7 +105,7 @@ TEST(RandomTraining, RunsAsItIsInterpreted) {
           << "result " << i << ", where the interpreter is off by " << oracle.own[i];
     }
   });
-  if (seeds.end - seeds.first >= kGraphs / 3) {
+  if (seeds.end - seeds.first >= kTrainedGraphs / 3) {
     EXPECT_GT(again, 0);
   }
 }

@@ -59,7 +59,7 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string json_island(const nlohmann::json& data, std::string_view attribute) {
-  std::string text = data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string text = json_text(data);
   for (size_t at = text.find('<'); at != std::string::npos; at = text.find('<', at + 1)) text.replace(at, 1, "\\u003c");
   return fmt::format("<script type=\"application/json\" {}>{}</script>\n", attribute, text);
 }

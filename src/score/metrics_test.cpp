@@ -13,7 +13,7 @@
 namespace gregale::score {
 namespace {
 
-constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 Tensor random_series(const Extents& extents, uint64_t seed) {
   Tensor series(DType::f32, extents);
@@ -69,9 +69,9 @@ TEST(Metrics, RowsAreWeighted) {
 
 TEST(Metrics, MissingPointsLeaveTheWeightToTheOthers) {
   // The point missing in a third series (a baseline) is left out for the forecast as well.
-  const Tensor truth = Tensor::from<float>({0, 0, 0, kMissing}, {1, 1, 2, 2});
+  const Tensor truth = Tensor::from<float>({0, 0, 0, kNaN}, {1, 1, 2, 2});
   const Tensor forecast = Tensor::from<float>({2, 100, 4, 5}, {1, 1, 2, 2});
-  const Tensor baseline = Tensor::from<float>({1, kMissing, 1, 1}, {1, 1, 2, 2});
+  const Tensor baseline = Tensor::from<float>({1, kNaN, 1, 1}, {1, 1, 2, 2});
   const ValidMask mask = mask_of({truth, forecast, baseline});
   EXPECT_FALSE(mask.all());
   const std::vector<double> weights{1, 3};
@@ -82,7 +82,7 @@ TEST(Metrics, MissingPointsLeaveTheWeightToTheOthers) {
 }
 
 TEST(Metrics, TimesWithoutAValidPointAreSkipped) {
-  const Tensor truth = Tensor::from<float>({kMissing, kMissing, 1, 1}, {2, 1, 1, 2});
+  const Tensor truth = Tensor::from<float>({kNaN, kNaN, 1, 1}, {2, 1, 1, 2});
   const Tensor forecast = Tensor::from<float>({9, 9, 3, 3}, {2, 1, 1, 2});
   const ErrorSeries series = error_series(forecast, truth, mask_of({truth, forecast}), 0, std::vector<double>{1});
   EXPECT_EQ(series.weight[0], 0);
@@ -138,7 +138,7 @@ TEST(Metrics, AnomalyCorrelationKeepsTheSpatialMean) {
 }
 
 TEST(Metrics, MapsAreMeansOverTimeAtEachPoint) {
-  const Tensor truth = Tensor::from<float>({0, 0, kMissing, 0, kMissing, kMissing}, {2, 1, 1, 3});
+  const Tensor truth = Tensor::from<float>({0, 0, kNaN, 0, kNaN, kNaN}, {2, 1, 1, 3});
   const Tensor forecast = Tensor::from<float>({3, -1, 1, 4, 1, 1}, {2, 1, 1, 3});
   const ValidMask mask = mask_of({truth, forecast});
   const Tensor rmse = rmse_map(forecast, truth, mask);
@@ -154,8 +154,8 @@ TEST(Metrics, MapsAreMeansOverTimeAtEachPoint) {
 }
 
 TEST(Metrics, MissingForecastsAreCounted) {
-  const Tensor truth = Tensor::from<float>({0, 0, 0, kMissing}, {1, 1, 2, 2});
-  const Tensor forecast = Tensor::from<float>({0, 0, kMissing, kMissing}, {1, 1, 2, 2});
+  const Tensor truth = Tensor::from<float>({0, 0, 0, kNaN}, {1, 1, 2, 2});
+  const Tensor forecast = Tensor::from<float>({0, 0, kNaN, kNaN}, {1, 1, 2, 2});
   EXPECT_DOUBLE_EQ(missing_share(forecast, truth, 0, std::vector<double>{1, 3}), 3.0 / 5);
   EXPECT_DOUBLE_EQ(missing_share(truth, truth, 0, std::vector<double>{1, 3}), 0);
 }

@@ -15,7 +15,7 @@ namespace gregale::score {
 namespace {
 
 constexpr int64_t kTimes = 12, kRows = 3, kColumns = 4;
-constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+constexpr float kGap = std::numeric_limits<float>::quiet_NaN();
 
 /// Truth is noise of variance 1 about a climatology of zero; forecast and baseline are off by the errors given, with
 /// signs that alternate from column to column.
@@ -72,7 +72,7 @@ TEST(Scorecard, MasksAllForecastsAlike) {
   ScoreRequest request = request_with(0.25F, 0.5F);
   // A wild value of the forecast where the baseline is missing counts for neither.
   request.cases[0].forecast.as<float>()[5] = 1000;
-  request.cases[0].baselines[0].second.as<float>()[5] = kMissing;
+  request.cases[0].baselines[0].second.as<float>()[5] = kGap;
   const VariableScore score = make_scorecard(request).at("T", 2);
   EXPECT_NEAR(score.model.global.rmse, 0.25, 1e-6);
   EXPECT_NEAR(find_named(score.baselines, "other")->global.rmse, 0.5, 1e-6);
@@ -80,13 +80,13 @@ TEST(Scorecard, MasksAllForecastsAlike) {
 
 TEST(Scorecard, SaysWhereTheForecastIsMissing) {
   ScoreRequest request = request_with(0.25F, 0.5F);
-  for (size_t i = 0; i < 72; ++i) request.cases[0].forecast.as<float>()[i] = kMissing;  // half of the times
+  for (size_t i = 0; i < 72; ++i) request.cases[0].forecast.as<float>()[i] = kGap;  // half of the times
   const Scorecard card = make_scorecard(request);
   EXPECT_NEAR(card.at("T", 2).missing_share, 0.5, 1e-12);
   EXPECT_EQ(card.at("T", 2).model.global.times, 6);
   EXPECT_THAT(skill_table(card), testing::HasSubstr("missing on 50% of the area where the truth is known"));
   EXPECT_NEAR(to_json(card)["variables"]["T"]["2"]["missing_share"].get<double>(), 0.5, 1e-12);
-  for (float& value : request.cases[0].forecast.as<float>()) value = kMissing;
+  for (float& value : request.cases[0].forecast.as<float>()) value = kGap;
   EXPECT_THROW(make_scorecard(request), Error);
 }
 

@@ -18,7 +18,7 @@ namespace gregale::score {
 namespace {
 
 constexpr const char* kPath = "/usr/share/ferret-vis/data/monthly_navy_winds.cdf";
-constexpr int64_t kMonths = 132, kRows = 73, kColumns = 144;
+constexpr int64_t kMonths = 132, kLatitudes = 73, kLongitudes = 144;
 
 /// January 1982 is record 0: training 1982-1989 is [0, 96), test targets 1991-1992 are [108, 132).
 constexpr int64_t kTrainEnd = 96, kTestBegin = 108;
@@ -29,16 +29,16 @@ class Winds : public testing::Test {
     ASSERT_TRUE(std::filesystem::exists(kPath)) << kPath << " is missing: install the package ferret-datasets";
     int file = -1;
     ASSERT_EQ(nc_open(kPath, NC_NOWRITE, &file), NC_NOERR);
-    records_ = Tensor(DType::f32, {kMonths, 2, kRows, kColumns});
+    records_ = Tensor(DType::f32, {kMonths, 2, kLatitudes, kLongitudes});
     auto out = records_.as<float>();
     const char* names[] = {"UWND", "VWND"};
-    std::vector<float> values(static_cast<size_t>(kMonths * kRows * kColumns));
+    std::vector<float> values(static_cast<size_t>(kMonths * kLatitudes * kLongitudes));
     for (size_t v = 0; v < 2; ++v) {
       int id = -1;
       ASSERT_EQ(nc_inq_varid(file, names[v], &id), NC_NOERR);
-      const size_t start[] = {0, 0, 0}, count[] = {kMonths, kRows, kColumns};
+      const size_t start[] = {0, 0, 0}, count[] = {kMonths, kLatitudes, kLongitudes};
       ASSERT_EQ(nc_get_vara_float(file, id, start, count, values.data()), NC_NOERR);
-      const auto field = static_cast<size_t>(kRows * kColumns);
+      const auto field = static_cast<size_t>(kLatitudes * kLongitudes);
       for (size_t t = 0; t < kMonths; ++t)
         std::copy_n(values.begin() + static_cast<int64_t>(t * field), field,
                     out.begin() + static_cast<int64_t>((t * 2 + v) * field));
@@ -48,7 +48,7 @@ class Winds : public testing::Test {
       phase_.push_back(t % 12);
       month_.push_back(static_cast<int>(t % 12));
     }
-    for (int64_t row = 0; row < kRows; ++row) latitudes_.push_back(-90 + 2.5 * static_cast<double>(row));
+    for (int64_t row = 0; row < kLatitudes; ++row) latitudes_.push_back(-90 + 2.5 * static_cast<double>(row));
     const auto bound = [](double degrees) {
       return std::sin(std::clamp(degrees, -90.0, 90.0) * std::numbers::pi / 180);
     };

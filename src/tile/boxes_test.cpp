@@ -48,15 +48,15 @@ constexpr const char* kDifferences = R"(program "differences" {
 }
 )";
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
+std::string changed(std::string text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   return text.replace(at, from.size(), to);
 }
 
-struct Memory {
+struct Fields {
   Tensor x{DType::f32, {1000}}, y{DType::f32, {1000}}, sum{DType::f32, {1}};
-  Memory() {
+  Fields() {
     for (uint64_t i = 0; float& v : x.as<float>()) v = random_uniform(RandomKey{1, 2, 3}, i++) - 0.5f;
   }
   std::vector<void*> arguments() { return {x.data(), y.data(), sum.data()}; }
@@ -70,7 +70,7 @@ TEST(Boxes, PrintsWhatItParses) {
 
 TEST(Boxes, RunAsTheyAreInterpreted) {
   const TileProgram program = parse_program(kDifferences);
-  Memory expected;
+  Fields expected;
   interpret(program, expected.arguments());
   double sum = 0;
   for (size_t i = 0; i < 1000; ++i) {
@@ -84,7 +84,7 @@ TEST(Boxes, RunAsTheyAreInterpreted) {
   const CompiledProgram compiled(cache, program);
   Tensor first;
   for (const int threads : {1, 2, 3}) {
-    Memory got;
+    Fields got;
     Tensor scratch(DType::u8, {compiled.memory_bytes() + 64}), own(DType::u8, {compiled.thread_bytes() * threads + 64});
     const auto team = make_thread_team(threads);
     const auto arguments = got.arguments();
@@ -100,16 +100,16 @@ TEST(Boxes, ThatCannotRunAreRefused) {
   const struct {
     std::string text, fact;
   } cases[] = {
-      {replaced(kDifferences, "within a 1 50", "within a 0 50"), "reaches element"},
-      {replaced(kDifferences, "within a 1 50", "within a 1 51"), "the range 1 to 51 of dim 'rows', which has 50"},
-      {replaced(kDifferences, "within a 1 50", "within a 7 7"), "the range 7 to 7"},
-      {replaced(kDifferences, "within a 1 50", "within a 1 50 a 2 3"), "expected '{'"},
-      {replaced(kDifferences, "within a 1 50", "within a 1 50 within a 2 3"), "two ranges of dim 'rows'"},
-      {replaced(kDifferences, "within a 1 50", "within c 1 50"), "'c' is no dim"},
-      {replaced(kDifferences, "parts f64 4", "parts f64 3"), "reaches element 4 of buffer 'parts'"},
-      {replaced(kDifferences, "rows f32 16", "rows f32 15"), "reaches element 16 of buffer 'rows'"},
-      {replaced(kDifferences, "parts a :column :steps", "parts b :column :steps"), "no single loop"},
-      {replaced(kDifferences, ":steps", ":step"), "no broadcast"},
+      {changed(kDifferences, "within a 1 50", "within a 0 50"), "reaches element"},
+      {changed(kDifferences, "within a 1 50", "within a 1 51"), "the range 1 to 51 of dim 'rows', which has 50"},
+      {changed(kDifferences, "within a 1 50", "within a 7 7"), "the range 7 to 7"},
+      {changed(kDifferences, "within a 1 50", "within a 1 50 a 2 3"), "expected '{'"},
+      {changed(kDifferences, "within a 1 50", "within a 1 50 within a 2 3"), "two ranges of dim 'rows'"},
+      {changed(kDifferences, "within a 1 50", "within c 1 50"), "'c' is no dim"},
+      {changed(kDifferences, "parts f64 4", "parts f64 3"), "reaches element 4 of buffer 'parts'"},
+      {changed(kDifferences, "rows f32 16", "rows f32 15"), "reaches element 16 of buffer 'rows'"},
+      {changed(kDifferences, "parts a :column :steps", "parts b :column :steps"), "no single loop"},
+      {changed(kDifferences, ":steps", ":step"), "no broadcast"},
   };
   for (const auto& c : cases) {
     try {
@@ -124,12 +124,12 @@ TEST(Boxes, ThatCannotRunAreRefused) {
 /// Windows of one buffer a few rows apart are loaded once, and a stage of few rows costs few.
 TEST(Boxes, CostWhatTheyLoad) {
   const std::string large =
-      replaced(replaced(replaced(replaced(kDifferences, "50 step 16", "50000 step 16"), "x f32 1000", "x f32 1000000"),
-                        "y f32 1000", "y f32 1000000"),
-               "parts f64 4", "parts f64 3125");
+      changed(changed(changed(changed(kDifferences, "50 step 16", "50000 step 16"), "x f32 1000", "x f32 1000000"),
+                      "y f32 1000", "y f32 1000000"),
+              "parts f64 4", "parts f64 3125");
   const TileProgram program =
-      parse_program(replaced(replaced(replaced(large, "m=1 n=4", "m=1 n=3125"), "parts /4", "parts /3125"),
-                             "within a 1 50 ", "within a 1 50000 "));
+      parse_program(changed(changed(changed(large, "m=1 n=4", "m=1 n=3125"), "parts /4", "parts /3125"),
+                            "within a 1 50 ", "within a 1 50000 "));
   Target target = Target::detect();
   target.cores = 2;
   kernels::KernelCache cache(target);

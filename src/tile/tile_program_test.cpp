@@ -38,8 +38,8 @@ constexpr const char* kMlp = R"(program "mlp" {
 }
 )";
 
-struct Memory {
-  explicit Memory(const TileProgram& program) {
+struct Arguments {
+  explicit Arguments(const TileProgram& program) {
     for (const Buffer& b : program.buffers) {
       if (b.scope != Scope::argument) continue;
       Tensor t(DType::f32, {b.elements});
@@ -60,7 +60,7 @@ std::vector<Tensor> run(const TileProgram& program, int threads) {
   Target target = Target::detect();
   kernels::KernelCache cache(target);
   const CompiledProgram compiled(cache, program);
-  Memory memory(program);
+  Arguments memory(program);
   Tensor scratch(DType::u8, {compiled.memory_bytes() + 64}), own(DType::u8, {compiled.thread_bytes() * threads + 64});
   const auto pointers = memory.pointers();
   const auto team = make_thread_team(threads);
@@ -82,7 +82,7 @@ TEST(TileProgram, PrintsWhatItParses) {
 
 TEST(TileProgram, RunsAsItIsInterpreted) {
   const TileProgram program = parse_program(kMlp);
-  Memory memory(program);
+  Arguments memory(program);
   interpret(program, memory.pointers());
   const std::vector<Tensor> got = run(program, 2);
   double written = 0;
@@ -183,8 +183,8 @@ TEST(TileProgram, Transforms) {
   const TileProgram program = parse_program(kModes);
   EXPECT_EQ(print(program), kModes);
   EXPECT_EQ(parse_program(print(program)), program);
-  Memory memory(program);
-  const Memory before(program);
+  Arguments memory(program);
+  const Arguments before(program);
   interpret(program, memory.pointers());
   const std::vector<Tensor> one = run(program, 1), two = run(program, 2);
   for (size_t i = 0; i < memory.tensors.size(); ++i) {
@@ -300,7 +300,7 @@ constexpr const char* kConvolution = R"(program "convolution" {
 TEST(TileProgram, WindowsHaveZerosAround) {
   const TileProgram program = parse_program(kConvolution);
   EXPECT_EQ(print(program), kConvolution);
-  Memory memory(program);
+  Arguments memory(program);
   interpret(program, memory.pointers());
   const auto& x = memory.tensors[0].as<float>();
   const auto& w = memory.tensors[1].as<float>();
@@ -348,7 +348,7 @@ constexpr const char* kVolume = R"(program "volume" {
 TEST(TileProgram, WindowsSeeSlicesThatAreNotThere) {
   const TileProgram program = parse_program(kVolume);
   EXPECT_EQ(print(program), kVolume);
-  Memory memory(program);
+  Arguments memory(program);
   interpret(program, memory.pointers());
   const auto& x = memory.tensors[0].as<float>();
   for (const int threads : {0, 1, 2}) {  // 0: the interpreter

@@ -23,11 +23,6 @@ const std::string& at(const data::Metadata& metadata, const char* key) {
   return found->second;
 }
 
-/// Paths and names need not be UTF-8, and JSON must be.
-std::string to_text(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 Checkpoint read_checkpoint(const std::string& path) {
   data::Safetensors file = data::read_safetensors(path);
   Checkpoint c;
@@ -87,10 +82,10 @@ MomentsCertificate write_checkpoint(const std::string& folder, const Checkpoint&
   const bool packed = certificate.tensors > certificate.exact;
   data::Metadata metadata{{"format", packed ? kPackedFormat : kFormat},
                           {"step", std::to_string(c.step)},
-                          {"config", to_text(c.config)},
-                          {"history", to_text(c.history)},
+                          {"config", json_text(c.config)},
+                          {"history", json_text(c.history)},
                           {"fingerprint", c.fingerprint}};
-  if (!c.activations.is_null()) metadata["activations"] = to_text(c.activations);
+  if (!c.activations.is_null()) metadata["activations"] = json_text(c.activations);
   data::write_safetensors(checkpoint_path(folder, c.step), tensors, metadata, open);
   // Later ones were damaged, or this run would have begun there: they must not take the place of whole ones.
   std::vector<int64_t> steps = checkpoint_steps(folder);

@@ -19,7 +19,7 @@ namespace gregale {
 namespace train {
 namespace {
 
-constexpr const char* kFormat = "gregale.emulator/1";
+constexpr const char* kEmulatorFormat = "gregale.emulator/1";
 
 const std::string& metadata_at(const data::Metadata& metadata, const std::string& key) {
   auto at = metadata.find(key);
@@ -33,16 +33,11 @@ nlohmann::json parse_json(const std::string& text, const std::string& key) {
   return value;
 }
 
-/// Attributes of data files need not be UTF-8, and JSON must be.
-std::string to_text(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 }  // namespace
 
 bool is_emulator(const data::Metadata& metadata) {
   auto at = metadata.find("format");
-  return at != metadata.end() && at->second == kFormat;
+  return at != metadata.end() && at->second == kEmulatorFormat;
 }
 
 void write_emulator(const std::string& path, const Problem& problem, const RunConfig& config,
@@ -55,11 +50,11 @@ void write_emulator(const std::string& path, const Problem& problem, const RunCo
   const std::string text = print(forecast_graph(problem, config.model, 1), &blobs);
   for (size_t i = 0; i < blobs.size(); ++i) tensors[fmt::format("blobs/{}", i)] = blobs[i];
   data::write_safetensors(path, tensors,
-                          {{"format", kFormat},
+                          {{"format", kEmulatorFormat},
                            {"graph", text},
-                           {"problem", to_text(description)},
-                           {"config", to_text(config_to_json(config))},
-                           {"provenance", to_text(provenance)}});
+                           {"problem", json_text(description)},
+                           {"config", json_text(config_to_json(config))},
+                           {"provenance", json_text(provenance)}});
 }
 
 void check_same_problem(const Problem& problem, const data::FieldDataset& dataset) {

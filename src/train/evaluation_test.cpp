@@ -14,8 +14,8 @@ namespace {
 using test::TestData;
 using testing::ElementsAre;
 
-struct Trial {
-  explicit Trial(const TestData& data, std::vector<std::string> overrides = {}) {
+struct Evaluated {
+  explicit Evaluated(const TestData& data, std::vector<std::string> overrides = {}) {
     data.write(folder / "d.nc");
     overrides.emplace_back("model.target={residual: damped_local}");
     config = test::test_config(folder / "d.nc", overrides);
@@ -40,7 +40,7 @@ TestData with_gaps() {
 }
 
 TEST(Timeline, LaysRecordsOutByTime) {
-  const Trial s(with_gaps(), {"data.train=[1981, 1983]"});
+  const Evaluated s(with_gaps(), {"data.train=[1981, 1983]"});
   const Timeline t = make_timeline(s.problem, *s.records);
   ASSERT_EQ(t.fields.extent(0), 72);
   const auto size = static_cast<size_t>(s.problem.field_size());
@@ -64,7 +64,7 @@ TEST(Timeline, LaysRecordsOutByTime) {
 }
 
 TEST(InitsFor, NeedTheirHistory) {
-  const Trial s(with_gaps(), {"data.history=2"});
+  const Evaluated s(with_gaps(), {"data.history=2"});
   const grid::TimeAxis& time = s.records->time();
   const auto targets = data::records_in(time, s.config.data.validation);  // steps 48, 51 ... 59: records 47, 48 ...
   ASSERT_EQ(targets.size(), 10U);
@@ -74,7 +74,7 @@ TEST(InitsFor, NeedTheirHistory) {
 }
 
 TEST(MakeCase, TruthAndBaselinesAreOfTheTarget) {
-  const Trial s({}, {"data.lead=2"});
+  const Evaluated s({}, {"data.lead=2"});
   const Timeline t = make_timeline(s.problem, *s.records);
   const std::vector<int64_t> inits{30, 47, 55};
   for (int64_t step : {1, 2, 7}) {
@@ -100,7 +100,7 @@ TEST(MakeCase, TruthAndBaselinesAreOfTheTarget) {
 }
 
 TEST(MakeCase, StartsBeforeTheTrainingPeriodToo) {
-  const Trial s({}, {"data.train=[1982, 1985]", "data.validation=[1980-02, 1982-01]", "data.test=[1981, 1981]"});
+  const Evaluated s({}, {"data.train=[1982, 1985]", "data.validation=[1980-02, 1982-01]", "data.test=[1981, 1981]"});
   const Timeline t = make_timeline(s.problem, *s.records);
   ASSERT_EQ(t.training_start, 24);
   const std::vector<int64_t> inits{0, 20, 24, 30};
@@ -124,7 +124,7 @@ TEST(MakeCase, StartsBeforeTheTrainingPeriodToo) {
 }
 
 TEST(ForecastCases, AreRollouts) {
-  Trial s({});
+  Evaluated s({});
   const std::vector<int64_t> inits{40, 41}, leads{1, 3};
   const auto cases = forecast_cases(*s.emulator, s.context, *s.records, inits, leads);
   ASSERT_EQ(cases.size(), 2U);
@@ -140,7 +140,7 @@ TEST(ForecastCases, AreRollouts) {
 
 TEST(Validator, ScoresLikeTheScorecard) {
   for (const TestData& data : {TestData{}, with_gaps()}) {
-    Trial s(data);
+    Evaluated s(data);
     Validator validator(s.problem, s.config, *s.records);
     const Timeline t = make_timeline(s.problem, *s.records);
     const auto inits =
@@ -170,7 +170,7 @@ TEST(Validator, ScoresLikeTheScorecard) {
 TEST(Validator, NeedsAForecastToScore) {
   TestData data;
   data.times = test::steps(0, 1, 72);
-  Trial s(data, {"data.history=13"});
+  Evaluated s(data, {"data.history=13"});
   s.config.data.validation = {"1980-05", "1980-07"};
   EXPECT_EQ(test::code_of([&] { Validator(s.problem, s.config, *s.records); }), ErrorCode::usage);
 }

@@ -26,7 +26,7 @@ Tensor in_file(Tensor t) {
   return Tensor::borrow(t.data(), real_of(t.dtype()), extents).clone();
 }
 
-void expect_near(const Tensor& got, const Tensor& expected, const std::string& what) {
+void expect_round_trip(const Tensor& got, const Tensor& expected, const std::string& what) {
   ASSERT_EQ(got.type(), expected.type()) << what;
   const Tensor a = got.cast(DType::f64), b = expected.cast(DType::f64);
   double greatest = 0;
@@ -72,7 +72,7 @@ TEST(OnnxExport, OperatorsComeBack) {
         for (Tensor& t : inputs) t = in_file(t);
         const std::vector<Tensor> got = Model::parse(file).run(context, inputs);
         ASSERT_EQ(got.size(), expected.size()) << what;
-        for (size_t i = 0; i < got.size(); ++i) expect_near(got[i], in_file(expected[i]), what);
+        for (size_t i = 0; i < got.size(); ++i) expect_round_trip(got[i], in_file(expected[i]), what);
       } catch (const Error& e) {
         ADD_FAILURE() << what << ": " << e.what();
       }

@@ -14,8 +14,6 @@ namespace {
 
 using Batch = ContractionDesc::Batch;
 
-Error refusal(const char* reason) { return {ErrorCode::unsupported, reason}; }
-
 /// bf16 products on tiles: one piece of code for each height of blocks of rows, two at most.
 class TileContraction final : public ContractionKernel {
  public:
@@ -66,7 +64,7 @@ class TileContraction final : public ContractionKernel {
   std::vector<Piece> pieces_;
 };
 
-Result<std::shared_ptr<ContractionKernel>> make_plain(const Target&, const ContractionDesc& d) {
+Result<std::shared_ptr<ContractionKernel>> make_tiles(const Target&, const ContractionDesc& d) {
   if (d.compute != Compute::bf16 || d.a != DType::bf16 || d.b != DType::bf16) return refusal("tiles multiply bf16");
   if (d.b_packing != Packing::panels16) return refusal("b is not in panels16");
   if (d.trans_a) return refusal("a is transposed");
@@ -102,7 +100,7 @@ Result<std::shared_ptr<ContractionKernel>> make_contraction_amx(const Target& ta
   // As many rows as share panels of b while their sums stay in L2, and whole pairs of cache lines of them: halves of
   // what comes from memory and goes there cost up to twice the time.
   constexpr ComposedBlocks kBlocks{.columns = 64, .elements = 16384, .fetches = false};
-  return needs_composition(desc) ? compose_contraction(target, desc, make_plain, kBlocks) : make_plain(target, desc);
+  return needs_composition(desc) ? compose_contraction(target, desc, make_tiles, kBlocks) : make_tiles(target, desc);
 }
 
 }  // namespace gregale::kernels

@@ -11,6 +11,7 @@
 #include "kernels/cache_lines.hpp"
 #include "kernels/common.hpp"
 #include "kernels/contraction/contraction_implementations.hpp"
+#include "kernels/expression/expression_analysis.hpp"
 #include "kernels/layout/tile_layout.hpp"
 
 namespace gregale::kernels {
@@ -18,13 +19,8 @@ namespace {
 
 using Batch = ContractionDesc::Batch;
 
-constexpr int64_t kDepth = 128;  // of a block in scratch
-constexpr int64_t kTile = 4096;  // elements of a block of sums: 16 KB in f32
-
-bool reduces(const Expression& expression) {
-  return std::any_of(expression.nodes().begin(), expression.nodes().end(),
-                     [](const Expression::Node& node) { return node.op >= ExprOp::row_sum; });
-}
+constexpr int64_t kDepth = 128;           // of a block in scratch
+constexpr int64_t kBlockElements = 4096;  // elements of a block of sums: 16 KB in f32
 
 /// An extent cut into blocks: `block` but for the last.
 struct Cut {
@@ -51,7 +47,7 @@ class ComposedContraction final : public ContractionKernel {
   static Result<std::shared_ptr<ContractionKernel>> make(const Target& target, const ContractionDesc& desc,
                                                          MakePlainContraction make_plain,
                                                          const ComposedBlocks& blocks) {
-    if (desc.n == kAtCall && reduces(desc.epilogue)) {
+    if (desc.n == kAtCall && expression::reduces(desc.epilogue)) {
       return Error(ErrorCode::unsupported, "the epilogue reduces rows of a length given at the call");
     }
     auto kernel = std::shared_ptr<ComposedContraction>(new ComposedContraction(desc, blocks));
@@ -72,7 +68,7 @@ class ComposedContraction final : public ContractionKernel {
     // Operands in scratch are blocks of k; a list of addresses cannot be moved to another block.
     by_item_ = pack_a_ || pack_b_ || desc.addressing == Batch::address;
     // Masks are cut at bytes and panels where they begin: at multiples of 16. Chains may be split at multiples of 32.
-    n_ = reduces(desc.epilogue) ? uncut(desc.n) : cut(desc.n, blocks.columns, 16);
+    n_ = expression::reduces(desc.epilogue) ? uncut(desc.n) : cut(desc.n, blocks.columns, 16);
     k_ = pack_a_ || pack_b_ ? cut(desc.k, kDepth, 32) : uncut(desc.k);
     if (desc.epilogue.empty() && sums_in_c_ && !pack_a_) {
       m_ = uncut(desc.m);  // nothing ties sums to the cache: b's block is brought to scratch once for all rows

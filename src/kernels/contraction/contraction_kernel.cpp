@@ -8,12 +8,13 @@
 
 #include "base/log.hpp"
 #include "kernels/contraction/contraction_implementations.hpp"
+#include "kernels/expression/expression_analysis.hpp"
 
 namespace gregale::kernels {
 namespace {
 
 /// Fastest first; the last never refuses.
-constexpr ContractionImplementation kImplementations[] = {
+constexpr ContractionImplementation kContractionKernels[] = {
     {"amx", make_contraction_amx},
     {"vector", make_contraction_vector},
     {"reference", make_contraction_reference},
@@ -47,7 +48,7 @@ const char* to_string(Packing packing) {
   return "?";
 }
 
-std::string extent(int64_t value) { return value == kAtCall ? "?" : std::to_string(value); }
+std::string extent_text(int64_t value) { return value == kAtCall ? "?" : std::to_string(value); }
 
 void check_leading(const char* name, int64_t leading, int64_t row) {
   GREGALE_CHECK(leading == kAtCall || leading >= 0, invalid_argument, "[contraction] {} is {}, a negative number", name,
@@ -101,11 +102,6 @@ void validate_packing(const ContractionDesc& d) {
                 "[contraction] b_part is {}, a negative number", d.b_part);
 }
 
-bool reduces(const Expression& expression) {
-  return std::any_of(expression.nodes().begin(), expression.nodes().end(),
-                     [](const Expression::Node& node) { return node.op >= ExprOp::row_sum; });
-}
-
 void validate_expressions(const ContractionDesc& d) {
   if (!d.prologue_a.empty() || !d.prologue_b.empty()) {
     GREGALE_CHECK(d.compute == Compute::f32 || d.compute == Compute::f64, invalid_argument,
@@ -113,7 +109,7 @@ void validate_expressions(const ContractionDesc& d) {
     GREGALE_CHECK(d.b_packing == Packing::plain, invalid_argument,
                   "[contraction] prologues are for plain operands, not {}", to_string(d.b_packing));
   }
-  GREGALE_CHECK(!reduces(d.prologue_a) && !reduces(d.prologue_b), invalid_argument,
+  GREGALE_CHECK(!expression::reduces(d.prologue_a) && !expression::reduces(d.prologue_b), invalid_argument,
                 "[contraction] prologues are elementwise and cannot reduce");
   GREGALE_CHECK(d.epilogue_inputs.size() <= kMostEpilogueInputs, invalid_argument,
                 "[contraction] the epilogue has {} inputs beside the sums; {} are possible", d.epilogue_inputs.size(),
@@ -157,8 +153,8 @@ std::string to_string(const ContractionDesc& d) {
   if (d.a != DType::f32 || d.b != DType::f32 || d.c != DType::f32) {
     if (d.compute != Compute::f64) text += fmt::format(" {} {} to {}", name_of(d.a), name_of(d.b), name_of(d.c));
   }
-  text += fmt::format(" {}x{}x{}", extent(d.m), extent(d.n), extent(d.k));
-  text += fmt::format(" ld {} {} {}", extent(d.lda), extent(d.ldb), extent(d.ldc));
+  text += fmt::format(" {}x{}x{}", extent_text(d.m), extent_text(d.n), extent_text(d.k));
+  text += fmt::format(" ld {} {} {}", extent_text(d.lda), extent_text(d.ldb), extent_text(d.ldc));
   if (d.trans_a) text += " trans_a";
   if (d.trans_b) text += " trans_b";
   if (d.b_packing != Packing::plain) text += fmt::format(" b {}", to_string(d.b_packing));
@@ -168,13 +164,14 @@ std::string to_string(const ContractionDesc& d) {
     case ContractionDesc::Batch::none:
       break;
     case ContractionDesc::Batch::stride:
-      text += fmt::format(" batch {} stride {} {}", extent(d.batch), extent(d.a_stride), extent(d.b_stride));
+      text +=
+          fmt::format(" batch {} stride {} {}", extent_text(d.batch), extent_text(d.a_stride), extent_text(d.b_stride));
       break;
     case ContractionDesc::Batch::offset:
-      text += fmt::format(" batch {} offset", extent(d.batch));
+      text += fmt::format(" batch {} offset", extent_text(d.batch));
       break;
     case ContractionDesc::Batch::address:
-      text += fmt::format(" batch {} address", extent(d.batch));
+      text += fmt::format(" batch {} address", extent_text(d.batch));
       break;
   }
   if (!d.prologue_a.empty()) text += fmt::format(" prologue_a {{{}}}", d.prologue_a.to_string());
@@ -199,7 +196,7 @@ Traffic operand_traffic(const ContractionDesc& d) {
 std::shared_ptr<const ContractionKernel> ContractionKernel::compile(const Target& target, const ContractionDesc& desc) {
   validate(desc);
   std::vector<std::string> refusals;
-  for (const ContractionImplementation& implementation : kImplementations) {
+  for (const ContractionImplementation& implementation : kContractionKernels) {
     auto made = implementation.make(target, desc);
     if (!made) {
       refusals.push_back(fmt::format("{}: {}", implementation.name, made.error().message()));

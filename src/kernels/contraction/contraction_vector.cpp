@@ -29,8 +29,6 @@ class VectorContraction final : public ContractionKernel {
   jit::Code code_;
 };
 
-Error refusal(const char* reason) { return {ErrorCode::unsupported, reason}; }
-
 Result<std::shared_ptr<ContractionKernel>> make_plain(const Target& target, const ContractionDesc& desc) {
   const bool evex = target.isa >= Isa::avx512;
   const bool dot = evex && desc.compute == Compute::bf16 && desc.b_packing != Packing::plain &&

@@ -14,7 +14,7 @@
 namespace gregale::kernels {
 namespace {
 
-const ElementwiseTable& table_of(Isa isa) {
+const ElementwiseTable& elementwise_table_of(Isa isa) {
   return table_for(isa, isa_generic::elementwise_table, isa_avx2::elementwise_table, isa_avx512::elementwise_table);
 }
 
@@ -74,24 +74,26 @@ bool broadcast_strides(int from_rank, const int64_t* from, int to_rank, const in
 }
 
 void unary_f32(Isa isa, ThreadTeam& team, UnaryOp op, int64_t count, const float* src, float* dst, float parameter) {
-  const auto run = table_of(isa).unary[static_cast<int>(op)];
+  const auto run = elementwise_table_of(isa).unary[static_cast<int>(op)];
   for_elements(team, count, [&](int64_t at, int64_t n) { run(n, src + at, dst + at, parameter); });
 }
 
 void binary_f32(Isa isa, ThreadTeam& team, BinaryOp op, int rank, const int64_t* extents, const float* a,
                 const int64_t* a_strides, const float* b, const int64_t* b_strides, float* dst) {
-  binary_rows<1>(team, rank, extents, a, a_strides, b, b_strides, dst, 1, table_of(isa).binary[static_cast<int>(op)]);
+  binary_rows<1>(team, rank, extents, a, a_strides, b, b_strides, dst, 1,
+                 elementwise_table_of(isa).binary[static_cast<int>(op)]);
 }
 
 void compare_f32(Isa isa, ThreadTeam& team, CompareOp op, int rank, const int64_t* extents, const float* a,
                  const int64_t* a_strides, const float* b, const int64_t* b_strides, uint8_t* dst) {
-  binary_rows<1>(team, rank, extents, a, a_strides, b, b_strides, dst, 1, table_of(isa).compare[static_cast<int>(op)]);
+  binary_rows<1>(team, rank, extents, a, a_strides, b, b_strides, dst, 1,
+                 elementwise_table_of(isa).compare[static_cast<int>(op)]);
 }
 
 void binary_c64(Isa isa, ThreadTeam& team, ComplexOp op, int rank, const int64_t* extents, const float* a,
                 const int64_t* a_strides, const float* b, const int64_t* b_strides, float* dst) {
   binary_rows<2>(team, rank, extents, a, a_strides, b, b_strides, dst, 2,
-                 table_of(isa).complex_binary[static_cast<int>(op)]);
+                 elementwise_table_of(isa).complex_binary[static_cast<int>(op)]);
 }
 
 void select_f32(Isa isa, ThreadTeam& team, int rank, const int64_t* extents, const uint8_t* condition,
@@ -104,7 +106,7 @@ void select_f32(Isa isa, ThreadTeam& team, int rank, const int64_t* extents, con
   const int64_t* steps = loops.strides[loops.rank - 1];
   const bool even =
       (steps[0] == 0 || steps[0] == 1) && (steps[1] == 0 || steps[1] == 1) && (steps[2] == 0 || steps[2] == 1);
-  const auto run = table_of(isa).select;
+  const auto run = elementwise_table_of(isa).select;
   for_rows(team, loops, [&](const int64_t(&at)[4], int64_t n) {
     const int64_t step = even ? n : std::min(n, kGather);
     uint8_t c_buffer[kGather];
@@ -148,7 +150,7 @@ bool cast_supported(DType from, DType to) {
 
 void cast(Isa isa, ThreadTeam& team, DType from, DType to, int64_t count, const void* src, void* dst) {
   GREGALE_ASSERT(cast_supported(from, to));
-  const ElementwiseTable& table = table_of(isa);
+  const ElementwiseTable& table = elementwise_table_of(isa);
   for_elements(team, count, [&](int64_t at, int64_t n) {
     if (to == DType::f32) {
       float* out = static_cast<float*>(dst) + at;
@@ -215,7 +217,7 @@ void adam_update_f32(Isa isa, ThreadTeam& team, const AdamStep& options, int64_t
   k.root_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, step)));
   k.epsilon = static_cast<float>(options.epsilon);
   k.decay = static_cast<float>(rate * options.weight_decay);
-  const auto run = table_of(isa).adam;
+  const auto run = elementwise_table_of(isa).adam;
   for_elements(team, count, [&](int64_t at, int64_t n) {
     run(n, k, parameter + at, m + at, v + at, gradient + at, new_parameter + at, new_m + at, new_v + at);
   });

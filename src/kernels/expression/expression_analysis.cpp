@@ -113,6 +113,11 @@ void check_operand(const ExpressionOperand& operand, const char* kind, size_t in
 const char* name_of(ExprOp op) { return kOps[static_cast<size_t>(op)].name; }
 int operand_count(ExprOp op) { return kOps[static_cast<size_t>(op)].operands; }
 
+bool reduces(const Expression& expression) {
+  return std::any_of(expression.nodes().begin(), expression.nodes().end(),
+                     [](const Expression::Node& node) { return is_reduction(node.op); });
+}
+
 Fold fold_of(ExprOp reduction) {
   return static_cast<Fold>((static_cast<int>(reduction) - static_cast<int>(ExprOp::row_sum)) % 5);
 }

@@ -17,6 +17,8 @@ inline bool is_row_reduction(ExprOp op) { return op >= ExprOp::row_sum && op <= 
 inline bool is_column_reduction(ExprOp op) { return op >= ExprOp::column_sum && op <= ExprOp::column_sum_squares; }
 inline bool is_all_reduction(ExprOp op) { return op >= ExprOp::all_sum && op <= ExprOp::all_sum_squares; }
 inline bool is_reduction(ExprOp op) { return op >= ExprOp::row_sum; }
+/// Whether any node of it is a reduction.
+bool reduces(const Expression& expression);
 inline bool is_transcendental(ExprOp op) {
   return op == ExprOp::exp || op == ExprOp::log || op == ExprOp::tanh || op == ExprOp::erf || op == ExprOp::sigmoid ||
          op == ExprOp::sin || op == ExprOp::cos;

@@ -10,7 +10,7 @@
 namespace gregale::kernels {
 namespace {
 
-constexpr ExpressionImplementation kImplementations[] = {
+constexpr ExpressionImplementation kExpressionKernels[] = {
     {"avx512", expression::make_avx512},
     {"avx2", expression::make_avx2},
     {"reference", expression::make_reference},
@@ -118,7 +118,7 @@ std::string to_string(const ExpressionDesc& desc) {
 std::shared_ptr<const ExpressionKernel> ExpressionKernel::compile(const Target& target, const ExpressionDesc& desc) {
   const expression::Analysis analysis = expression::analyse(desc);
   std::vector<std::string> refusals;
-  for (const ExpressionImplementation& implementation : kImplementations) {
+  for (const ExpressionImplementation& implementation : kExpressionKernels) {
     auto made = implementation.make(target, desc);
     if (!made) {
       refusals.push_back(fmt::format("{}: {}", implementation.name, made.error().message()));

@@ -124,11 +124,11 @@ double folded(Fold fold, double sum, double x) {
   return sum;
 }
 
-class ReferenceKernel final : public ExpressionKernel {
+class ReferenceExpression final : public ExpressionKernel {
  public:
-  ReferenceKernel(const ExpressionDesc& desc, Analysis analysis) : desc_(desc), analysis_(std::move(analysis)) {
+  ReferenceExpression(const ExpressionDesc& desc, Analysis analysis) : desc_(desc), analysis_(std::move(analysis)) {
     function_ = [](const ExpressionCall* call, const void* context) {
-      static_cast<const ReferenceKernel*>(context)->run(*call);
+      static_cast<const ReferenceExpression*>(context)->run(*call);
     };
     context_ = this;
     info_.implementation = "reference";
@@ -239,7 +239,7 @@ class ReferenceKernel final : public ExpressionKernel {
 }  // namespace
 
 Result<std::shared_ptr<ExpressionKernel>> make_reference(const Target&, const ExpressionDesc& desc) {
-  return std::shared_ptr<ExpressionKernel>(std::make_shared<ReferenceKernel>(desc, analyse(desc)));
+  return std::shared_ptr<ExpressionKernel>(std::make_shared<ReferenceExpression>(desc, analyse(desc)));
 }
 
 }  // namespace gregale::kernels::expression

@@ -15,15 +15,15 @@
 namespace gregale::kernels {
 namespace {
 
-constexpr double kTwoPi = 6.283185307179586476925286766559;
+constexpr double kFullTurn = 6.283185307179586476925286766559;
 
-const FftTable& table_of(Isa isa) {
+const FftTable& fft_table_of(Isa isa) {
   return table_for(isa, isa_generic::fft_table, isa_avx2::fft_table, isa_avx512::fft_table);
 }
 
 /// exp(-2 pi i k / n), with k reduced first.
 std::complex<double> root(int64_t k, int64_t n) {
-  return std::polar(1.0, -kTwoPi * static_cast<double>(k % n) / static_cast<double>(n));
+  return std::polar(1.0, -kFullTurn * static_cast<double>(k % n) / static_cast<double>(n));
 }
 
 void append(std::vector<float>& to, std::complex<double> z) {
@@ -213,7 +213,7 @@ void fft_c64(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int6
   const Side side = plain(plan.size(), inner);
   const FftKind kind = inverse ? FftKind::inverse : FftKind::forward;
   for_blocks(team, plan, outer, 1, inner, side, side, slots, scratch,
-             [&](const FftBlock& block) { run_block(table_of(isa), plan.data(), kind, scale, block, src, dst); });
+             [&](const FftBlock& block) { run_block(fft_table_of(isa), plan.data(), kind, scale, block, src, dst); });
 }
 
 void rfft_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int64_t inner, float scale,
@@ -221,7 +221,7 @@ void rfft_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, int
   const int64_t n = plan.size();
   for_blocks(team, plan, outer, 1, inner, plain(n, inner), plain(n / 2 + 1, inner), slots, scratch,
              [&](const FftBlock& block) {
-               run_block(table_of(isa), plan.data(), FftKind::real_forward, scale, block, src, dst);
+               run_block(fft_table_of(isa), plan.data(), FftKind::real_forward, scale, block, src, dst);
              });
 }
 
@@ -230,7 +230,7 @@ void irfft_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, int64_t outer, in
   const int64_t n = plan.size();
   for_blocks(team, plan, outer, 1, inner, plain(n / 2 + 1, inner), plain(n, inner), slots, scratch,
              [&](const FftBlock& block) {
-               run_block(table_of(isa), plan.data(), FftKind::real_inverse, scale, block, src, dst);
+               run_block(fft_table_of(isa), plan.data(), FftKind::real_inverse, scale, block, src, dst);
              });
 }
 
@@ -240,7 +240,7 @@ void fft_parts_f32(Isa isa, ThreadTeam& team, const FftPlan& plan, FftKind kind,
   const Side from = in_parts(kind == FftKind::real_inverse ? modes : n, parts, kind != FftKind::real_forward);
   const Side to = in_parts(kind == FftKind::real_forward ? modes : n, parts, kind != FftKind::real_inverse);
   for_blocks(team, plan, parts.outer, parts.groups, parts.columns, from, to, slots, scratch,
-             [&](const FftBlock& block) { run_block(table_of(isa), plan.data(), kind, scale, block, src, dst); });
+             [&](const FftBlock& block) { run_block(fft_table_of(isa), plan.data(), kind, scale, block, src, dst); });
 }
 
 void fft_tile_f32(Isa isa, const FftPlan& plan, FftKind kind, int64_t columns, float scale, const float* src,
@@ -253,7 +253,7 @@ void fft_tile_f32(Isa isa, const FftPlan& plan, FftKind kind, int64_t columns, f
   block.dst_im = kind == FftKind::real_inverse ? 0 : columns;
   const int64_t length = plan.data().work() * kFftElement;
   for (int i = 0; i < 2; ++i) block.work[i] = reinterpret_cast<float*>(scratch) + i * length;
-  const FftTable& table = table_of(isa);
+  const FftTable& table = fft_table_of(isa);
   for (int64_t c = 0; c < columns; c += kFftColumns) {
     block.columns = static_cast<int>(std::min<int64_t>(kFftColumns, columns - c));
     block.src_base[0] = block.dst_base[0] = c;

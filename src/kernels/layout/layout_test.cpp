@@ -15,7 +15,7 @@ using testing::randoms;
 using Extents = std::vector<int64_t>;
 using Bytes = std::vector<uint8_t>;
 
-const int64_t kSizes[] = {1, 2, 4, 8, 16};
+const int64_t kLayoutSizes[] = {1, 2, 4, 8, 16};
 
 int64_t product(const Extents& extents) {
   int64_t size = 1;
@@ -61,7 +61,7 @@ TEST(Layout, TransposesOfEveryOrder) {
     do {
       Extents dst;
       for (int64_t p : permutation) dst.push_back(extents[static_cast<size_t>(p)]);
-      for (int64_t size : kSizes) {
+      for (int64_t size : kLayoutSizes) {
         const Bytes src = random_bytes(product(extents) * size);
         const Bytes got = on_all_teams([&](ThreadTeam& team) {
           Bytes out(src.size());
@@ -81,7 +81,7 @@ TEST(Layout, TransposesOfEveryOrder) {
 
 TEST(Layout, SliceReverseBroadcastConcat) {
   const Extents extents = {7, 9, 40};
-  for (int64_t size : kSizes) {
+  for (int64_t size : kLayoutSizes) {
     const Bytes src = random_bytes(product(extents) * size);
     struct Slice {
       Extents starts, steps, dst;
@@ -161,7 +161,7 @@ TEST(Layout, Pads) {
       const int64_t gap = p.interior.empty() ? 0 : p.interior[i];
       dst.push_back(p.low[i] + p.extents[i] + std::max<int64_t>(p.extents[i] - 1, 0) * gap + p.high[i]);
     }
-    for (int64_t size : kSizes) {
+    for (int64_t size : kLayoutSizes) {
       const Bytes src = random_bytes(product(p.extents) * size);
       const Bytes got = on_all_teams([&](ThreadTeam& team) {
         Bytes out(static_cast<size_t>(product(dst) * size), 0x77);
@@ -197,7 +197,7 @@ TEST(Layout, GatherAndScatterAdd) {
   for (int64_t j = 0; j < count; ++j) indices.push_back(j * 7 % n - (j % 2) * n);  // also from the end
   auto one = make_thread_team(1, TeamKind::caller);
   for (int64_t inner : {1, 5, 3000}) {
-    for (int64_t size : kSizes) {
+    for (int64_t size : kLayoutSizes) {
       const Bytes src = random_bytes(outer * n * inner * size);
       ASSERT_EQ(on_all_teams([&](ThreadTeam& team) {
                   Bytes out(static_cast<size_t>(outer * count * inner * size));
@@ -248,7 +248,7 @@ TEST(Layout, IndexingByElementsAndTuples) {
     return place(tuples[static_cast<size_t>(2 * t)], n) * inner + place(tuples[static_cast<size_t>(2 * t + 1)], inner);
   };
   const int64_t depth_extents[] = {n, inner}, block = 7;
-  for (int64_t size : kSizes) {
+  for (int64_t size : kLayoutSizes) {
     const Bytes src = random_bytes(outer * n * inner * block * size);
     ASSERT_EQ(
         on_all_teams([&](ThreadTeam& team) {

@@ -25,7 +25,7 @@ constexpr int64_t kLargest = int64_t{1} << 40;  // of an extent; products with i
 const char* name_of(LayoutOp op) { return kOpNames[static_cast<size_t>(op)]; }
 bool fixed(int64_t value) { return value != kAtCall; }
 std::string number(int64_t value) { return fixed(value) ? std::to_string(value) : "?"; }
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+int64_t whole_blocks(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 bool has_parts(const LayoutDesc& d) {
   return d.op == LayoutOp::panels16x3 || d.op == LayoutOp::split || d.op == LayoutOp::join;
@@ -48,7 +48,7 @@ int64_t least_dst_leading(const LayoutDesc& d) {
       return d.m;
     case LayoutOp::panels16:
     case LayoutOp::panels16x3:
-      return fixed(d.m) ? 16 * round_up(d.m, 32) : kAtCall;
+      return fixed(d.m) ? 16 * whole_blocks(d.m, 32) : kAtCall;
     case LayoutOp::column_panels:
       return fixed(d.m) ? d.m * d.width : kAtCall;
     case LayoutOp::gather_reduce:
@@ -160,14 +160,14 @@ Traffic traffic_of(const LayoutDesc& d) {
       written = bytes(d.dst_m, d.dst_n, d.dst);
       break;
     case LayoutOp::vnni2:
-      written = bytes(round_up(d.m, 2), d.n, d.dst);
+      written = bytes(whole_blocks(d.m, 2), d.n, d.dst);
       break;
     case LayoutOp::panels16:
     case LayoutOp::panels16x3:
-      written = parts_of(d) * bytes(round_up(d.m, 32), round_up(d.n, 16), d.dst);
+      written = parts_of(d) * bytes(whole_blocks(d.m, 32), whole_blocks(d.n, 16), d.dst);
       break;
     case LayoutOp::column_panels:
-      written = bytes(d.m, round_up(d.n, d.width), d.dst);
+      written = bytes(d.m, whole_blocks(d.n, d.width), d.dst);
       break;
     case LayoutOp::split:
       written *= d.parts;
@@ -194,9 +194,9 @@ Traffic traffic_of(const LayoutDesc& d) {
   return {0, read + written, read + written};
 }
 
-class ReferenceKernel final : public LayoutKernel {
+class ReferenceLayout final : public LayoutKernel {
  public:
-  explicit ReferenceKernel(const LayoutDesc& desc) : desc_(desc) {
+  explicit ReferenceLayout(const LayoutDesc& desc) : desc_(desc) {
     function_ = run;
     context_ = this;
     info_.isa = Isa::reference;
@@ -205,7 +205,7 @@ class ReferenceKernel final : public LayoutKernel {
 
  private:
   static void run(LayoutCall* call, const void* context) {
-    const auto& self = *static_cast<const ReferenceKernel*>(context);
+    const auto& self = *static_cast<const ReferenceLayout*>(context);
     LayoutArguments a = resolve(self.desc_, *call);
     layout_reference(self.desc_, a);
     call->range |= a.range;
@@ -320,11 +320,11 @@ Result<std::shared_ptr<LayoutKernel>> make_avx2(const Target& target, const Layo
       find(desc, isa_avx2::copy_table, isa_avx2::transpose_table, isa_avx2::pack_table, isa_avx2::dropout_table));
 }
 Result<std::shared_ptr<LayoutKernel>> make_reference(const Target&, const LayoutDesc& desc) {
-  return std::shared_ptr<LayoutKernel>(std::make_shared<ReferenceKernel>(desc));
+  return std::shared_ptr<LayoutKernel>(std::make_shared<ReferenceLayout>(desc));
 }
 
 /// Fastest first; the last never refuses.
-constexpr LayoutImplementation kImplementations[] = {
+constexpr LayoutImplementation kLayoutKernels[] = {
     {"avx512", make_avx512},
     {"avx2", make_avx2},
     {"reference", make_reference},
@@ -387,7 +387,7 @@ LayoutArguments resolve(const LayoutDesc& d, const LayoutCall& c) {
 std::shared_ptr<const LayoutKernel> LayoutKernel::compile(const Target& target, const LayoutDesc& desc) {
   validate(desc);
   std::vector<std::string> refusals;
-  for (const LayoutImplementation& implementation : kImplementations) {
+  for (const LayoutImplementation& implementation : kLayoutKernels) {
     auto made = implementation.make(target, desc);
     if (!made) {
       refusals.push_back(fmt::format("{}: {}", implementation.name, made.error().message()));

@@ -42,8 +42,8 @@ float multiply_add(int64_t repeats, float factor, float term) {
   return total;
 }
 
-constexpr int64_t kVector = sizeof(F);
-static_assert(kMachineStep % (8 * kVector) == 0);
+constexpr int64_t kLoadedBytes = sizeof(F);
+static_assert(kMachineStep % (8 * kLoadedBytes) == 0);
 
 GREGALE_INLINE U load_bits(const std::byte* p) { return (U)load(reinterpret_cast<const float*>(p)); }
 
@@ -51,9 +51,9 @@ uint32_t read(const std::byte* data, int64_t bytes, int64_t repeats) {
   // Integer additions take one cycle: eight chains never hold up the loads.
   U sum[8] = {};
   for (int64_t r = 0; r < repeats; ++r) {
-    for (int64_t i = 0; i < bytes; i += 8 * kVector) {
+    for (int64_t i = 0; i < bytes; i += 8 * kLoadedBytes) {
 #pragma GCC unroll 8
-      for (int j = 0; j < 8; ++j) sum[j] += load_bits(data + i + j * kVector);
+      for (int j = 0; j < 8; ++j) sum[j] += load_bits(data + i + j * kLoadedBytes);
     }
     asm volatile("" : "+r"(data));  // each pass reads again; a memory clobber would spill the sums
   }
@@ -66,12 +66,12 @@ uint32_t read(const std::byte* data, int64_t bytes, int64_t repeats) {
 }
 
 void copy(std::byte* to, const std::byte* from, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 4 * kVector) {
+  for (int64_t i = 0; i < bytes; i += 4 * kLoadedBytes) {
     F line[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) line[j] = load(reinterpret_cast<const float*>(from + i + j * kVector));
+    for (int j = 0; j < 4; ++j) line[j] = load(reinterpret_cast<const float*>(from + i + j * kLoadedBytes));
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) store(reinterpret_cast<float*>(to + i + j * kVector), line[j]);
+    for (int j = 0; j < 4; ++j) store(reinterpret_cast<float*>(to + i + j * kLoadedBytes), line[j]);
     asm volatile("" ::: "memory");  // or the loop becomes memcpy, which may choose non-temporal stores
   }
 }
@@ -88,12 +88,12 @@ GREGALE_INLINE void stream(float* p, F v) {
 }
 
 void copy_nt(std::byte* to, const std::byte* from, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 4 * kVector) {
+  for (int64_t i = 0; i < bytes; i += 4 * kLoadedBytes) {
     F line[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) line[j] = load(reinterpret_cast<const float*>(from + i + j * kVector));
+    for (int j = 0; j < 4; ++j) line[j] = load(reinterpret_cast<const float*>(from + i + j * kLoadedBytes));
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) stream(reinterpret_cast<float*>(to + i + j * kVector), line[j]);
+    for (int j = 0; j < 4; ++j) stream(reinterpret_cast<float*>(to + i + j * kLoadedBytes), line[j]);
   }
   _mm_sfence();  // the stores are done when the time is taken
 }

@@ -10,7 +10,7 @@
 namespace gregale::kernels {
 namespace {
 
-const RecurrenceTable& table_of(Isa isa) {
+const RecurrenceTable& recurrence_table_of(Isa isa) {
   return table_for(isa, isa_generic::recurrence_table, isa_avx2::recurrence_table, isa_avx512::recurrence_table);
 }
 
@@ -55,7 +55,7 @@ struct Scratch {
 class Run {
  public:
   Run(Isa isa, const Recurrence& r, const RecurrenceOperands& o, std::byte* scratch)
-      : r_(r), o_(o), table_(table_of(isa)), padded_(padded(table_, r)) {
+      : r_(r), o_(o), table_(recurrence_table_of(isa)), padded_(padded(table_, r)) {
     const int64_t sequences = r.directions * r.batch;
     s_.rows = reinterpret_cast<RecurrentRow*>(scratch);
     scratch += align_bytes(sequences * static_cast<int64_t>(sizeof(RecurrentRow)));
@@ -176,11 +176,11 @@ class Run {
 }  // namespace
 
 int64_t recurrent_weights_bytes(Isa isa, const Recurrence& r) {
-  return align_bytes(r.directions * packed_size(table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
+  return align_bytes(r.directions * packed_size(recurrence_table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
 }
 
 void pack_recurrent_weights(Isa isa, ThreadTeam& team, const Recurrence& r, const float* weights, float* packed) {
-  const RecurrenceTable& table = table_of(isa);
+  const RecurrenceTable& table = recurrence_table_of(isa);
   const int64_t gates = gates_of(r.cell);
   for (int64_t d = 0; d < r.directions; ++d) {
     const float* src = weights + d * gates * r.hidden * r.hidden;
@@ -198,7 +198,7 @@ int64_t recurrence_scratch_bytes(Isa isa, const Recurrence& r) {
   const int64_t sequences = r.directions * r.batch;
   const int64_t arrays = r.cell == RecurrentCell::gru ? 2 : r.cell == RecurrentCell::lstm ? 1 : 0;
   return align_bytes(sequences * static_cast<int64_t>(sizeof(RecurrentRow))) +
-         align_bytes(arrays * sequences * padded(table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
+         align_bytes(arrays * sequences * padded(recurrence_table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
 }
 
 void recurrence_f32(Isa isa, ThreadTeam& team, const Recurrence& r, const RecurrenceOperands& operands,

@@ -13,7 +13,7 @@
 namespace gregale::kernels {
 namespace {
 
-const ReductionTable& table_of(Isa isa) {
+const ReductionTable& reduction_table_of(Isa isa) {
   return table_for(isa, isa_generic::reduction_table, isa_avx2::reduction_table, isa_avx512::reduction_table);
 }
 
@@ -143,7 +143,7 @@ int64_t reduce_scratch_bytes(int rank, const int64_t* extents, const bool* reduc
 void reduce_f32(Isa isa, ThreadTeam& team, ReduceOp op, int rank, const int64_t* extents, const bool* reduced,
                 const float* src, float* dst, std::byte* scratch) {
   const Plan plan = plan_of(rank, extents, reduced);
-  const ReductionTable& table = table_of(isa);
+  const ReductionTable& table = reduction_table_of(isa);
   const int64_t size = plan.dst_size();
   if (size == 0) return;
   if (plan.length == 0) {
@@ -240,7 +240,7 @@ void for_middle(ThreadTeam& team, int64_t outer, int64_t n, int64_t inner, Row r
 }  // namespace
 
 void softmax_f32(Isa isa, ThreadTeam& team, int64_t outer, int64_t n, int64_t inner, const float* src, float* dst) {
-  const ReductionTable& table = table_of(isa);
+  const ReductionTable& table = reduction_table_of(isa);
   for_middle(
       team, outer, n, inner, [&](int64_t at) { table.softmax_row(n, src + at, dst + at); },
       [&](int64_t at, int64_t count) { table.softmax_columns(n, inner, count, src + at, dst + at); });
@@ -248,7 +248,7 @@ void softmax_f32(Isa isa, ThreadTeam& team, int64_t outer, int64_t n, int64_t in
 
 void softmax_backward_f32(Isa isa, ThreadTeam& team, int64_t outer, int64_t n, int64_t inner, const float* dst,
                           const float* d_dst, float* d_src) {
-  const ReductionTable& table = table_of(isa);
+  const ReductionTable& table = reduction_table_of(isa);
   for_middle(
       team, outer, n, inner, [&](int64_t at) { table.softmax_backward_row(n, dst + at, d_dst + at, d_src + at); },
       [&](int64_t at, int64_t count) {
@@ -258,7 +258,7 @@ void softmax_backward_f32(Isa isa, ThreadTeam& team, int64_t outer, int64_t n, i
 
 void layer_norm_f32(Isa isa, ThreadTeam& team, int64_t rows, int64_t n, double epsilon, const float* x,
                     const float* gamma, const float* beta, float* y) {
-  const ReductionTable& table = table_of(isa);
+  const ReductionTable& table = reduction_table_of(isa);
   parallel_for(team, rows, std::max<int64_t>(1, kElementGrain / 2 / std::max<int64_t>(1, n)),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t i = begin; i < end; ++i)
@@ -281,7 +281,7 @@ int64_t layer_norm_backward_scratch_bytes(int64_t rows, int64_t n) {
 void layer_norm_backward_f32(Isa isa, ThreadTeam& team, int64_t rows, int64_t n, double epsilon, const float* x,
                              const float* gamma, const float* d_y, float* d_x, float* d_gamma, float* d_beta,
                              std::byte* scratch) {
-  const ReductionTable& table = table_of(isa);
+  const ReductionTable& table = reduction_table_of(isa);
   const bool parameters = d_gamma != nullptr || d_beta != nullptr;
   const int64_t chunk = norm_rows(n), chunks = (rows + chunk - 1) / chunk;
   double* partials = reinterpret_cast<double*>(scratch);

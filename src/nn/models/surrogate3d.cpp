@@ -13,7 +13,7 @@ namespace {
 const std::vector<int64_t> kToLast{0, 2, 3, 4, 1}, kToFirst{0, 4, 1, 2, 3};
 
 /// Of a cube of `size` (odd) points with zeros around the volume, channels last.
-Value convolution(Scope& scope, const std::string& name, Value x, int64_t out, int64_t size, double gain) {
+Value convolution3d(Scope& scope, const std::string& name, Value x, int64_t out, int64_t size, double gain) {
   Graph& g = scope.graph();
   const int64_t in = g.type(x).shape[4].value(), pad = size / 2;
   const auto init = Initialiser::normal(std::sqrt(gain / static_cast<double>(in * size * size * size)));
@@ -36,10 +36,10 @@ Value surrogate3d(Scope& scope, const std::string& name, Value x, const Surrogat
                 options.out);
   x = ops::transpose(g, x, kToLast);
   for (int64_t layer = 0; layer < options.depth; ++layer) {
-    const Value y = ops::gelu(g, convolution(scope, fmt::format("{}/{}", name, layer), x, options.width, 3, 2));
+    const Value y = ops::gelu(g, convolution3d(scope, fmt::format("{}/{}", name, layer), x, options.width, 3, 2));
     x = layer == 0 ? y : ops::add(g, x, y);
   }
-  return ops::transpose(g, convolution(scope, name + "/head", x, options.out, 1, 1), kToFirst);
+  return ops::transpose(g, convolution3d(scope, name + "/head", x, options.out, 1, 1), kToFirst);
 }
 
 }  // namespace gregale::nn
