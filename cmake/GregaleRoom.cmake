@@ -1,11 +1,12 @@
 # Copyright 2026 The Gregale authors
 # SPDX-License-Identifier: Apache-2.0
-# gregale_room(NAME [ROOMS room...] [LIBRARIES target...] [RAW_BYTES])
+# gregale_room(NAME [ROOMS room...] [LIBRARIES target...] [RAW_BYTES] [BUSY_TESTS])
 #
 # One folder of src/ is one room: a static library gregale_NAME of every *.cpp below it, with NAME_test made of
 # every *_test.cpp. ROOMS lists the rooms it may include; the test `layering` holds every #include against this list.
 # RAW_BYTES: code here reads bytes as numbers, of files or buffers, and UBSan checks that their addresses are aligned. That
 # is a fifth of its compilation, so it is left out elsewhere.
+# BUSY_TESTS: the tests' own loops are what they spend time in, so sanitizers optimise them, which takes half as long again.
 # Files named *_isa.cpp are compiled once per instruction set, with GREGALE_ISA_NAMESPACE telling which.
 add_library(gregale_options INTERFACE)
 target_compile_options(gregale_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
@@ -60,6 +61,13 @@ function(gregale_compile_together kind target)
   endif()
 endfunction()
 
+# Of a build with sanitizers: the members of nlohmann::json (src/base/json.cpp), a third of what the room compiles.
+function(gregale_foreign)
+  if(GREGALE_SANITIZE)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all" SKIP_PRECOMPILE_HEADERS ON)
+  endif()
+endfunction()
+
 # Of a build with ThreadSanitizer: files whose memory is one thread's.
 function(gregale_unwatched)
   if(GREGALE_SANITIZE MATCHES "thread")
@@ -72,7 +80,7 @@ set_property(GLOBAL PROPERTY GREGALE_OBJECT_TARGETS "")  # whose objects make th
 add_custom_target(gregale_sanitized_tests COMMENT "What sanitizer builds run: ctest -L sanitize")
 
 function(gregale_room name)
-  cmake_parse_arguments(ROOM "RAW_BYTES" "" "ROOMS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "RAW_BYTES;BUSY_TESTS" "" "ROOMS;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
   set(tests ${sources})
   set(isa_sources ${sources})
@@ -125,23 +133,32 @@ function(gregale_room name)
   set_property(GLOBAL APPEND PROPERTY GREGALE_ROOMS ${name})
   set_property(GLOBAL PROPERTY GREGALE_ROOM_${name}_USES "${ROOM_ROOMS}")
   if(GREGALE_TESTS AND tests)
-    gregale_test(${name}_test SOURCES ${tests} LIBRARIES ${target} LABELS unit SANITIZE)
+    set(busy "")
+    if(ROOM_BUSY_TESTS)
+      set(busy BUSY)
+    endif()
+    gregale_test(${name}_test SOURCES ${tests} LIBRARIES ${target} LABELS unit SANITIZE ${busy})
   endif()
 endfunction()
 
-# gregale_test(NAME SOURCES file... LIBRARIES target... LABELS label... [SANITIZE] [TIMEOUT seconds])
+# gregale_test(NAME SOURCES file... LIBRARIES target... LABELS label... [SANITIZE] [BUSY] [TIMEOUT seconds])
 #
 # SANITIZE: .ci/run builds and runs it under the sanitizers too (label `sanitize`). There it is two tests of CTest, halves
 # that run side by side, and not one for each TEST(), because starting a sanitized process costs more than most tests.
 function(gregale_test name)
-  cmake_parse_arguments(TEST "SANITIZE" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "SANITIZE;BUSY" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 300)
   endif()
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} gregale_options gregale_test_options
     GTest::gtest GTest::gmock GTest::gtest_main)
-  gregale_compile_together(tests ${name} <gmock/gmock.h> <gtest/gtest.h> ${common_headers})
+  set(kind tests)
+  if(GREGALE_SANITIZE AND NOT TEST_BUSY)
+    target_compile_options(${name} PRIVATE -O0)
+    set(kind plain_tests)  # compiled headers serve one level of optimisation
+  endif()
+  gregale_compile_together(${kind} ${name} <gmock/gmock.h> <gtest/gtest.h> ${common_headers})
   if(TEST_SANITIZE)
     list(APPEND TEST_LABELS sanitize)
     add_dependencies(gregale_sanitized_tests ${name})

@@ -90,8 +90,11 @@ Command add_command(Command& program, const std::string& name, const std::string
   return command;
 }
 
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 namespace {
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string clock_text(double seconds) {
   const auto s = static_cast<int64_t>(seconds + 0.5);
@@ -105,7 +108,7 @@ Progress::Progress(std::string what, int64_t total, bool quiet)
       total_(total),
       quiet_(quiet),
       terminal_(isatty(STDERR_FILENO) != 0),
-      begin_(now()),
+      begin_(seconds_now()),
       last_(begin_) {}
 
 Progress::~Progress() {
@@ -115,7 +118,7 @@ Progress::~Progress() {
 void Progress::update(int64_t done, const std::string& note) {
   if (quiet_) return;
   if (first_ < 0) first_ = done - 1;
-  const double t = now();
+  const double t = seconds_now();
   // A terminal is redrawn ten times a second, a log file gets a line every five.
   if (done < total_ && t - last_ < (terminal_ ? 0.1 : 5.0)) return;
   last_ = t;
@@ -123,7 +126,7 @@ void Progress::update(int64_t done, const std::string& note) {
 }
 
 void Progress::draw(int64_t done, const std::string& note) {
-  const double elapsed = now() - begin_;
+  const double elapsed = seconds_now() - begin_;
   const double rate = elapsed > 0 ? static_cast<double>(done - first_) / elapsed : 0;
   const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
   std::string text = fmt::format("{} {}/{}", what_, done, total_);

@@ -149,6 +149,8 @@ void add_tune_option(Command& command, std::string& tune);
 Tune parse_tune(const std::string& tune);
 /// fp32, bf16 or fp32x3; the same.
 Precision parse_precision(const std::string& precision);
+/// Of a clock that never goes back.
+double seconds_now();
 /// "1.4 MB"
 std::string format_bytes(double bytes);
 /// The model file that stands for a path: a training folder's model.safetensors, or the file itself.

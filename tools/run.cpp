@@ -21,8 +21,6 @@ struct RunOptions {
   OnnxInputOptions inputs;
 };
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 std::string file_of(std::string name) {
   for (char& c : name)
     if (c == '/' || c == ':' || c == '\0') c = '_';
@@ -77,9 +75,9 @@ int run_network(const RunOptions& o) {
   const auto seed = static_cast<uint64_t>(o.common.seed.value_or(0));
   const OnnxInputs inputs = make_onnx_inputs(model, o.inputs, true, context->team(), seed);
 
-  const double begin = now();
+  const double begin = seconds_now();
   const std::vector<onnx::Datum> results = model.run(*context, inputs.values);
-  const double seconds = now() - begin;
+  const double seconds = seconds_now() - begin;
   o.common.finish(*context);
 
   if (!o.folder.empty()) {

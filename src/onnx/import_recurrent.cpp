@@ -139,7 +139,7 @@ RecurrentOperands operands_of(OnnxNode& n) {
 }
 
 /// Bytes as numbers: (q - zero point) scale, those of one direction or of each row of it.
-Value dequantized_weights(OnnxNode& n, int64_t weights, int64_t scale, int64_t zero_point) {
+Value dequantized_gates(OnnxNode& n, int64_t weights, int64_t scale, int64_t zero_point) {
   Graph& g = n.graph();
   const Extents e = n.extents(weights);
   if (e.size() != 3) n.fail(fmt::format("input {} is {}; it needs three axes", weights, to_string(n.type(weights))));
@@ -168,8 +168,8 @@ std::vector<OnnxMapping> recurrent_mappings() {
          RecurrentOperands o;
          const auto optional = [&](int64_t i) { return n.has_input(i) ? n.input(i) : Value(); };
          o.x = n.input(0);
-         o.w = dequantized_weights(n, 1, 8, 9);
-         o.r = dequantized_weights(n, 2, 10, 11);
+         o.w = dequantized_gates(n, 1, 8, 9);
+         o.r = dequantized_gates(n, 2, 10, 11);
          o.b = optional(3);
          o.lengths = optional(4);
          o.h = optional(5);

@@ -11,7 +11,7 @@
 namespace gregale::onnx {
 namespace {
 
-constexpr int64_t kMostTurns = 256, kMostNodes = 20'000;  // of a loop that is written out
+constexpr int64_t kMostTurns = 256, kMostTraced = 20'000;  // of a loop that is written out
 
 Traced traced(Value v) {
   Traced t;
@@ -77,7 +77,7 @@ std::vector<Traced> Tracer::trace_loop(const BlockNode& node, std::vector<Traced
   }
   bool goes_on = operand(1) == nullptr || truth(*operand(1));
   // Whether it ends at all is only known by running it, where no count is given.
-  if (turns > kMostTurns || turns < 1 || !goes_on || turns * static_cast<int64_t>(body.nodes.size()) > kMostNodes ||
+  if (turns > kMostTurns || turns < 1 || !goes_on || turns * static_cast<int64_t>(body.nodes.size()) > kMostTraced ||
       body.outputs.empty())
     throw NeedsValue{};
 
@@ -141,7 +141,7 @@ std::vector<Traced> Tracer::trace_scan(const BlockNode& node, std::vector<Traced
                   extent);
     turns = extent;
   }
-  if (turns < 1 || turns > kMostTurns || turns * static_cast<int64_t>(body.nodes.size()) > kMostNodes)
+  if (turns < 1 || turns > kMostTurns || turns * static_cast<int64_t>(body.nodes.size()) > kMostTraced)
     throw NeedsValue{};
   std::vector<std::vector<Value>> results_of(made);
   for (int64_t turn = 0; turn < turns; ++turn) {

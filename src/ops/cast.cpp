@@ -101,37 +101,40 @@ bool visit_real(DType dtype, Body&& body) {
   }
 }
 
+using Conversion = void (*)(const void* x, void* y, int64_t begin, int64_t end);
+
+template <class From, class To>
+void convert_piece(const void* x, void* y, int64_t begin, int64_t end) {
+  convert(static_cast<const From*>(x) + begin, static_cast<To*>(y) + begin, end - begin);
+}
+
+template <class From>
+void truth(const void* x, void* y, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    const From v = static_cast<const From*>(x)[i];
+    if constexpr (std::is_integral_v<From>)
+      static_cast<uint8_t*>(y)[i] = v != 0;
+    else
+      static_cast<uint8_t*>(y)[i] = widened(v) != 0;
+  }
+}
+
 Result<Kernel> native_cast(const NodeView& node) {
   const DType from = node.input(0).dtype, to = node.outputs()[0].dtype;
-  const int64_t count = node.outputs()[0].shape.elements();
-  Kernel kernel;
-  const bool known = visit_real(from, [&](auto in) {
+  Conversion conversion = nullptr;
+  visit_real(from, [&](auto in) {
     using From = decltype(in);
-    if (to == DType::boolean) {
-      kernel.run = [count](const Launch& l) {
-        parallel_for(l.team, count, kernels::kElementGrain, [&](int64_t begin, int64_t end, int) {
-          const auto* x = static_cast<const From*>(l.inputs[0]);
-          auto* y = static_cast<uint8_t*>(l.outputs[0]);
-          for (int64_t i = begin; i < end; ++i) {
-            if constexpr (std::is_integral_v<From>)
-              y[i] = x[i] != 0;
-            else
-              y[i] = widened(x[i]) != 0;
-          }
-        });
-      };
-      return;
-    }
-    visit_real(to, [&](auto out) {
-      using To = decltype(out);
-      kernel.run = [count](const Launch& l) {
-        parallel_for(l.team, count, kernels::kElementGrain, [&](int64_t begin, int64_t end, int) {
-          convert(static_cast<const From*>(l.inputs[0]) + begin, static_cast<To*>(l.outputs[0]) + begin, end - begin);
-        });
-      };
-    });
+    if (to == DType::boolean)
+      conversion = truth<From>;
+    else
+      visit_real(to, [&](auto out) { conversion = convert_piece<From, decltype(out)>; });
   });
-  if (!known || !kernel.run) return refuse(node, fmt::format("no kernel from {} to {}", name_of(from), name_of(to)));
+  if (!conversion) return refuse(node, fmt::format("no kernel from {} to {}", name_of(from), name_of(to)));
+  Kernel kernel;
+  kernel.run = [count = node.outputs()[0].shape.elements(), conversion](const Launch& l) {
+    parallel_for(l.team, count, kernels::kElementGrain,
+                 [&](int64_t begin, int64_t end, int) { conversion(l.inputs[0], l.outputs[0], begin, end); });
+  };
   return kernel;
 }
 

@@ -2,11 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <fmt/format.h>
-
 #include <type_traits>
 
-#include "kernels/loops.hpp"
 #include "ops/elementwise.hpp"
 
 /// Elementwise maps of the dtypes that have no vector kernels of their own: integers, booleans and f64 as the compiler
@@ -45,41 +42,28 @@ using Wrapping = std::conditional_t<sizeof(T) < 4, uint32_t, std::make_unsigned_
 
 namespace native {
 
-template <class F, class T, class Out>
-void rows(ThreadTeam& team, const kernels::Loops<3>& loops, const T* a, const T* b, Out* y) {
-  const int64_t* step = loops.strides[loops.rank - 1];
-  kernels::for_rows(team, loops, [&, a_step = step[0], b_step = step[1]](const int64_t(&at)[3], int64_t n) {
-    const T *l = a + at[0], *r = b + at[1];
-    Out* out = y + at[2];
-    if (a_step == 1 && b_step == 1) {
-      for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(l[i], r[i]));
-    } else if (a_step == 1 && b_step == 0) {
-      const T one = *r;
-      for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(l[i], one));
-    } else if (a_step == 0 && b_step == 1) {
-      const T one = *l;
-      for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(one, r[i]));
-    } else {
-      for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(l[i * a_step], r[i * b_step]));
-    }
-  });
-}
+/// y[i] = f(a[i a_step], b[i b_step]) for n elements, whatever their types.
+using Row = void (*)(const void* a, int64_t a_step, const void* b, int64_t b_step, void* y, int64_t n);
 
 template <class F, class T, class Out>
-Kernel kernel(const NodeView& node) {
-  const BroadcastPlan plan(node);
-  int64_t dense[kernels::kMaxRank];
-  kernels::dense_strides(plan.rank(), plan.extents.data(), dense);
-  const auto loops =
-      kernels::collapse<3>(plan.rank(), plan.extents.data(), {plan.strides[0].data(), plan.strides[1].data(), dense});
-  Kernel k;
-  k.run = [loops](const Launch& l) {
-    rows<F>(l.team, loops, static_cast<const T*>(l.inputs[0]), static_cast<const T*>(l.inputs[1]),
-            static_cast<Out*>(l.outputs[0]));
-  };
-  k.in_place = in_place_pairs(node);
-  return k;
+void row(const void* a, int64_t a_step, const void* b, int64_t b_step, void* y, int64_t n) {
+  const T *l = static_cast<const T*>(a), *r = static_cast<const T*>(b);
+  Out* out = static_cast<Out*>(y);
+  if (a_step == 1 && b_step == 1) {
+    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(l[i], r[i]));
+  } else if (a_step == 1 && b_step == 0) {
+    const T one = *r;
+    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(l[i], one));
+  } else if (a_step == 0 && b_step == 1) {
+    const T one = *l;
+    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(one, r[i]));
+  } else {
+    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(F::of(l[i * a_step], r[i * b_step]));
+  }
 }
+
+/// Of two operands that broadcast; `row_of` gives null for dtypes it does not know.
+Lowering lowering(Row (*row_of)(DType dtype));
 
 }  // namespace native
 
@@ -87,20 +71,16 @@ Kernel kernel(const NodeView& node) {
 /// dtype.
 template <class F, bool Mask, class... Floats>
 Lowering native_lowering() {
-  return {"native", [](const NodeView& node, const Target&) -> Result<Kernel> {
-            if (!is_static(node)) return refuse(node, "the shape is symbolic");
-            if (node.outputs()[0].rank() > kernels::kMaxRank) return refuse(node, "the rank is above 8");
-            const DType dtype = node.input(0).dtype;
-            Kernel k;
-            const auto make = [&](auto zero) {
-              using T = decltype(zero);
-              k = native::kernel<F, T, std::conditional_t<Mask, uint8_t, T>>(node);
-            };
-            bool made = visit_integer(dtype, make);
-            ((made = made || (dtype == dtype_v<Floats> && (make(Floats{}), true))), ...);
-            if (!made) return refuse(node, fmt::format("{} is not among its dtypes", name_of(dtype)));
-            return k;
-          }};
+  return native::lowering([](DType dtype) {
+    native::Row row = nullptr;
+    const auto take = [&](auto zero) {
+      using T = decltype(zero);
+      row = native::row<F, T, std::conditional_t<Mask, uint8_t, T>>;
+    };
+    visit_integer(dtype, take);
+    ((dtype == dtype_v<Floats> ? take(Floats{}) : void()), ...);
+    return row;
+  });
 }
 
 }  // namespace gregale::ops

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "kernels/loops.hpp"
 #include "ops/native.hpp"
 #include "ops/reduction.hpp"
 
@@ -16,55 +17,43 @@ namespace native {
 struct ReducedLoops {
   kernels::Loops<1> kept, reduced;
 };
-ReducedLoops reduced_loops(const NodeView& node);
+
+/// Element `index` of the first `rank` axes.
+int64_t place(const kernels::Loops<1>& loops, int rank, int64_t index);
+
+/// Results [begin, end) of y, whatever the types.
+using Results = void (*)(const ReducedLoops& loops, const void* x, void* y, int64_t begin, int64_t end);
 
 template <class F, class T>
-void reduce(ThreadTeam& team, const ReducedLoops& loops, const T* x, T* y) {
-  const int64_t results = loops.kept.rows() * loops.kept.inner(), rows = loops.reduced.rows(),
-                inner = loops.reduced.inner(), step = loops.reduced.strides[loops.reduced.rank - 1][0];
-  const int64_t grain = std::max<int64_t>(1, kernels::kElementGrain / std::max<int64_t>(1, rows * inner));
-  const auto place = [](const kernels::Loops<1>& l, int rank, int64_t index) {
-    int64_t at = 0;
-    for (int i = rank - 1; i >= 0; --i) {
-      at += index % l.extents[i] * l.strides[i][0];
-      index /= l.extents[i];
+void results(const ReducedLoops& loops, const void* x, void* y, int64_t begin, int64_t end) {
+  const int64_t rows = loops.reduced.rows(), inner = loops.reduced.inner(),
+                step = loops.reduced.strides[loops.reduced.rank - 1][0];
+  for (int64_t o = begin; o < end; ++o) {
+    const T* from = static_cast<const T*>(x) + place(loops.kept, loops.kept.rank, o);
+    typename F::template Sum<T> sum = F::template start<T>();
+    for (int64_t row = 0; row < rows && inner > 0; ++row) {
+      const T* at = from + place(loops.reduced, loops.reduced.rank - 1, row);
+      for (int64_t i = 0; i < inner; ++i) sum = F::of(sum, at[i * step]);
     }
-    return at;
-  };
-  parallel_for(team, results, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t o = begin; o < end; ++o) {
-      const T* from = x + place(loops.kept, loops.kept.rank, o);
-      typename F::template Sum<T> sum = F::template start<T>();
-      for (int64_t row = 0; row < rows && inner > 0; ++row) {
-        const T* at = from + place(loops.reduced, loops.reduced.rank - 1, row);
-        for (int64_t i = 0; i < inner; ++i) sum = F::of(sum, at[i * step]);
-      }
-      y[o] = static_cast<T>(sum);
-    }
-  });
+    static_cast<T*>(y)[o] = static_cast<T>(sum);
+  }
 }
+
+/// `results_of` gives null for dtypes it does not know.
+Lowering reduction(Results (*results_of)(DType dtype));
 
 }  // namespace native
 
 /// F::start<T>() and F::of(sum, x), with F::Sum<T> what sums are kept in: integers, and the floats given.
 template <class F, class... Floats>
 Lowering native_reduction() {
-  return {"native", [](const NodeView& node, const Target&) -> Result<Kernel> {
-            if (!is_static(node)) return refuse(node, "the shape is symbolic");
-            if (node.input(0).rank() > kernels::kMaxRank) return refuse(node, "the rank is above 8");
-            const DType dtype = node.input(0).dtype;
-            Kernel k;
-            const auto make = [&](auto zero) {
-              using T = decltype(zero);
-              k.run = [loops = native::reduced_loops(node)](const Launch& l) {
-                native::reduce<F>(l.team, loops, static_cast<const T*>(l.inputs[0]), static_cast<T*>(l.outputs[0]));
-              };
-            };
-            bool made = visit_integer(dtype, make);
-            ((made = made || (dtype == dtype_v<Floats> && (make(Floats{}), true))), ...);
-            if (!made) return refuse(node, fmt::format("{} is not among its dtypes", name_of(dtype)));
-            return k;
-          }};
+  return native::reduction([](DType dtype) {
+    native::Results results = nullptr;
+    const auto take = [&](auto zero) { results = native::results<F, decltype(zero)>; };
+    visit_integer(dtype, take);
+    ((dtype == dtype_v<Floats> ? take(Floats{}) : void()), ...);
+    return results;
+  });
 }
 
 struct NativeSum {

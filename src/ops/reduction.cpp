@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "kernels/expression/expression_kernel.hpp"
-#include "ops/native_reduction.hpp"
 #include "ops/onnx_writer.hpp"
 
 namespace gregale::ops {
@@ -62,23 +61,6 @@ void share_among_ties(GradientContext& c) {
   const Value best = restore_axes(g, c.view(), c.output()), d_best = restore_axes(g, c.view(), c.d_output());
   const Value ties = cast(g, equal(g, x, best), c.type(x).dtype);
   c.set_d_input(0, mul(g, ties, div(g, d_best, sum(g, ties, axes, true))));
-}
-
-native::ReducedLoops native::reduced_loops(const NodeView& node) {
-  const Extents extents = node.input(0).shape.extents(), strides = row_major_strides(extents);
-  const std::vector<bool> reduced = reduced_axes(node);
-  ReducedLoops loops;
-  for (const bool which : {false, true}) {
-    Extents own, own_strides;
-    for (size_t i = 0; i < extents.size(); ++i) {
-      if (reduced[i] != which) continue;
-      own.push_back(extents[i]);
-      own_strides.push_back(strides[i]);
-    }
-    (which ? loops.reduced : loops.kept) =
-        kernels::collapse<1>(static_cast<int>(own.size()), own.data(), {own_strides.data()});
-  }
-  return loops;
 }
 
 Result<Kernel> reduce_kernel(const NodeView& node, const Target& target, kernels::ReduceOp op,

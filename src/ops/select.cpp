@@ -1,6 +1,7 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/expression/expression_kernel.hpp"
+#include "kernels/loops.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/list.hpp"
 #include "ops/native.hpp"

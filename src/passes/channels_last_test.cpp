@@ -30,7 +30,7 @@ const Conv2d kShapes[] = {
     {1, 1, 1, 40000, 4, 1, 9, 1, 3, 0, 4, 0, 4},         // a signal
 };
 
-ops::Conv2dOptions options_of(const Conv2d& s) {
+ops::Conv2dOptions layout_options_of(const Conv2d& s) {
   return {.strides = {s.stride_h, s.stride_w},
           .pads = {s.pad_top, s.pad_left, s.pad_bottom, s.pad_right},
           .dilations = {s.dilation_h, s.dilation_w},
@@ -43,7 +43,7 @@ Case convolution(const Conv2d& s, bool epilogue, bool constant = true) {
   const Value x = c.input({s.n, s.h, s.w, s.c});
   const Extents shape{s.r, s.s, s.c / s.groups, s.k};
   const Value w = constant ? c.weights(shape, 0.1) : c.input(shape);
-  Value y = ops::conv2d_nhwc(g, x, w, options_of(s));
+  Value y = ops::conv2d_nhwc(g, x, w, layout_options_of(s));
   if (epilogue) {
     y = ops::add(g, y, c.weights({s.k}, 0.5));
     y = ops::relu(g, ops::add(g, y, c.input({s.n, s.out_h(), s.out_w(), s.k})));
@@ -124,7 +124,7 @@ Case input_gradient(const Conv2d& s, bool epilogue, bool constant = true) {
   const Value d = c.input({s.n, s.out_h(), s.out_w(), s.k});
   const Extents shape{s.r, s.s, s.c / s.groups, s.k};
   const Value w = constant ? c.weights(shape, 0.1) : c.input(shape);
-  Value y = ops::conv2d_nhwc_d_input(g, d, w, s.h, s.w, options_of(s));
+  Value y = ops::conv2d_nhwc_d_input(g, d, w, s.h, s.w, layout_options_of(s));
   if (epilogue) {
     const Value x = c.input({s.n, s.h, s.w, s.c}), zero = ops::scalar(g, DType::f32, 0);
     y = ops::add(g, y, c.input({s.n, s.h, s.w, s.c}));
@@ -137,7 +137,7 @@ Case input_gradient(const Conv2d& s, bool epilogue, bool constant = true) {
 Case weights_gradient(const Conv2d& s) {
   Case c(fmt::format("d_weights {}x{}x{}x{} {} of {}x{}", s.n, s.h, s.w, s.c, s.k, s.r, s.s));
   const Value x = c.input({s.n, s.h, s.w, s.c}), d = c.input({s.n, s.out_h(), s.out_w(), s.k});
-  c.graph.set_outputs({ops::conv2d_nhwc_d_weights(c.graph, x, d, s.r, s.s, options_of(s))});
+  c.graph.set_outputs({ops::conv2d_nhwc_d_weights(c.graph, x, d, s.r, s.s, layout_options_of(s))});
   return c;
 }
 
@@ -190,7 +190,7 @@ const Conv3d kVolumes[] = {
     {{1, 8, 4, 4, 8, 3, 3, 1, 1, 1, 1, 1, 1}, 2, 3, 1, 3, 3},             // slices that see no volume
 };
 
-ops::Conv3dOptions options_of(const Conv3d& v) {
+ops::Conv3dOptions layout_options_of(const Conv3d& v) {
   const Conv2d& s = v.plane;
   return {.strides = {v.stride_d, s.stride_h, s.stride_w},
           .pads = {v.pad_front, s.pad_top, s.pad_left, v.pad_back, s.pad_bottom, s.pad_right},
@@ -209,13 +209,13 @@ Case volumes(const Conv3d& v, Of of) {
       y{s.n, v.out_d(), s.out_h(), s.out_w(), s.k};
   if (of == Of::weights) {
     const Value image = c.input(x), d = c.input(y);
-    g.set_outputs({ops::conv3d_ndhwc_d_weights(g, image, d, {v.t, s.r, s.s}, options_of(v))});
+    g.set_outputs({ops::conv3d_ndhwc_d_weights(g, image, d, {v.t, s.r, s.s}, layout_options_of(v))});
     return c;
   }
   const bool forward = of == Of::result;
   const Value from = c.input(forward ? x : y), weights = c.weights(w, 0.1);
-  const Value z = forward ? ops::conv3d_ndhwc(g, from, weights, options_of(v))
-                          : ops::conv3d_ndhwc_d_input(g, from, weights, {v.d, s.h, s.w}, options_of(v));
+  const Value z = forward ? ops::conv3d_ndhwc(g, from, weights, layout_options_of(v))
+                          : ops::conv3d_ndhwc_d_input(g, from, weights, {v.d, s.h, s.w}, layout_options_of(v));
   g.set_outputs({ops::relu(g, ops::add(g, z, c.input(forward ? y : x)))});
   return c;
 }
@@ -259,17 +259,17 @@ Case network(int64_t n, int64_t size) {
   return c;
 }
 
-int64_t count(const Graph& g, const std::string& op) {
+int64_t count_of_op(const Graph& g, const std::string& op) {
   return std::count_if(g.nodes().begin(), g.nodes().end(), [&](const Node& n) { return n.op->name == op; });
 }
 
 TEST(ChannelsLast, AWholeNetworkTurnsOnce) {
   const Case c = network(2, 40);
   const Graph turned = drop_dead_nodes(fold_constants(drop_dead_nodes(channels_last(c.graph))));
-  EXPECT_EQ(count(turned, "transpose"), 1) << "only the input";
-  EXPECT_EQ(count(turned, "conv2d"), 0);
-  EXPECT_EQ(count(turned, "conv2d_nhwc"), 3);
-  EXPECT_EQ(count(turned, "matmul"), 3) << "the products of one tap, and the head";
+  EXPECT_EQ(count_of_op(turned, "transpose"), 1) << "only the input";
+  EXPECT_EQ(count_of_op(turned, "conv2d"), 0);
+  EXPECT_EQ(count_of_op(turned, "conv2d_nhwc"), 3);
+  EXPECT_EQ(count_of_op(turned, "matmul"), 3) << "the products of one tap, and the head";
   const Tensor expected = interpret(c.graph, c.inputs)[0], got = interpret(turned, c.inputs)[0];
   expect_near(got, expected, 1e-6);
   check(c);
@@ -335,9 +335,9 @@ TEST(ChannelsLast, ASeparableNetworkTurnsOnce) {
     y = convolve(ops::relu(g, ops::add(g, x, y)), 24, 24, 5, 1, 24);
     g.set_outputs({c.linear(ops::mean(g, y, {2, 3}), 24, 10)});
     const Graph turned = drop_dead_nodes(fold_constants(drop_dead_nodes(channels_last(g))));
-    EXPECT_EQ(count(turned, "transpose"), 1) << "only the input: " << print(turned);
-    EXPECT_EQ(count(turned, "conv2d"), 0);
-    EXPECT_EQ(count(turned, "conv2d_nhwc"), 3);
+    EXPECT_EQ(count_of_op(turned, "transpose"), 1) << "only the input: " << print(turned);
+    EXPECT_EQ(count_of_op(turned, "conv2d"), 0);
+    EXPECT_EQ(count_of_op(turned, "conv2d_nhwc"), 3);
     expect_near(interpret(turned, c.inputs)[0], interpret(g, c.inputs)[0], 1e-6);
     check(c);
   }
@@ -371,9 +371,9 @@ TEST(ChannelsLast, AStepOfTrainingTurnsOnce) {
     g.set_outputs(results);
     const Graph once = expand_composites(g, Target::detect());
     const Graph turned = drop_dead_nodes(fold_constants(drop_dead_nodes(channels_last(once))));
-    EXPECT_EQ(count(turned, "conv2d"), 0);
-    EXPECT_EQ(count(turned, "conv2d_d_input"), 0);
-    EXPECT_EQ(count(turned, "conv2d_d_weights"), 0);
+    EXPECT_EQ(count_of_op(turned, "conv2d"), 0);
+    EXPECT_EQ(count_of_op(turned, "conv2d_d_input"), 0);
+    EXPECT_EQ(count_of_op(turned, "conv2d_d_weights"), 0);
     for (const Node& n : turned.nodes()) {
       const Shape& s = turned.type(n.inputs.empty() ? n.outputs[0] : n.inputs[0]).shape;
       if (n.op->name != "transpose" || s[0] != Dim(2)) continue;
@@ -395,7 +395,7 @@ TEST(ChannelsLast, StaysWhereTransposesCostMore) {
   Graph& g = c.graph;
   const Value x = c.input({1, 4, 64, 64});
   g.set_outputs({ops::conv2d(g, x, c.weights({4, 4, 1, 1}, 1))});
-  EXPECT_EQ(count(channels_last(g), "conv2d"), 1);
+  EXPECT_EQ(count_of_op(channels_last(g), "conv2d"), 1);
 }
 
 /// One transpose serves two readers; one that reads the image with channels first keeps it so.
@@ -409,7 +409,7 @@ TEST(ChannelsLast, TransposesAreShared) {
   const Value y = convolve(x), z = convolve(x);
   g.set_outputs({y, ops::mean(g, z, {2, 3}), ops::tanh(g, x)});
   const Graph turned = drop_dead_nodes(fold_constants(drop_dead_nodes(channels_last(g))));
-  EXPECT_EQ(count(turned, "transpose"), 2) << "the input, and the result";
+  EXPECT_EQ(count_of_op(turned, "transpose"), 2) << "the input, and the result";
   check(c);
 }
 

@@ -61,7 +61,7 @@ struct Block {
   uint32_t stream = 0;
 };
 
-void check(const Block& b, double tolerance = 1e-5, Precision precision = Precision::fp32) {
+void check_spectral(const Block& b, double tolerance = 1e-5, Precision precision = Precision::fp32) {
   const std::vector<Tensor> expected = interpret(b.graph, b.inputs);
   for (const Isa isa : isas()) {
     CompileOptions options;
@@ -85,16 +85,16 @@ bool has(const Executable::Group& group, const char* op) {
 }
 
 TEST(FuseSpectral, SameResults) {
-  check(Block({.batch = 1, .h = 6, .w = 10, .blocks = 2, .in = 16}));
-  check(Block({.batch = 2, .h = 9, .w = 12, .blocks = 3, .in = 8, .hidden = 40}));
-  check(Block({.batch = 1, .h = 7, .w = 9, .blocks = 1, .in = 20, .hidden = 30}));
-  check(Block({.batch = 1, .h = 1, .w = 8, .blocks = 2, .in = 4}));
-  check(Block({.batch = 1, .h = 5, .w = 1, .blocks = 2, .in = 4}));
+  check_spectral(Block({.batch = 1, .h = 6, .w = 10, .blocks = 2, .in = 16}));
+  check_spectral(Block({.batch = 2, .h = 9, .w = 12, .blocks = 3, .in = 8, .hidden = 40}));
+  check_spectral(Block({.batch = 1, .h = 7, .w = 9, .blocks = 1, .in = 20, .hidden = 30}));
+  check_spectral(Block({.batch = 1, .h = 1, .w = 8, .blocks = 2, .in = 4}));
+  check_spectral(Block({.batch = 1, .h = 5, .w = 1, .blocks = 2, .in = 4}));
 }
 
 /// Transforms stay f32; what bf16 costs is in the perceptrons.
 TEST(FuseSpectral, Bf16) {
-  check(Block({.h = 12, .w = 20, .blocks = 2, .in = 16, .hidden = 96}), 2e-2, Precision::bf16);
+  check_spectral(Block({.h = 12, .w = 20, .blocks = 2, .in = 16, .hidden = 96}), 2e-2, Precision::bf16);
 }
 
 /// Meridional transforms and the perceptron of the modes are one program; nothing copies.
@@ -151,7 +151,7 @@ TEST(FuseSpectral, Gradients) {
   std::vector<Value> wrt{b.x};
   wrt.insert(wrt.end(), b.weights.begin(), b.weights.end());
   g.set_outputs(gradients(g, loss, wrt));
-  check(b, 2e-5);
+  check_spectral(b, 2e-5);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ using testing::HasSubstr;
 constexpr int64_t kBound = 64;
 
 /// A perceptron of two layers over f32[n, 7].
-Graph perceptron() {
+Graph symbolic_perceptron() {
   Graph g("perceptron");
   const auto weights = [&](const Extents& extents, uint32_t stream) {
     Tensor t(DType::f32, extents);
@@ -65,7 +65,7 @@ TEST(Symbolic, KeepsTheProgramsUsedLast) {
   CompileOptions options;
   options.kept_programs = 2;
   options.fuse = false;  // so that there is an arena
-  const Executable program = compile(perceptron(), options);
+  const Executable program = compile(symbolic_perceptron(), options);
   EXPECT_EQ(program.compilations(), 0) << "nothing is known before the first run";
   ExecutionContext context = caller();
   const auto run = [&](int64_t n) {
@@ -92,7 +92,7 @@ TEST(Symbolic, KeepsTheProgramsUsedLast) {
 }
 
 TEST(Symbolic, TakesOutputsOfTheCaller) {
-  const Executable program = compile(perceptron());
+  const Executable program = compile(symbolic_perceptron());
   ExecutionContext context = caller();
   const std::vector<Tensor> inputs{rows(4)};
   std::vector<Tensor> outputs = program.make_outputs(inputs);
@@ -161,12 +161,12 @@ TEST(Symbolic, KeepsTheBudgetForEveryShape) {
   options.fuse = false;
   options.target.memory_budget = 1;
   try {
-    compile(bind_symbols(perceptron(), {{"n", 10}}), options);
+    compile(bind_symbols(symbolic_perceptron(), {{"n", 10}}), options);
     FAIL() << "accepted";
   } catch (const BudgetError& e) {
     options.target.memory_budget = e.least();
   }
-  const Executable program = compile(perceptron(), options);
+  const Executable program = compile(symbolic_perceptron(), options);
   ExecutionContext context = caller();
   program.run(context, {rows(10)});
   expect_error(ErrorCode::out_of_memory, "'perceptron' needs", [&] { program.run(context, {rows(64)}); });
@@ -177,13 +177,13 @@ TEST(Symbolic, KeepsTheBudgetForEveryShape) {
 TEST(Symbolic, ServesThreadsTogether) {
   CompileOptions options;
   options.kept_programs = 3;
-  const Executable program = compile(perceptron(), options);
+  const Executable program = compile(symbolic_perceptron(), options);
   std::vector<std::thread> threads;
   std::vector<int> wrong(4, 0);
   for (size_t t = 0; t < wrong.size(); ++t)
     threads.emplace_back([&, t] {
       ExecutionContext context = caller();
-      const Tensor all = compile(bind_symbols(perceptron(), {{"n", kBound}})).run(context, {rows(kBound)})[0];
+      const Tensor all = compile(bind_symbols(symbolic_perceptron(), {{"n", kBound}})).run(context, {rows(kBound)})[0];
       for (int64_t round = 0; round < 40; ++round) {
         const int64_t n = 1 + (round * (1 + static_cast<int64_t>(t)) + static_cast<int64_t>(t)) % 5;
         const Tensor got = program.run(context, {rows(n)})[0];  // rows are a prefix of all rows

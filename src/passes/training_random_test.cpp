@@ -43,7 +43,7 @@ Graph all_off_by(const Graph& graph, double off, uint32_t draw) {
 /// What rounding does to a result: to one that is a small difference of larger ones, and where a derivative jumps
 /// (relu, maximum, softshrink). The worst of evaluations in f64 in which all that is computed is off by 2^-22, and of
 /// others whose inputs are off by 2^-20 of themselves.
-std::vector<double> worst_of(const Graph& graph, const Oracle& oracle, const std::vector<Tensor>& inputs) {
+std::vector<double> worst_gradient_of(const Graph& graph, const Oracle& oracle, const std::vector<Tensor>& inputs) {
   std::vector<double> worst(oracle.exact.size(), 0);
   const auto take = [&](const std::vector<Tensor>& results) {
     for (size_t i = 0; i < worst.size(); ++i) worst[i] = std::max(worst[i], distance(results[i], oracle.exact[i]));
@@ -100,7 +100,7 @@ TEST(RandomTraining, RunsAsItIsInterpreted) {
       EXPECT_TRUE(got[i].identical(same[i])) << "threads change the bits of result " << i;
       const double error = distance(got[i], oracle.exact[i]);
       if (error <= oracle.bound_in_f32(i, error)) continue;
-      if (worst.empty()) worst = worst_of(graph, oracle, inputs);
+      if (worst.empty()) worst = worst_gradient_of(graph, oracle, inputs);
       EXPECT_LE(error, oracle.bound_in_f32(i, error) + 4 * worst[i] + 1e-12 * largest)
           << "result " << i << ", where the interpreter is off by " << oracle.own[i];
     }

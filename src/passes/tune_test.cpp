@@ -50,28 +50,28 @@ std::string read_file(const std::string& path) {
 }
 void put(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
 
-Tensor values(const Extents& extents, uint32_t stream, double scale = 1) {
+Tensor tuned_values(const Extents& extents, uint32_t stream, double scale = 1) {
   Tensor t(DType::f32, extents);
   for (uint64_t i = 0; float& v : t.as<float>())
     v = static_cast<float>(scale * (2 * random_uniform(RandomKey{3, 0, stream}, i++) - 1));
   return t;
 }
 
-struct Case {
+struct TunedCase {
   std::string name;
   Graph graph;
   std::vector<Tensor> inputs;
   Value input(const Extents& extents) {
-    inputs.push_back(values(extents, static_cast<uint32_t>(inputs.size()) + 1));
+    inputs.push_back(tuned_values(extents, static_cast<uint32_t>(inputs.size()) + 1));
     return graph.add_input(fmt::format("x{}", inputs.size()), Type(DType::f32, Shape(extents)));
   }
   Value weights(const Extents& extents, uint32_t stream) {
-    return graph.constant(values(extents, 100 + stream, 1 / std::sqrt(static_cast<double>(extents[0]))));
+    return graph.constant(tuned_values(extents, 100 + stream, 1 / std::sqrt(static_cast<double>(extents[0]))));
   }
 };
 
-Case mlp(int64_t rows, int64_t width, int depth) {
-  Case c{"mlp", Graph("mlp"), {}};
+TunedCase tuned_mlp(int64_t rows, int64_t width, int depth) {
+  TunedCase c{"mlp", Graph("mlp"), {}};
   Value x = c.input({rows, width});
   for (uint32_t i = 0; i < static_cast<uint32_t>(depth); ++i)
     x = ops::gelu(c.graph, ops::add(c.graph, ops::matmul(c.graph, x, c.weights({width, width}, 2 * i)),
@@ -81,16 +81,16 @@ Case mlp(int64_t rows, int64_t width, int depth) {
 }
 
 /// One product with long sums: several blocks of k, tasks over rows and columns.
-Case product(int64_t rows, int64_t k, int64_t n, bool constant) {
-  Case c{"product", Graph("product"), {}};
+TunedCase tuned_product(int64_t rows, int64_t k, int64_t n, bool constant) {
+  TunedCase c{"product", Graph("product"), {}};
   const Value x = c.input({rows, k});
   const Value w = constant ? c.weights({k, n}, 1) : c.input({k, n});
   c.graph.set_outputs({ops::relu(c.graph, ops::matmul(c.graph, x, w))});
   return c;
 }
 
-Case attention(int64_t batch, int64_t length, int64_t heads, int64_t size) {
-  Case c{"attention", Graph("attention"), {}};
+TunedCase tuned_attention(int64_t batch, int64_t length, int64_t heads, int64_t size) {
+  TunedCase c{"attention", Graph("attention"), {}};
   const auto split = [&] {
     const Value x = c.input({batch, length, heads * size});
     return ops::transpose(c.graph, ops::reshape(c.graph, x, Shape{batch, length, heads, size}), {0, 2, 1, 3});
@@ -102,27 +102,27 @@ Case attention(int64_t batch, int64_t length, int64_t heads, int64_t size) {
   return c;
 }
 
-Case elementwise(int64_t rows, int64_t columns) {
-  Case c{"elementwise", Graph("elementwise"), {}};
+TunedCase elementwise(int64_t rows, int64_t columns) {
+  TunedCase c{"elementwise", Graph("elementwise"), {}};
   const Value x = c.input({rows, columns}), y = c.input({rows, columns}), row = c.input({columns});
   c.graph.set_outputs({ops::tanh(c.graph, ops::add(c.graph, ops::mul(c.graph, ops::exp(c.graph, x), row), y))});
   return c;
 }
 
-Case norm(int64_t rows, int64_t columns) {
-  Case c{"norm", Graph("norm"), {}};
+TunedCase norm(int64_t rows, int64_t columns) {
+  TunedCase c{"norm", Graph("norm"), {}};
   const Value x = c.input({rows, columns}), y = c.input({rows, columns});
   c.graph.set_outputs(
       {ops::layer_norm(c.graph, ops::add(c.graph, x, y), c.weights({columns}, 1), c.weights({columns}, 2), 1e-5)});
   return c;
 }
 
-std::vector<Case> cases() {
-  std::vector<Case> all;
-  all.push_back(mlp(203, 50, 3));
-  all.push_back(product(130, 700, 330, true));
-  all.push_back(product(130, 600, 200, false));
-  all.push_back(attention(2, 75, 3, 20));
+std::vector<TunedCase> cases() {
+  std::vector<TunedCase> all;
+  all.push_back(tuned_mlp(203, 50, 3));
+  all.push_back(tuned_product(130, 700, 330, true));
+  all.push_back(tuned_product(130, 600, 200, false));
+  all.push_back(tuned_attention(2, 75, 3, 20));
   all.push_back(elementwise(77, 1003));
   all.push_back(norm(301, 130));
   return all;
@@ -140,7 +140,7 @@ TEST(Schedules, NeverChangeABit) {
   const Isa best = Target::detect().isa;
   for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx})
     for (const Precision precision : {Precision::fp32, Precision::bf16})
-      for (const Case& c : cases()) {
+      for (const TunedCase& c : cases()) {
         if (isa > best || (isa == Isa::reference && precision == Precision::bf16)) continue;
         SCOPED_TRACE(fmt::format("{} {} bf16={}", c.name, to_string(isa), precision == Precision::bf16));
         CompileOptions options;
@@ -182,7 +182,7 @@ struct Tuned {
     Graph g("groups");
     for (int i = 0; i < groups; ++i) {
       const Value x = g.add_input(fmt::format("x{}", i), Type(DType::f32, Shape{64 + 8 * i, 300}));
-      outputs.push_back(ops::matmul(g, x, g.constant(values({300, 500}, static_cast<uint32_t>(i)))));
+      outputs.push_back(ops::matmul(g, x, g.constant(tuned_values({300, 500}, static_cast<uint32_t>(i)))));
     }
     g.set_outputs(outputs);
     graph = fuse(g, target);
@@ -338,7 +338,7 @@ TEST(Tune, MeasuresGroupsThatAreAlikeOnce) {
   Graph g("twins");
   const Value x = g.add_input("x", Type(DType::f32, Shape{100, 300}));
   std::vector<Value> outputs;
-  for (uint32_t i = 0; i < 3; ++i) outputs.push_back(ops::matmul(g, x, g.constant(values({300, 300}, i))));
+  for (uint32_t i = 0; i < 3; ++i) outputs.push_back(ops::matmul(g, x, g.constant(tuned_values({300, 300}, i))));
   g.set_outputs(outputs);
   Tuned t;
   t.graph = fuse(g, t.target);
@@ -351,7 +351,7 @@ TEST(Tune, MeasuresGroupsThatAreAlikeOnce) {
 TEST(Tune, ChangesNoBitOfAModel) {
   const Folder folder;
   ExecutionContext two(make_thread_team(2));
-  for (const Case& c : cases()) {
+  for (const TunedCase& c : cases()) {
     SCOPED_TRACE(c.name);
     CompileOptions options;
     options.target.cores = 2;

@@ -126,4 +126,12 @@ std::string map_figure(const Tensor& field, const MapFrame& frame, const ColourS
       colour_bar(scale, units));
 }
 
+Tensor difference(const Tensor& a, const Tensor& b) {
+  Tensor out = a.clone();
+  auto values = out.as<float>();
+  const auto other = b.as<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] -= other[i];
+  return out;
+}
+
 }  // namespace gregale::report

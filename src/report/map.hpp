@@ -37,4 +37,7 @@ std::string map_overlay(const MapFrame& frame);
 /// The bar alone, with the numbers at both ends and in the middle.
 std::string colour_bar(const ColourScale& scale, const std::string& units);
 
+/// a - b of two f32 fields of one shape, for maps of errors.
+Tensor difference(const Tensor& a, const Tensor& b);
+
 }  // namespace gregale::report

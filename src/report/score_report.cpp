@@ -417,14 +417,6 @@ Tensor field_at(const Tensor& series, int64_t time, int64_t variable) {
   return Tensor::borrow(at, DType::f32, {series.extent(2), series.extent(3)});
 }
 
-Tensor difference(const Tensor& a, const Tensor& b) {
-  Tensor out = a.clone();
-  auto values = out.as<float>();
-  const auto other = b.as<float>();
-  for (size_t i = 0; i < values.size(); ++i) values[i] -= other[i];
-  return out;
-}
-
 std::string anomaly_html(const View& view, const MapFrame& frame) {
   const ScoreReport& report = view.report;
   std::string out = paragraph(

@@ -26,7 +26,7 @@ std::string duration(double seconds) {
   return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
 }
 
-std::string number(double value, const char* format = "{:.4g}") {
+std::string number_text(double value, const char* format = "{:.4g}") {
   return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "–";
 }
 
@@ -68,8 +68,8 @@ std::string lead_html(const TrainingReport& report) {
   out += item(duration(report.seconds), "training time");
   if (running && report.step > 0 && share > 0)
     out += item(duration(report.seconds * (1 / share - 1)), "left, at this pace");
-  out += item(number(report.loss), "training loss") + item(number(report.learning_rate, "{:.2e}"), "learning rate") +
-         "</div>";
+  out += item(number_text(report.loss), "training loss") +
+         item(number_text(report.learning_rate, "{:.2e}"), "learning rate") + "</div>";
   if (!report.message.empty())
     out += fmt::format("<div class=\"box {}\" id=\"message\"><p>{}</p></div>",
                        report.status == "failed"        ? "worse"
@@ -91,7 +91,7 @@ const TrainingPoint* best_point(const TrainingReport& report) {
   return best;
 }
 
-std::string skill_html(const TrainingReport& report) {
+std::string ratios_html(const TrainingReport& report) {
   std::vector<std::string> header{""};
   for (size_t v = 0; v < report.variables.size(); ++v)
     header.push_back(fmt::format("{} RMSE [{}]", report.variables[v], report.units[v]));
@@ -103,7 +103,7 @@ std::string skill_html(const TrainingReport& report) {
   const auto row = [&](const std::string& name, const std::vector<double>& rmse, bool model) {
     std::vector<Cell> cells{{escape_html(name), model ? "model" : ""}};
     for (size_t v = 0; v < rmse.size(); ++v) {
-      std::string text = number(rmse[v], "{:.3f}");
+      std::string text = number_text(rmse[v], "{:.3f}");
       if (model && std::isfinite(rmse[v]) && std::isfinite(lowest[v]) && lowest[v] > 0)
         text += fmt::format(" <span class=\"soft\">({:.1f} % {} the best baseline)</span>",
                             100 * std::fabs(rmse[v] / lowest[v] - 1), rmse[v] < lowest[v] ? "below" : "above");
@@ -177,14 +177,6 @@ std::string curves_html(const TrainingReport& report) {
   return out + chart_figure(relative) + "</div>\n";
 }
 
-Tensor difference(const Tensor& a, const Tensor& b) {
-  Tensor out = a.clone();
-  auto values = out.as<float>();
-  const auto other = b.as<float>();
-  for (size_t i = 0; i < values.size(); ++i) values[i] -= other[i];
-  return out;
-}
-
 std::string maps_html(const TrainingReport& report) {
   const MapFrame frame = map_frame(grid::LatLonGrid(report.latitudes, report.longitudes), 720);
   std::string out;
@@ -219,7 +211,7 @@ std::string to_html(const TrainingReport& report) {
   Page page(report.title.empty() ? "Training" : report.title);
   page.lead(lead_html(report));
   if (report.status == "running") page.refresh(kRefreshSeconds);
-  page.section("skill", "Validation skill beside the baselines", skill_html(report));
+  page.section("skill", "Validation skill beside the baselines", ratios_html(report));
   page.section(
       "curves", "Learning curves",
       report.points.empty() ? paragraph("The first point appears with the first validation.") : curves_html(report));

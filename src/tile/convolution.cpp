@@ -94,7 +94,7 @@ void for_groups(const Conv2d& p, Body&& body) {
     for (int64_t group = 0; group < p.groups; ++group) body(image, group);
 }
 
-constexpr int kDimC = 0, kDimK = 1, kDimRow = 2, kDimColumn = 3;
+constexpr int kDimC = 0, kDimTaps = 1, kDimRow = 2, kDimColumn = 3;
 
 }  // namespace
 
@@ -263,13 +263,13 @@ void Conv2dForward::run(ThreadTeam& team, const float* x, const float* weights, 
     }
     for (int64_t group = 0; group < p.groups; ++group) {
       nest_->run(team, [&](const LoopIndex& index, int thread) {
-        const int64_t c0 = index.begin[kDimC], k0 = index.begin[kDimK] + group * sizes.outputs;
+        const int64_t c0 = index.begin[kDimC], k0 = index.begin[kDimTaps] + group * sizes.outputs;
         const int64_t row = index.begin[kDimRow], column = index.begin[kDimColumn];
         ContractionCall call;
         call.a_offsets = weights_offsets_.data();
         call.b_offsets = image_offsets_.data();
         call.scratch = thread_scratch + thread * thread_bytes_;
-        const auto& kernel = kernels_[index.size[kDimK] != block_k_][index.size[kDimColumn] != block_columns_]
+        const auto& kernel = kernels_[index.size[kDimTaps] != block_k_][index.size[kDimColumn] != block_columns_]
                                      [index.size[kDimC] != block_c_][c0 == 0];
         (*kernel)(sorted + k0 * sizes.channels + c0,
                   source + (group * sizes.channels + c0) * plane + row * plane_w_ + column,

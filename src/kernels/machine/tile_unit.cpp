@@ -11,7 +11,7 @@
 namespace gregale::kernels {
 namespace {
 
-constexpr int kProducts = 4, kRows = 16, kRowBytes = 64;
+constexpr int kProducts = 4, kTileRows = 16, kRowBytes = 64;
 
 /// The layout of ldtilecfg's operand (Intel SDM, "TILECFG").
 struct TileConfiguration {
@@ -23,7 +23,7 @@ static_assert(sizeof(TileConfiguration) == 64);
 
 DotUnit unit_of(const jit::Code& code, bool bf16) {
   const int64_t depth = bf16 ? kRowBytes / 2 : kRowBytes;
-  return {int64_t{kProducts} * kRows * (kRowBytes / 4) * depth * 2, code.entry<uint32_t (*)(int64_t)>()};
+  return {int64_t{kProducts} * kTileRows * (kRowBytes / 4) * depth * 2, code.entry<uint32_t (*)(int64_t)>()};
 }
 
 }  // namespace
@@ -33,17 +33,17 @@ jit::Code assemble_tile_loop(bool bf16) {
   TileConfiguration configuration;
   for (int t = 0; t < 8; ++t) {
     configuration.row_bytes[t] = kRowBytes;
-    configuration.rows[t] = kRows;
+    configuration.rows[t] = kTileRows;
   }
   // Every row of a tile is the same 64 bytes, read with a stride of 0. Sums of bf16 products grow by 32 / 128 a repeat.
-  uint32_t left[kRows], right[kRows];
-  std::fill_n(left, kRows, bf16 ? 0x3f803f80U : 0x03030303U);   // pairs of 1.0, or bytes 3
-  std::fill_n(right, kRows, bf16 ? 0x3c003c00U : 0xfbfbfbfbU);  // pairs of 1 / 128, or bytes -5
+  uint32_t left[kTileRows], right[kTileRows];
+  std::fill_n(left, kTileRows, bf16 ? 0x3f803f80U : 0x03030303U);   // pairs of 1.0, or bytes 3
+  std::fill_n(right, kTileRows, bf16 ? 0x3c003c00U : 0xfbfbfbfbU);  // pairs of 1 / 128, or bytes -5
 
   jit::Assembler a;
   const auto &repeats = rdi, &at = rcx, &stride = rdx;
   Xbyak::Label loop, end;
-  a.enter({}, kRows * kRowBytes);
+  a.enter({}, kTileRows * kRowBytes);
   a.lea(at, ptr[rip + a.pool(&configuration, sizeof configuration)]);
   a.ldtilecfg(ptr[at]);
   a.xor_(edx, edx);
