@@ -1,12 +1,14 @@
 # Copyright 2026 The Gregale authors
 # SPDX-License-Identifier: Apache-2.0
-# gregale_room(NAME [ROOMS room...] [LIBRARIES target...] [RAW_BYTES] [BUSY_TESTS])
+# gregale_room(NAME [ROOMS room...] [LIBRARIES target...] [RAW_BYTES] [BUSY_TESTS] [ONE_THREAD] [ONE_THREAD_TESTS regex...])
 #
 # One folder of src/ is one room: a static library gregale_NAME of every *.cpp below it, with NAME_test made of
 # every *_test.cpp. ROOMS lists the rooms it may include; the test `layering` holds every #include against this list.
 # RAW_BYTES: code here reads bytes as numbers, of files or buffers, and UBSan checks that their addresses are aligned. That
 # is a fifth of its compilation, so it is left out elsewhere.
 # BUSY_TESTS: the tests' own loops are what they spend time in, so sanitizers optimise them, which takes half as long again.
+# ONE_THREAD, ONE_THREAD_TESTS: nothing in the room, or in tests whose paths match, runs on several threads, so
+# ThreadSanitizer has nothing to see there: its build leaves those tests out.
 # Files named *_isa.cpp are compiled once per instruction set, with GREGALE_ISA_NAMESPACE telling which.
 add_library(gregale_options INTERFACE)
 target_compile_options(gregale_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
@@ -80,11 +82,19 @@ set_property(GLOBAL PROPERTY GREGALE_OBJECT_TARGETS "")  # whose objects make th
 add_custom_target(gregale_sanitized_tests COMMENT "What sanitizer builds run: ctest -L sanitize")
 
 function(gregale_room name)
-  cmake_parse_arguments(ROOM "RAW_BYTES;BUSY_TESTS" "" "ROOMS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "RAW_BYTES;BUSY_TESTS;ONE_THREAD" "" "ROOMS;LIBRARIES;ONE_THREAD_TESTS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
   set(tests ${sources})
   set(isa_sources ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  if(GREGALE_SANITIZE MATCHES "thread")
+    if(ROOM_ONE_THREAD)
+      set(tests "")
+    endif()
+    foreach(pattern IN LISTS ROOM_ONE_THREAD_TESTS)
+      list(FILTER tests EXCLUDE REGEX ${pattern})
+    endforeach()
+  endif()
   list(FILTER isa_sources INCLUDE REGEX "_isa\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_(test|bench|isa|fuzz)\\.cpp$")
   set(target gregale_${name})

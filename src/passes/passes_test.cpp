@@ -19,7 +19,11 @@
 namespace gregale::passes {
 namespace {
 
+#ifdef __SANITIZE_THREAD__
+constexpr uint32_t kPassedGraphs = 60;  // it looks at how kernels are shared among threads, not at what they compute
+#else
 constexpr uint32_t kPassedGraphs = 300;
+#endif
 
 void expect_identical(const std::vector<Tensor>& got, const std::vector<Tensor>& expected) {
   ASSERT_EQ(got.size(), expected.size());
