@@ -12,10 +12,6 @@
 
 namespace gregale::tools {
 
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 int bf16_products(const CompileOptions& options) {
   const Target& target = options.target;
   if (options.precision == Precision::fp32x3) return kernels::has_tiles(target) ? kernels::kFp32x3Products : 0;

@@ -17,8 +17,6 @@ Runner add_bench_activations(Command& bench);
 
 /// Of at least one value.
 double median_of(std::vector<double> values);
-/// Of a clock that only goes forward.
-double seconds_now();
 /// What each of several runs took: until about three seconds are over, seven times at most and three at least, unless
 /// told how often. Short runs are so many that their median means something.
 std::vector<double> repeat(const Common& common, const std::string& name, std::optional<int64_t> runs,

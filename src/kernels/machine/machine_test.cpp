@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -141,8 +142,12 @@ TEST(Machine, MeasuresOnePeakAlone) {
     if (isa > here.isa) continue;
     const Target target = here.capped(isa);
     const Machine m = measure_machine(target, *team, tiny());
-    EXPECT_GT(measure_compute_peak(target, *team, ComputeUnit::fp32, 1e-4, 3), 0.01 * m.fp32.all_threads);
-    EXPECT_LT(measure_compute_peak(target, *team, ComputeUnit::fp32, 1e-4, 3), 100 * m.fp32.all_threads);
+    double fp32 = m.fp32.all_threads;  // the best of several: all runs of one can have been interrupted
+    for (int again = 0; again < 4; ++again)
+      fp32 = std::max(fp32, measure_machine(target, *team, tiny()).fp32.all_threads);
+    const double alone = measure_compute_peak(target, *team, ComputeUnit::fp32, 1e-4, 3);
+    EXPECT_GT(alone, 0.01 * fp32);
+    EXPECT_LT(alone, 100 * fp32);
     for (const auto& [unit, rate] : {std::pair(ComputeUnit::bf16, m.bf16), std::pair(ComputeUnit::int8, m.int8)}) {
       if (rate) {
         EXPECT_GT(measure_compute_peak(target, *team, unit, 1e-4, 3), 0.01 * rate->all_threads);
