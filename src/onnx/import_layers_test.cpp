@@ -16,6 +16,8 @@
 namespace gregale::onnx {
 namespace {
 
+using test::attribute;
+using test::set;
 using Named = std::vector<std::pair<std::string, Tensor>>;
 using Attribute = std::function<void(format::Node&)>;
 
