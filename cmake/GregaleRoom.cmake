@@ -10,10 +10,13 @@
 # ONE_THREAD, ONE_THREAD_TESTS: nothing in the room, or in tests whose paths match, runs on several threads, so
 # ThreadSanitizer has nothing to see there: its build leaves those tests out.
 # Files named *_isa.cpp are compiled once per instruction set, with GREGALE_ISA_NAMESPACE telling which.
+if(GREGALE_SANITIZE)
+  set(GREGALE_TOGETHER ON)  # such a build is one from nothing, and shares no object with another
+endif()
 add_library(gregale_options INTERFACE)
 target_compile_options(gregale_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651)
-if(GREGALE_TOGETHER OR GREGALE_SANITIZE)  # inlines std::string otherwise, and sees sizes in it that cannot be (the same bug)
+if(GREGALE_TOGETHER)  # inlines std::string otherwise, and sees sizes in it that cannot be (the same bug)
   target_compile_options(gregale_options INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
     # Of sources compiled together it takes all but the first for headers.
@@ -47,7 +50,7 @@ set(common_headers <gregale/op.hpp> <base/json.hpp> <fmt/format.h> <algorithm> <
   <cstdint> <cstring> <filesystem> <functional> <limits> <map> <memory> <mutex> <numeric> <optional> <set> <span>
   <string> <string_view> <thread> <utility> <variant> <vector>)
 function(gregale_compile_together kind target)
-  if(NOT GREGALE_SANITIZE AND NOT GREGALE_TOGETHER)
+  if(NOT GREGALE_TOGETHER)
     return()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
@@ -63,17 +66,11 @@ function(gregale_compile_together kind target)
   endif()
 endfunction()
 
-# Of a build with sanitizers: the members of nlohmann::json (src/base/json.cpp), a third of what the room compiles.
-function(gregale_foreign)
-  if(GREGALE_SANITIZE)
-    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all" SKIP_PRECOMPILE_HEADERS ON)
-  endif()
-endfunction()
-
-# Of a build with ThreadSanitizer: files whose memory is one thread's.
-function(gregale_unwatched)
-  if(GREGALE_SANITIZE MATCHES "thread")
-    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-O2;-fno-sanitize=thread" SKIP_PRECOMPILE_HEADERS ON)
+# gregale_unwatched(SANITIZERS file...): what these sanitizers (a regex) do not instrument. ThreadSanitizer: files whose
+# memory is one thread's. All of them: what is another library's.
+function(gregale_unwatched sanitizers)
+  if(GREGALE_SANITIZE MATCHES ${sanitizers})
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-O2;-fno-sanitize=all" SKIP_PRECOMPILE_HEADERS ON)
   endif()
 endfunction()
 
@@ -88,9 +85,6 @@ function(gregale_room name)
   set(isa_sources ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   if(GREGALE_SANITIZE MATCHES "thread")
-    if(ROOM_ONE_THREAD)
-      set(tests "")
-    endif()
     foreach(pattern IN LISTS ROOM_ONE_THREAD_TESTS)
       list(FILTER tests EXCLUDE REGEX ${pattern})
     endforeach()
@@ -120,7 +114,7 @@ function(gregale_room name)
   gregale_compile_together(rooms ${target} ${common_headers})
   set(oracles ${sources})  # on one thread, and most of what tests wait for
   list(FILTER oracles INCLUDE REGEX "/([a-z_]+_reference|[a-z_]*interpret(er)?|ref_array|ledger)\\.cpp$")
-  gregale_unwatched(${oracles})
+  gregale_unwatched(thread ${oracles})
   foreach(room ${ROOM_ROOMS})
     target_link_libraries(${target} PUBLIC gregale_${room})
   endforeach()
@@ -143,20 +137,24 @@ function(gregale_room name)
   set_property(GLOBAL APPEND PROPERTY GREGALE_ROOMS ${name})
   set_property(GLOBAL PROPERTY GREGALE_ROOM_${name}_USES "${ROOM_ROOMS}")
   if(GREGALE_TESTS AND tests)
-    set(busy "")
+    set(options SANITIZE)
     if(ROOM_BUSY_TESTS)
-      set(busy BUSY)
+      list(APPEND options BUSY)
     endif()
-    gregale_test(${name}_test SOURCES ${tests} LIBRARIES ${target} LABELS unit SANITIZE ${busy})
+    if(ROOM_ONE_THREAD)
+      list(APPEND options ONE_THREAD)
+    endif()
+    gregale_test(${name}_test SOURCES ${tests} LIBRARIES ${target} LABELS unit ${options})
   endif()
 endfunction()
 
-# gregale_test(NAME SOURCES file... LIBRARIES target... LABELS label... [SANITIZE] [BUSY] [TIMEOUT seconds])
+# gregale_test(NAME SOURCES file... LIBRARIES target... LABELS label... [SANITIZE] [BUSY] [ONE_THREAD] [TIMEOUT seconds])
 #
 # SANITIZE: .ci/run builds and runs it under the sanitizers too (label `sanitize`). There it is two tests of CTest, halves
 # that run side by side, and not one for each TEST(), because starting a sanitized process costs more than most tests.
+# BUSY: sanitizers optimise it. ONE_THREAD: it is none of ThreadSanitizer's. (See gregale_room.)
 function(gregale_test name)
-  cmake_parse_arguments(TEST "SANITIZE;BUSY" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "SANITIZE;BUSY;ONE_THREAD" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 300)
   endif()
@@ -169,7 +167,7 @@ function(gregale_test name)
     set(kind plain_tests)  # compiled headers serve one level of optimisation
   endif()
   gregale_compile_together(${kind} ${name} <gmock/gmock.h> <gtest/gtest.h> ${common_headers})
-  if(TEST_SANITIZE)
+  if(TEST_SANITIZE AND NOT (TEST_ONE_THREAD AND GREGALE_SANITIZE MATCHES "thread"))
     list(APPEND TEST_LABELS sanitize)
     add_dependencies(gregale_sanitized_tests ${name})
   endif()

@@ -29,7 +29,7 @@ std::string message_of(Function&& function) {
   try {
     function();
   } catch (const Error& error) {
-    return error.message();
+    return error.what();
   }
   return "no error";
 }

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-std::string message_of(const std::function<void()>& action) {
+std::string io_message_of(const std::function<void()>& action) {
   try {
     action();
   } catch (const Error& error) {
@@ -83,7 +83,7 @@ TEST_F(AtomicFileTest, InjectedFailuresLeaveTheOldFile) {
   write_file_atomically(path_, "old");
   for (int writes = 0; writes < 3; ++writes) {
     auto open = [&](const std::string& path) { return std::make_unique<FailingSink>(path, writes, writes == 2); };
-    std::string message = message_of([&] {
+    std::string message = io_message_of([&] {
       AtomicFile file(path_, open);
       file.write("half of ");
       file.write("the new file");
@@ -101,7 +101,7 @@ TEST_F(AtomicFileTest, AFullDiskLeavesTheOldFile) {
     open_file_sink(path);  // so that there is a temporary file to remove
     return std::make_unique<FullDiskSink>();
   };
-  EXPECT_EQ(message_of([&] { write_file_atomically(path_, "new", open); }),
+  EXPECT_EQ(io_message_of([&] { write_file_atomically(path_, "new", open); }),
             "cannot write " + path_ + ": write: No space left on device");
   EXPECT_EQ(read_text(path_), "old");
   EXPECT_EQ(folder_.names().size(), 1u);
@@ -115,7 +115,7 @@ TEST_F(AtomicFileTest, TheRealSinkReportsARefusedWrite) {
   rlimit small = before;
   small.rlim_cur = 4096;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  std::string message = message_of([&] { write_file_atomically(path_, std::string(10'000, 'x')); });
+  std::string message = io_message_of([&] { write_file_atomically(path_, std::string(10'000, 'x')); });
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   EXPECT_EQ(message, "cannot write " + path_ + ": write: File too large");
@@ -134,7 +134,7 @@ TEST_F(AtomicFileTest, WhatAKilledWriterLeftIsReused) {
 TEST_F(AtomicFileTest, TwoWritersOfOneFileDoNotMix) {
   AtomicFile first(path_);
   first.write("first");
-  EXPECT_THAT(message_of([&] { AtomicFile second(path_); }), HasSubstr("another process is writing it"));
+  EXPECT_THAT(io_message_of([&] { AtomicFile second(path_); }), HasSubstr("another process is writing it"));
   first.commit();
   EXPECT_EQ(read_text(path_), "first");
 }
@@ -153,9 +153,10 @@ TEST_F(AtomicFileTest, KeepsPermissionsAndFollowsLinks) {
 }
 
 TEST_F(AtomicFileTest, RefusesFoldersDevicesAndMissingFolders) {
-  EXPECT_THAT(message_of([&] { AtomicFile file(folder_.path("")); }), HasSubstr("it is a directory"));
-  EXPECT_THAT(message_of([&] { AtomicFile file("/dev/null"); }), HasSubstr("/dev/null: it is not a regular file"));
-  EXPECT_THAT(message_of([&] { AtomicFile file(folder_.path("absent/x")); }), HasSubstr("No such file or directory"));
+  EXPECT_THAT(io_message_of([&] { AtomicFile file(folder_.path("")); }), HasSubstr("it is a directory"));
+  EXPECT_THAT(io_message_of([&] { AtomicFile file("/dev/null"); }), HasSubstr("/dev/null: it is not a regular file"));
+  EXPECT_THAT(io_message_of([&] { AtomicFile file(folder_.path("absent/x")); }),
+              HasSubstr("No such file or directory"));
 }
 
 }  // namespace

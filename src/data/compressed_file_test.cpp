@@ -153,7 +153,7 @@ TEST_F(CompressedFile, BoundsOfSingleVariablesAndWhatCannotHaveOne) {
   EXPECT_EQ(report.variables[0].certificate.bound, 0);
   EXPECT_EQ(report.variables[2].certificate.bound, 0.25);
   options.by_name = {{"salt", ErrorContract::absolute(1)}};
-  EXPECT_EQ(test::message_of([&] { compress_file(in_, folder_ / "no.nc", options); }),
+  EXPECT_EQ(message_of([&] { compress_file(in_, folder_ / "no.nc", options); }),
             "no variable 'salt' in " + in_ + "; its fields are listed, limited, plain");
   EXPECT_EQ(test::code_of([&] { compress_file(in_, in_, {}); }), ErrorCode::usage);
   EXPECT_THAT(folder_.entries(), testing::UnorderedElementsAre("in.nc", "out.nc"));

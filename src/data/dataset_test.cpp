@@ -12,7 +12,6 @@
 namespace gregale::data {
 namespace {
 
-using test::message_of;
 using test::steps;
 using test::TempFolder;
 using test::TestFile;

@@ -19,7 +19,6 @@
 namespace gregale::data {
 namespace {
 
-using test::message_of;
 using test::TempFolder;
 using testing::HasSubstr;
 

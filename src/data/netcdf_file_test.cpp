@@ -15,7 +15,6 @@ namespace gregale::data {
 namespace {
 
 using test::code_of;
-using test::message_of;
 using test::TempFolder;
 using test::TestFile;
 using testing::ElementsAre;

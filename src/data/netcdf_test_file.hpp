@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/expect_error_for_tests.hpp"
 #include "gregale/error.hpp"
 
 namespace gregale::data::test {
@@ -102,16 +103,6 @@ inline std::vector<double> steps(double first, double step, int count) {
   std::vector<double> values;
   for (int i = 0; i < count; ++i) values.push_back(first + step * i);
   return values;
-}
-
-template <class F>
-std::string message_of(F&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 template <class F>

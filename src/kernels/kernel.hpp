@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gregale/context.hpp"
@@ -17,6 +18,11 @@ namespace gregale::kernels {
 
 /// In a descriptor: the value is given with each call.
 inline constexpr int64_t kAtCall = -1;
+/// A value of a descriptor in words: "64", or "?" where it is given with each call.
+inline std::string value_text(int64_t value) { return value == kAtCall ? "?" : std::to_string(value); }
+
+/// Why an implementation leaves a descriptor to the next one.
+inline Error refusal(std::string reason) { return {ErrorCode::unsupported, std::move(reason)}; }
 
 /// What one call does and moves, for the ledger; filled where all extents are fixed, 0 otherwise.
 struct Traffic {

@@ -10,7 +10,7 @@
 namespace gregale::nn {
 namespace {
 
-std::string message_of(const std::function<void()>& body) {
+std::string argument_message_of(const std::function<void()>& body) {
   try {
     body();
   } catch (const Error& e) {
@@ -80,9 +80,9 @@ TEST(Mlp, ChecksItsOptions) {
   Graph g;
   const Value x = g.add_input("x", Type(DType::f32, {8, 2}));
   Scope scope(g);
-  EXPECT_EQ(message_of([&] { mlp(scope, "m", x, {.activation = "gelou"}); }),
+  EXPECT_EQ(argument_message_of([&] { mlp(scope, "m", x, {.activation = "gelou"}); }),
             "[mlp] activation 'gelou' is none of gelu, relu, silu, tanh");
-  EXPECT_NE(message_of([&] { mlp(scope, "m", x, {.width = 0}); }).find("width 0"), std::string::npos);
+  EXPECT_NE(argument_message_of([&] { mlp(scope, "m", x, {.width = 0}); }).find("width 0"), std::string::npos);
 }
 
 TEST(Mlp, StartsAsHeSays) {
@@ -101,13 +101,16 @@ TEST(Afno, ChecksItsOptions) {
   Graph g;
   const Value x = g.add_input("x", Type(DType::f32, {1, 2, 8, 12}));
   Scope scope(g);
-  EXPECT_EQ(message_of([&] { afno(scope, "n", x, {.width = 60}); }), "[afno] width 60 is not a multiple of blocks 8");
-  EXPECT_EQ(message_of([&] { afno(scope, "n", x, {.patch = 5}); }),
+  EXPECT_EQ(argument_message_of([&] { afno(scope, "n", x, {.width = 60}); }),
+            "[afno] width 60 is not a multiple of blocks 8");
+  EXPECT_EQ(argument_message_of([&] { afno(scope, "n", x, {.patch = 5}); }),
             "[afno] 8 x 12 points are not a multiple of patch 5");
   const Value y = g.add_input("y", Type(DType::f32, {1, 8, 12, 6}));
-  EXPECT_NE(message_of([&] { afno_filter(scope, "f", y, {.blocks = 4}); }).find("width 6 is not a multiple"),
+  EXPECT_NE(argument_message_of([&] { afno_filter(scope, "f", y, {.blocks = 4}); }).find("width 6 is not a multiple"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { afno_filter(scope, "f", y, {.blocks = 3, .hidden_factor = 0.7}); }).find("whole number"),
+  EXPECT_NE(argument_message_of([&] {
+              afno_filter(scope, "f", y, {.blocks = 3, .hidden_factor = 0.7});
+            }).find("whole number"),
             std::string::npos);
 }
 
@@ -160,9 +163,11 @@ TEST(BertLayer, ChecksItsOptions) {
   Graph g;
   const Value x = g.add_input("x", Type(DType::f32, {2, 5, 8}));
   Scope scope(g);
-  EXPECT_EQ(message_of([&] { bert_layer(scope, "l", x, {}); }), "[bert_layer] width 8 is not a multiple of heads 12");
-  EXPECT_EQ(message_of([&] { bert_layer(scope, "l", x, {.heads = 0}); }), "[bert_layer] heads 0 must be positive");
-  EXPECT_EQ(message_of([&] { bert_layer(scope, "l", x, {.heads = 2, .hidden = 0}); }),
+  EXPECT_EQ(argument_message_of([&] { bert_layer(scope, "l", x, {}); }),
+            "[bert_layer] width 8 is not a multiple of heads 12");
+  EXPECT_EQ(argument_message_of([&] { bert_layer(scope, "l", x, {.heads = 0}); }),
+            "[bert_layer] heads 0 must be positive");
+  EXPECT_EQ(argument_message_of([&] { bert_layer(scope, "l", x, {.heads = 2, .hidden = 0}); }),
             "[bert_layer] hidden 0 must be positive");
   EXPECT_THROW(bert_layer(scope, "l", g.add_input("y", Type(DType::f32, {5, 8})), {.heads = 2}), Error);
 }
@@ -190,8 +195,9 @@ TEST(Resnet, ChecksItsOptions) {
   Graph g;
   const Value x = g.add_input("x", Type(DType::f32, {2, 3, 32, 32}));
   Scope scope(g);
-  EXPECT_EQ(message_of([&] { resnet(scope, "r", x, {.depth = 18}); }), "[resnet] depth 18 is none of 50, 101, 152");
-  EXPECT_NE(message_of([&] { resnet(scope, "r", x, {.width = 0}); }).find("width 0"), std::string::npos);
+  EXPECT_EQ(argument_message_of([&] { resnet(scope, "r", x, {.depth = 18}); }),
+            "[resnet] depth 18 is none of 50, 101, 152");
+  EXPECT_NE(argument_message_of([&] { resnet(scope, "r", x, {.width = 0}); }).find("width 0"), std::string::npos);
   EXPECT_THROW(resnet(scope, "r", g.add_input("y", Type(DType::f32, {2, 3, 32})), {}), Error);
 }
 

@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "ops/native_reduction.hpp"
 #include "ops/reduction.hpp"
 

@@ -19,7 +19,6 @@
 namespace gregale::train::test {
 
 using data::test::code_of;
-using data::test::message_of;
 using data::test::steps;
 using data::test::TempFolder;
 

@@ -243,7 +243,7 @@ TEST_F(EmulatorFile, OtherDataAreRefused) {
   const Emulator e = Emulator::load(path_);
   auto message = [&](const TestData& data, const std::string& time = "1984-01") {
     data.write(folder_ / "o.nc");
-    return test::message_of([&] { e.forecast(context_, {folder_ / "o.nc"}, time, 1); });
+    return message_of([&] { e.forecast(context_, {folder_ / "o.nc"}, time, 1); });
   };
   TestData same;
   same.units = "months since 1980-01-10";
@@ -266,7 +266,7 @@ TEST_F(EmulatorFile, OtherDataAreRefused) {
   EXPECT_THAT(message({}, "1993"), HasSubstr("no record in '1993'"));
   EXPECT_THAT(message({}, "1980-01"), HasSubstr("missing")) << "two records of history are needed";
   data::test::write_months(folder_ / "u.nc", 30);
-  EXPECT_THAT(test::message_of([&] { e.forecast(context_, {folder_ / "u.nc"}, "1991", 1); }), HasSubstr("V"));
+  EXPECT_THAT(message_of([&] { e.forecast(context_, {folder_ / "u.nc"}, "1991", 1); }), HasSubstr("V"));
   EXPECT_EQ(test::code_of([&] { e.forecast(context_, {folder_ / "d.nc"}, "1984-01", -1); }),
             ErrorCode::invalid_argument);
 }

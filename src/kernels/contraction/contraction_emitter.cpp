@@ -13,7 +13,7 @@ namespace {
 using Batch = ContractionDesc::Batch;
 
 /// Displacements of one block must fit in an instruction.
-constexpr int64_t kMostDisplacement = int64_t{1} << 24;
+constexpr int64_t kMostStep = int64_t{1} << 24;
 
 }  // namespace
 
@@ -63,7 +63,7 @@ Xbyak::Address ContractionEmitter::at(Slot s) const { return as_.qword[as_.rsp +
 /// A step too large for displacements is treated as one given at the call.
 void ContractionEmitter::assign_step(Step& step, int64_t leading, int64_t bytes) {
   step.fixed = leading * bytes;
-  if (leading == kAtCall || leading > kMostDisplacement / bytes) step.reg = take();
+  if (leading == kAtCall || leading > kMostStep / bytes) step.reg = take();
 }
 
 /// Who lives where: before any code, because the prologue saves what is used.

@@ -12,7 +12,7 @@ using Batch = ContractionDesc::Batch;
 using Operand = Xbyak::Operand;
 using RegExp = Xbyak::RegExp;
 constexpr auto kNear = Xbyak::CodeGenerator::T_NEAR;
-constexpr int64_t kMostReached = int64_t{1} << 30;
+constexpr int64_t kMostDisplacement = int64_t{1} << 30;
 
 RegExp plus(const RegExp& base, int64_t displacement) { return base + static_cast<size_t>(displacement); }
 
@@ -250,7 +250,7 @@ void ContractionEmitter::k_loop() {
   const int64_t farthest = count * std::max({desc_.trans_a ? 2 * lda_.fixed : 2 * a_bytes_, panels_ ? 64 : ldb_.fixed});
   // Few blocks are worth code without a loop; where extents are given at the call, many are compiled.
   const bool many = desc_.m == kAtCall || desc_.n == kAtCall;
-  const bool straight = ((!many && count * instructions <= 640) || count <= unroll) && farthest < kMostReached;
+  const bool straight = ((!many && count * instructions <= 640) || count <= unroll) && farthest < kMostDisplacement;
   if (straight && desc_.addressing == Batch::none && !steps_at_call && !lda_.at_call()) {
     at_a_ = a_;
     at_b_ = b_;

@@ -2,9 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
-#include <utility>
-
 #include "kernels/contraction/contraction_kernel.hpp"
 
 /// The implementations of contractions, in the order they are asked (contraction_kernel.cpp), and what they share.
@@ -20,7 +17,6 @@ Result<std::shared_ptr<ContractionKernel>> make_contraction_vector(const Target&
 Result<std::shared_ptr<ContractionKernel>> make_contraction_reference(const Target& target,
                                                                       const ContractionDesc& desc);
 
-inline Error refusal(std::string reason) { return {ErrorCode::unsupported, std::move(reason)}; }
 /// Throws ErrorCode::invalid_argument, naming the field that is wrong.
 void validate(const ContractionDesc& desc);
 /// Flops and the bytes of operands each moved once; zeros where an extent is given at the call.

@@ -48,8 +48,6 @@ const char* to_string(Packing packing) {
   return "?";
 }
 
-std::string extent_text(int64_t value) { return value == kAtCall ? "?" : std::to_string(value); }
-
 void check_leading(const char* name, int64_t leading, int64_t row) {
   GREGALE_CHECK(leading == kAtCall || leading >= 0, invalid_argument, "[contraction] {} is {}, a negative number", name,
                 leading);
@@ -153,8 +151,8 @@ std::string to_string(const ContractionDesc& d) {
   if (d.a != DType::f32 || d.b != DType::f32 || d.c != DType::f32) {
     if (d.compute != Compute::f64) text += fmt::format(" {} {} to {}", name_of(d.a), name_of(d.b), name_of(d.c));
   }
-  text += fmt::format(" {}x{}x{}", extent_text(d.m), extent_text(d.n), extent_text(d.k));
-  text += fmt::format(" ld {} {} {}", extent_text(d.lda), extent_text(d.ldb), extent_text(d.ldc));
+  text += fmt::format(" {}x{}x{}", value_text(d.m), value_text(d.n), value_text(d.k));
+  text += fmt::format(" ld {} {} {}", value_text(d.lda), value_text(d.ldb), value_text(d.ldc));
   if (d.trans_a) text += " trans_a";
   if (d.trans_b) text += " trans_b";
   if (d.b_packing != Packing::plain) text += fmt::format(" b {}", to_string(d.b_packing));
@@ -165,13 +163,13 @@ std::string to_string(const ContractionDesc& d) {
       break;
     case ContractionDesc::Batch::stride:
       text +=
-          fmt::format(" batch {} stride {} {}", extent_text(d.batch), extent_text(d.a_stride), extent_text(d.b_stride));
+          fmt::format(" batch {} stride {} {}", value_text(d.batch), value_text(d.a_stride), value_text(d.b_stride));
       break;
     case ContractionDesc::Batch::offset:
-      text += fmt::format(" batch {} offset", extent_text(d.batch));
+      text += fmt::format(" batch {} offset", value_text(d.batch));
       break;
     case ContractionDesc::Batch::address:
-      text += fmt::format(" batch {} address", extent_text(d.batch));
+      text += fmt::format(" batch {} address", value_text(d.batch));
       break;
   }
   if (!d.prologue_a.empty()) text += fmt::format(" prologue_a {{{}}}", d.prologue_a.to_string());

@@ -147,8 +147,6 @@ class JitKernel final : public ExpressionKernel {
   int scratch_rows_;
 };
 
-Error not_generated(std::string reason) { return Error(ErrorCode::unsupported, std::move(reason)); }
-
 /// Why the generator cannot make it; empty where it can.
 std::string reason_against(const Target& target, const ExpressionDesc& desc, const Analysis& analysis, bool wide) {
   const bool f64 = desc.compute == DType::f64;
@@ -173,10 +171,10 @@ std::string reason_against(const Target& target, const ExpressionDesc& desc, con
 
 Result<std::shared_ptr<ExpressionKernel>> make_jit(const Target& target, const ExpressionDesc& desc, bool wide) {
   const Isa needed = wide ? Isa::avx512 : Isa::avx2;
-  if (target.isa < needed) return not_generated(fmt::format("the target is {}", to_string(target.isa)));
+  if (target.isa < needed) return refusal(fmt::format("the target is {}", to_string(target.isa)));
   const Analysis analysis = analyse(desc);
   if (std::string reason = reason_against(target, desc, analysis, wide); !reason.empty()) {
-    return not_generated(std::move(reason));
+    return refusal(std::move(reason));
   }
   const Plan plan = plan_of(desc, analysis);
   bool heavy = false, masks = false;
@@ -206,7 +204,7 @@ Result<std::shared_ptr<ExpressionKernel>> make_jit(const Target& target, const E
       return std::shared_ptr<ExpressionKernel>(std::make_shared<JitKernel>(std::move(code), needed, desc.n, element,
                                                                            plan.scratch_rows, std::move(blocking)));
     } catch (const Pressure&) {
-      if (settings.unroll == 1) return not_generated("registers do not suffice");
+      if (settings.unroll == 1) return refusal("registers do not suffice");
     } catch (const Xbyak::Error& error) {
       throw_error(ErrorCode::internal, fmt::format("[expression] {}: {} (a bug in Gregale; please report it)",
                                                    to_string(desc), error.what()));

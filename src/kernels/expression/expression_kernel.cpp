@@ -16,13 +16,11 @@ constexpr ExpressionImplementation kExpressionKernels[] = {
     {"reference", expression::make_reference},
 };
 
-std::string extent(int64_t value) { return value == kAtCall ? "?" : std::to_string(value); }
-
 std::string to_string(const ExpressionOperand& operand) {
   constexpr const char* kShapes[] = {"", " row", " column", " scalar"};
   std::string text = fmt::format("{}{}", operand.dtype == DType::boolean ? "bits" : name_of(operand.dtype),
                                  kShapes[static_cast<int>(operand.broadcast)]);
-  if (operand.broadcast == Broadcast::none) text += " ld " + extent(operand.leading);
+  if (operand.broadcast == Broadcast::none) text += " ld " + value_text(operand.leading);
   return text;
 }
 
@@ -105,7 +103,7 @@ Traffic traffic_of(const ExpressionDesc& desc, const Analysis& analysis) {
 }  // namespace expression
 
 std::string to_string(const ExpressionDesc& desc) {
-  std::string text = fmt::format("expression {} {}x{}", name_of(desc.compute), extent(desc.m), extent(desc.n));
+  std::string text = fmt::format("expression {} {}x{}", name_of(desc.compute), value_text(desc.m), value_text(desc.n));
   if (desc.stream) text += " stream";
   const auto list = [&](const char* name, const std::vector<ExpressionOperand>& operands) {
     for (size_t i = 0; i < operands.size(); ++i) text += fmt::format(", {}{} {}", name, i, to_string(operands[i]));

@@ -14,8 +14,6 @@
 namespace gregale::kernels {
 namespace {
 
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 /// Element `index` of an array whose elements have `size` bytes.
 const std::byte* at(const void* base, int64_t index, int64_t size) {
   return static_cast<const std::byte*>(base) + index * size;

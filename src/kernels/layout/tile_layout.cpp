@@ -24,8 +24,6 @@ constexpr int64_t kLargest = int64_t{1} << 40;  // of an extent; products with i
 
 const char* name_of(LayoutOp op) { return kOpNames[static_cast<size_t>(op)]; }
 bool fixed(int64_t value) { return value != kAtCall; }
-std::string number(int64_t value) { return fixed(value) ? std::to_string(value) : "?"; }
-int64_t whole_blocks(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 bool has_parts(const LayoutDesc& d) {
   return d.op == LayoutOp::panels16x3 || d.op == LayoutOp::split || d.op == LayoutOp::join;
@@ -48,7 +46,7 @@ int64_t least_dst_leading(const LayoutDesc& d) {
       return d.m;
     case LayoutOp::panels16:
     case LayoutOp::panels16x3:
-      return fixed(d.m) ? 16 * whole_blocks(d.m, 32) : kAtCall;
+      return fixed(d.m) ? 16 * round_up(d.m, 32) : kAtCall;
     case LayoutOp::column_panels:
       return fixed(d.m) ? d.m * d.width : kAtCall;
     case LayoutOp::gather_reduce:
@@ -160,14 +158,14 @@ Traffic traffic_of(const LayoutDesc& d) {
       written = bytes(d.dst_m, d.dst_n, d.dst);
       break;
     case LayoutOp::vnni2:
-      written = bytes(whole_blocks(d.m, 2), d.n, d.dst);
+      written = bytes(round_up(d.m, 2), d.n, d.dst);
       break;
     case LayoutOp::panels16:
     case LayoutOp::panels16x3:
-      written = parts_of(d) * bytes(whole_blocks(d.m, 32), whole_blocks(d.n, 16), d.dst);
+      written = parts_of(d) * bytes(round_up(d.m, 32), round_up(d.n, 16), d.dst);
       break;
     case LayoutOp::column_panels:
-      written = bytes(d.m, whole_blocks(d.n, d.width), d.dst);
+      written = bytes(d.m, round_up(d.n, d.width), d.dst);
       break;
     case LayoutOp::split:
       written *= d.parts;
@@ -335,8 +333,8 @@ constexpr LayoutImplementation kLayoutKernels[] = {
 std::string to_string(const LayoutDesc& d) {
   const bool convert = d.src != d.dst;
   std::string text = fmt::format("layout {} {}{}{} {}x{}", name_of(d.op), gregale::name_of(d.src), convert ? "->" : "",
-                                 convert ? gregale::name_of(d.dst) : "", number(d.m), number(d.n));
-  if (d.op == LayoutOp::pad) text += fmt::format(" to {}x{}", number(d.dst_m), number(d.dst_n));
+                                 convert ? gregale::name_of(d.dst) : "", value_text(d.m), value_text(d.n));
+  if (d.op == LayoutOp::pad) text += fmt::format(" to {}x{}", value_text(d.dst_m), value_text(d.dst_n));
   if (d.trans) text += " trans";
   if (d.width != 0) text += fmt::format(" width {}", d.width);
   if (d.parts != 0) text += fmt::format(" parts {}", d.parts);
@@ -346,8 +344,8 @@ std::string to_string(const LayoutDesc& d) {
   if (d.op == LayoutOp::gather_reduce || d.op == LayoutOp::gather_rows) {
     text += fmt::format(" index {}", gregale::name_of(d.index));
   }
-  text += fmt::format(", leading {} to {}", number(d.src_leading), number(d.dst_leading));
-  if (has_parts(d)) text += fmt::format(", part {}", number(d.part));
+  text += fmt::format(", leading {} to {}", value_text(d.src_leading), value_text(d.dst_leading));
+  if (has_parts(d)) text += fmt::format(", part {}", value_text(d.part));
   if (d.stream) text += ", stream";
   return text;
 }
