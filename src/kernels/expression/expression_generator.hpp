@@ -166,6 +166,8 @@ class Generator : public VectorAssembler {
   void emit(Id id);
   Group emit_value(Id id);
   Group binary(Op f, Id user, Id a, Id b, bool commutes);
+  std::optional<float> known_divisor(Id id) const;
+  Group divide_by(float divisor, Id x);
   Group extremum(Op f, Id user, Id a, Id b);
   Group multiply_add(Id user);
   Group comparison(Id user, uint8_t predicate);

@@ -136,6 +136,38 @@ TEST(ExpressionMath, AtTheEdges) {
   }
 }
 
+/// Division by a constant, which is not the instruction's, rounds as it does.
+TEST(ExpressionMath, DividesByConstants) {
+  std::vector<float> x{0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e38f, -1e38f, 3e-38f, 1e-30f};
+  for (uint32_t i = 0; i < 200000; ++i) {  // of every size, and small whole numbers and their halves
+    x.push_back(std::bit_cast<float>(0x10000000u + i * 2654435761u % 0x60000000u));
+    x.push_back(static_cast<float>(static_cast<int>(i % 4000) - 2000) / 2);
+  }
+  for (const Isa isa : testing::isas()) {
+    if (isa == Isa::reference) continue;  // it wants scratch
+    for (const float divisor :
+         {3.0f, -7.0f, 0.1f, 255.0f, 1.0f / 3, 0.017453292f, 1.9999999f, -1e-9f, 1e9f, 8.0f, 1e-20f}) {
+      ExpressionDesc desc;
+      desc.inputs.resize(1);
+      desc.outputs.resize(1);
+      Expression& e = desc.expression;
+      e.output(e.apply(ExprOp::div, e.input(0), e.constant(divisor)));
+      const std::vector<float> y = evaluate(*testing::compiled(isa, desc), x);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const float expected = x[i] / divisor;
+        if (std::isnan(expected)) {
+          EXPECT_TRUE(std::isnan(y[i])) << x[i] << " / " << divisor;
+        } else if (expected == 0 || (std::abs(x[i]) > 1e-30f && std::abs(expected) > 1.2e-37f)) {
+          ASSERT_EQ(std::bit_cast<uint32_t>(y[i]), std::bit_cast<uint32_t>(expected)) << x[i] << " / " << divisor;
+        } else {
+          ASSERT_NEAR(y[i], expected, std::abs(expected) * 1.2e-7f + 3e-45f)
+              << x[i] << " / " << divisor;  // what is left over underflows
+        }
+      }
+    }
+  }
+}
+
 TEST(ExpressionMath, SpecialValuesAreExact) {
   struct Expected {
     ExprOp op;

@@ -46,6 +46,7 @@ class VectorAssembler : public jit::Assembler {
   GREGALE_BY_DTYPE(and_bits, vandps, vandpd)
   GREGALE_BY_DTYPE(or_bits, vorps, vorpd)
   GREGALE_BY_DTYPE(xor_bits, vxorps, vxorpd)
+  GREGALE_BY_DTYPE(fma132, vfmadd132ps, vfmadd132pd)     ///< d = d b + a
   GREGALE_BY_DTYPE(fma213, vfmadd213ps, vfmadd213pd)     ///< d = d a + b
   GREGALE_BY_DTYPE(fma231, vfmadd231ps, vfmadd231pd)     ///< d = a b + d
   GREGALE_BY_DTYPE(fnma231, vfnmadd231ps, vfnmadd231pd)  ///< d = d - a b
