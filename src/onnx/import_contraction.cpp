@@ -4,6 +4,7 @@
 
 #include "gregale/ops.hpp"
 #include "onnx/operators.hpp"
+#include "onnx/quantized.hpp"
 #include "onnx/window.hpp"
 
 namespace gregale::onnx {
@@ -11,6 +12,7 @@ namespace {
 
 std::vector<Value> matmul(OnnxNode& n) {
   Graph& g = n.graph();
+  if (const Value y = matmul_of_quantized(n); y.valid()) return {y};
   Value a = n.input(0), b = n.input(1);
   Extents ae = n.extents(0), be = n.extents(1);
   if (ae.empty() || be.empty()) n.fail("an operand is of rank 0");
@@ -36,7 +38,9 @@ std::vector<Value> gemm(OnnxNode& n) {
   Graph& g = n.graph();
   if (n.rank(0) != 2 || n.rank(1) != 2)
     n.fail(fmt::format("operands are {} and {}, not matrices", to_string(n.type(0)), to_string(n.type(1))));
-  Value y = ops::matmul(g, n.input(0), n.input(1), n.integer("transA", 0) != 0, n.integer("transB", 0) != 0);
+  const bool transposed_a = n.integer("transA", 0) != 0, transposed_b = n.integer("transB", 0) != 0;
+  Value y = transposed_a ? Value() : matmul_of_quantized(n, transposed_b);
+  if (!y.valid()) y = ops::matmul(g, n.input(0), n.input(1), transposed_a, transposed_b);
   y = scaled(g, y, n.real("alpha", 1));
   const double beta = n.real("beta", 1);
   if (n.has_input(2) && beta != 0) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gregale/error.hpp"
+#include "onnx/quantized.hpp"
 #include "onnx/window.hpp"
 #include "ops/convolution.hpp"
 
@@ -80,7 +81,8 @@ std::vector<Value> conv(OnnxNode& n) {
   Graph& g = n.graph();
   const Extents spatial = spatial_extents(n, 0);
   const Window w = window_of(n, spatial, kernel_of(n, spatial.size()));
-  Value y = convolution(n, n.input(0), n.input(1), w, n.integer("group", 1));
+  Value y = convolution_of_quantized(n);
+  if (!y.valid()) y = convolution(n, n.input(0), n.input(1), w, n.integer("group", 1));
   if (n.has_input(2)) y = add_to_channels(g, y, n.input(2));
   if (n.has_input(3)) y = ops::add(g, y, n.input(3));  // FusedConv
   return {activated(n, y)};

@@ -193,7 +193,14 @@ std::vector<Value> cast(OnnxNode& n) {
       if (name == names[i]) return {ops::cast(n.graph(), n.input(0), dtype_of_onnx(static_cast<int64_t>(i) + 1))};
     n.fail(fmt::format("'to' is '{}'", name));
   }
-  return {ops::cast(n.graph(), n.input(0), dtype_of_onnx(n.required_integer("to")))};
+  Graph& g = n.graph();
+  const Value x = n.input(0);
+  const DType to = dtype_of_onnx(n.required_integer("to"));
+  // What is beyond an integer dtype's range the format leaves open: whole numbers are taken to be in it.
+  const int32_t p = g.producer(x);
+  const std::string made_by = p < 0 ? "" : g.nodes()[static_cast<size_t>(p)].op->name;
+  const bool whole = made_by == "floor" || made_by == "ceil" || made_by == "round";
+  return {ops::cast(g, x, to, whole && to == DType::i32)};
 }
 
 }  // namespace

@@ -62,12 +62,18 @@ std::vector<Value> dequantize(OnnxNode& n) {
   const int64_t axis = n.integer("axis", 1), block = n.integer("block_size", 0);
   const int64_t number = n.integer("output_dtype", 0);
   const DType dtype = number == 0 ? n.dtype(1) : dtype_of_onnx(number);
+  const auto noted = [&](Value real) {
+    if (block == 0 && !extents.empty())
+      n.note_quantized(real, {known_input(n, 0), known_input(n, 1), is_zero(n, 2) ? Value() : known_input(n, 2),
+                              element_count(n.extents(1)) == 1 ? 0 : axis_in(n, axis, n.rank(0))});
+    return std::vector{real};
+  };
   if (block == 0)
-    if (const Value known = dequantized_weights(n, axis); known.valid()) return {ops::cast(g, known, dtype)};
+    if (const Value known = dequantized_weights(n, axis); known.valid()) return noted(ops::cast(g, known, dtype));
   Value x = real_operand(n, 0);
   if (!is_zero(n, 2)) x = ops::sub(g, x, ops::cast(g, along_axis(n, 2, extents, axis, block), DType::f32));
   const Value scale = ops::cast(g, along_axis(n, 1, extents, axis, block), DType::f32);
-  return {ops::cast(g, ops::mul(g, x, scale), dtype)};
+  return noted(ops::cast(g, ops::mul(g, x, scale), dtype));
 }
 
 struct Dynamic {
@@ -106,7 +112,7 @@ Value matrix_scale(OnnxNode& n, int64_t i, bool rows) {
 
 std::vector<Value> linear_matmul(OnnxNode& n) {
   Graph& g = n.graph();
-  const Value sum = sum_as_reals(g, integer_matmul(n, {0, 3, 2, 5}));
+  const Value sum = sum_as_reals(g, integer_matmul(n, integer_operands(n, 0, 3, 2, 5)));
   const Value scales = ops::mul(g, matrix_scale(n, 1, true), matrix_scale(n, 4, false));
   const Value y = ops::mul(g, sum, ops::div(g, scales, matrix_scale(n, 6, true)));
   return {quantized(n, y, zero_of(n, 7), n.dtype(7))};
@@ -124,7 +130,7 @@ Value channel_scale(OnnxNode& n, int64_t i, int64_t rank) {
 
 std::vector<Value> linear_convolution(OnnxNode& n) {
   Graph& g = n.graph();
-  Value sum = sum_as_reals(g, integer_convolution(n, {0, 3, 2, 5}));
+  Value sum = sum_as_reals(g, integer_convolution(n, integer_operands(n, 0, 3, 2, 5)));
   const int64_t rank = n.rank(0);
   if (n.has_input(8)) {
     Extents shape(static_cast<size_t>(rank - 1), 1);
@@ -143,7 +149,7 @@ Value with_bias(OnnxNode& n, Value y, int64_t bias) {
 /// com.microsoft: A, B, the scales of both, their zero points, a bias.
 std::vector<Value> matmul_to_float(OnnxNode& n) {
   Graph& g = n.graph();
-  const Value sum = sum_as_reals(g, integer_matmul(n, {0, 1, 4, 5}));
+  const Value sum = sum_as_reals(g, integer_matmul(n, integer_operands(n, 0, 1, 4, 5)));
   const Value scale = ops::mul(g, matrix_scale(n, 2, true), matrix_scale(n, 3, false));
   const Value y = ops::mul(g, sum, scale);
   return {ops::cast(g, with_bias(n, y, 6), n.dtype(2))};
@@ -190,11 +196,11 @@ std::vector<OnnxMapping> quantization_mappings() {
       {"DynamicQuantizeLinear", 1, dynamic_quantize},
       {"MatMulInteger", 1,
        [](OnnxNode& n) {
-         return std::vector{sum_as_integers(n.graph(), integer_matmul(n, {0, 1, 2, 3}))};
+         return std::vector{sum_as_integers(n.graph(), integer_matmul(n, integer_operands(n, 0, 1, 2, 3)))};
        }},
       {"ConvInteger", 1,
        [](OnnxNode& n) {
-         return std::vector{sum_as_integers(n.graph(), integer_convolution(n, {0, 1, 2, 3}))};
+         return std::vector{sum_as_integers(n.graph(), integer_convolution(n, integer_operands(n, 0, 1, 2, 3)))};
        }},
       {"QLinearMatMul", 1, linear_matmul},
       {"QLinearConv", 1, linear_convolution},

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "ir/inference.hpp"
 #include "onnx/window.hpp"
 #include "ops/common.hpp"
 
@@ -46,36 +47,48 @@ std::vector<int64_t> cuts_of_unknown(int64_t k, int64_t terms_each) {
   return ends;
 }
 
-/// The elements of operand i less its zero point, operand `zero`, which `place` finds for each of [outer, k, inner].
-std::vector<double> centred(OnnxNode& n, int64_t i, int64_t zero, const std::function<int64_t(int64_t)>& place) {
-  std::vector<double> values = n.constant_reals(i);
-  if (is_zero(n, zero)) return values;
-  const std::vector<double> zeros = n.constant_reals(zero);
+std::vector<double> reals_of_constant(const Tensor& t) {
+  const Tensor wide = t.cast(DType::f64);
+  const auto values = wide.as<double>();
+  return {values.begin(), values.end()};
+}
+
+/// The elements of a known operand less its zero point, which `place` finds for each of them.
+std::vector<double> centred(Graph& g, Value v, Value zero, const std::function<int64_t(int64_t)>& place) {
+  std::vector<double> values = reals_of_constant(*constant_of(g, v));
+  if (!zero.valid()) return values;
+  const std::vector<double> zeros = reals_of_constant(*constant_of(g, zero));
   for (size_t e = 0; e < values.size(); ++e)
     values[e] -= zeros.size() == 1 ? zeros[0] : zeros[static_cast<size_t>(place(static_cast<int64_t>(e)))];
   return values;
 }
 
 /// One zero point, or `count` of them.
-void check_zeros(OnnxNode& n, int64_t i, int64_t count) {
-  if (!n.has_input(i)) return;
-  const int64_t own = element_count(n.extents(i));
-  if (own != 1 && own != count) n.fail(fmt::format("input {} has {} zero points for {} places", i, own, count));
+void check_zeros(OnnxNode& n, Value zero, int64_t count) {
+  if (!zero.valid()) return;
+  const int64_t own = n.graph().type(zero).shape.elements();
+  if (own != 1 && own != count) n.fail(fmt::format("there are {} zero points for {} places", own, count));
 }
 
-bool is_known(OnnxNode& n, int64_t i) { return !n.has_input(i) || n.is_constant(i); }
+/// Integers as f32, less their zero point.
+Value reals_of(Graph& g, Value integers, Value zero, const std::function<Value(Value)>& shape_zero) {
+  const Value x = ops::cast(g, integers, DType::f32);
+  return zero.valid() ? ops::sub(g, x, shape_zero(ops::cast(g, zero, DType::f32))) : x;
+}
+
+bool is_known(const Graph& g, Value v) { return !v.valid() || constant_of(g, v) != nullptr; }
 
 /// Weights as floats, made here and not in every run: the compiler folds no constants that are as large.
-Value constant_of(OnnxNode& n, const std::vector<double>& values, const Extents& extents, DType dtype) {
+Value weights_of(OnnxNode& n, const std::vector<double>& values, const Extents& extents, DType dtype) {
   Tensor t(DType::f32, extents);
   const auto to = t.as<float>();
   for (size_t i = 0; i < values.size(); ++i) to[i] = static_cast<float>(values[i]);
   return n.graph().constant(dtype == DType::f32 ? std::move(t) : t.cast(dtype));
 }
 
-void check_bytes(OnnxNode& n, int64_t i) {
-  const DType dtype = n.dtype(i);
-  if (dtype != DType::u8 && dtype != DType::i8) n.fail(fmt::format("input {} is {}, not of 8 bits", i, name_of(dtype)));
+bool is_byte(const Graph& g, Value v) { return g.type(v).dtype == DType::u8 || g.type(v).dtype == DType::i8; }
+void check_bytes(OnnxNode& n, Value v) {
+  if (!is_byte(n.graph(), v)) n.fail(fmt::format("an operand is {}, not of 8 bits", to_string(n.graph().type(v))));
 }
 
 }  // namespace
@@ -129,11 +142,10 @@ Value along_axis(OnnxNode& n, int64_t input, const Extents& extents, int64_t axi
   return ops::slice_axis(g, ops::reshape(g, wide, Shape(whole)), axis, 0, extents[at]);
 }
 
-Value reals_of(OnnxNode& n, Value integers, int64_t zero, const std::function<Value(Value)>& shape_zero) {
-  Graph& g = n.graph();
-  const Value x = ops::cast(g, integers, DType::f32);
-  if (is_zero(n, zero)) return x;
-  return ops::sub(g, x, shape_zero(ops::cast(g, n.input(zero), DType::f32)));
+Value known_input(OnnxNode& n, int64_t i) {
+  const Value v = n.input(i);
+  if (constant_of(n.graph(), v) != nullptr || !n.is_constant(i)) return v;
+  return n.graph().constant(n.constant(i));
 }
 
 Value quantized(OnnxNode& n, Value x, Value zero, DType dtype) {
@@ -157,33 +169,39 @@ Value sum_as_integers(Graph& g, const Parts& parts) {
   return sum;
 }
 
-Parts integer_matmul(OnnxNode& n, const IntegerOperands& at) {
+IntegerOperands integer_operands(OnnxNode& n, int64_t a, int64_t b, int64_t a_zero, int64_t b_zero) {
+  const auto zero = [&](int64_t i) { return is_zero(n, i) ? Value() : known_input(n, i); };
+  return {known_input(n, a), known_input(n, b), zero(a_zero), zero(b_zero)};
+}
+
+Parts integer_matmul(OnnxNode& n, const IntegerOperands& o, bool exact) {
   Graph& g = n.graph();
-  check_bytes(n, at.a);
-  check_bytes(n, at.b);
-  const Extents a_extents = n.extents(at.a), b_extents = n.extents(at.b);
+  check_bytes(n, o.a);
+  check_bytes(n, o.b);
+  const auto extents = [&](Value v) { return g.type(v).shape.extents(); };
+  const Extents a_extents = extents(o.a), b_extents = extents(o.b);
   if (a_extents.empty() || b_extents.empty()) n.fail("an operand is a scalar");
   const bool row = a_extents.size() == 1, column = b_extents.size() == 1;
   const int64_t k = a_extents.back(), columns = column ? 1 : b_extents.back();
   if (k != (column ? b_extents[0] : b_extents[b_extents.size() - 2])) n.fail("the inner extents differ");
-  Value a = reals_of(n, n.input(at.a), at.a_zero, [&](Value zero) {
+  Value a = reals_of(g, o.a, o.a_zero, [&](Value zero) {
     // One for each row.
-    const Extents own = g.type(zero).shape.extents();
+    const Extents own = extents(zero);
     if (own.size() != 1 || own[0] == 1) return zero;
     return ops::reshape(g, zero, Shape{own[0], 1});
   });
   Value b;
   std::vector<int64_t> ends;
-  const int64_t most_zeros = n.has_input(at.b_zero) ? n.rank(at.b_zero) : 0;
-  if (is_known(n, at.b) && is_known(n, at.b_zero) && most_zeros <= 1) {
+  const int64_t most_zeros = o.b_zero.valid() ? g.type(o.b_zero).rank() : 0;
+  if (is_known(g, o.b) && is_known(g, o.b_zero) && most_zeros <= 1) {
     const int64_t outer = k * columns == 0 ? 0 : element_count(b_extents) / (k * columns);
-    check_zeros(n, at.b_zero, columns);
-    const std::vector<double> all = centred(n, at.b, at.b_zero, [&](int64_t e) { return e % columns; });
-    ends = cuts_of_known(all, outer, k, columns);
-    b = constant_of(n, all, b_extents, DType::bf16);
+    check_zeros(n, o.b_zero, columns);
+    const std::vector<double> all = centred(g, o.b, o.b_zero, [&](int64_t e) { return e % columns; });
+    ends = exact ? cuts_of_known(all, outer, k, columns) : std::vector{k};
+    b = weights_of(n, all, b_extents, DType::bf16);
   } else {
-    b = ops::cast(g, reals_of(n, n.input(at.b), at.b_zero, [](Value zero) { return zero; }), DType::bf16);
-    ends = cuts_of_unknown(k, 1);
+    b = ops::cast(g, reals_of(g, o.b, o.b_zero, [](Value zero) { return zero; }), DType::bf16);
+    ends = exact ? cuts_of_unknown(k, 1) : std::vector{k};
   }
   // Differences of bytes have eight digits: bf16 holds them, and units of bf16 sum their products in f32.
   a = ops::cast(g, a, DType::bf16);
@@ -208,42 +226,43 @@ Parts integer_matmul(OnnxNode& n, const IntegerOperands& at) {
   return parts;
 }
 
-Parts integer_convolution(OnnxNode& n, const IntegerOperands& at) {
+Parts integer_convolution(OnnxNode& n, const IntegerOperands& o, bool exact) {
   Graph& g = n.graph();
-  check_bytes(n, at.a);
-  check_bytes(n, at.b);
-  const Extents xs = n.extents(at.a), ws = n.extents(at.b);
+  check_bytes(n, o.a);
+  check_bytes(n, o.b);
+  const Extents xs = g.type(o.a).shape.extents(), ws = g.type(o.b).shape.extents();
   if (xs.size() < 3 || xs.size() != ws.size()) n.fail(fmt::format("ranks {} and {}", xs.size(), ws.size()));
   if (xs.size() > 5) n.unsupported(fmt::format("convolution of {} axes", xs.size() - 2));
   const std::vector<int64_t> kernel(ws.begin() + 2, ws.end());
   if (n.integers("kernel_shape", kernel) != kernel) n.fail("kernel_shape is not that of the weights");
-  const Window o = window_of(n, {xs.begin() + 2, xs.end()}, kernel);
+  const Window window = window_of(n, {xs.begin() + 2, xs.end()}, kernel);
   const int64_t groups = n.integer("group", 1);
   if (groups < 1 || groups > xs[1] || xs[1] % groups != 0 || xs[1] / groups != ws[1])
     n.fail(fmt::format("{} groups of {} channels for weights of {}", groups, xs[1], ws[1]));
-  const Value x = reals_of(n, n.input(at.a), at.a_zero, [](Value zero) { return zero; });
+  const Value x = reals_of(g, o.a, o.a_zero, [](Value zero) { return zero; });
   Value w;
-  const int64_t window = element_count(Extents(ws.begin() + 2, ws.end())), each = ws[1] * window;
+  const int64_t taps = element_count(kernel), each = ws[1] * taps;
   std::vector<int64_t> ends;
-  if (is_known(n, at.b) && is_known(n, at.b_zero) && each > 0) {
-    check_zeros(n, at.b_zero, ws[0]);
-    const std::vector<double> all = centred(n, at.b, at.b_zero, [&](int64_t e) { return e / each; });
-    w = constant_of(n, all, ws, DType::f32);
+  if (is_known(g, o.b) && is_known(g, o.b_zero) && each > 0) {
+    check_zeros(n, o.b_zero, ws[0]);
+    const std::vector<double> all = centred(g, o.b, o.b_zero, [&](int64_t e) { return e / each; });
+    w = weights_of(n, all, ws, DType::f32);
     // One number for each channel: the sum of its window.
     std::vector<double> channels(static_cast<size_t>(ws[0] * ws[1]), 0);
-    for (size_t i = 0; i < all.size(); ++i) channels[i / static_cast<size_t>(window)] += std::abs(all[i]);
+    for (size_t i = 0; i < all.size(); ++i) channels[i / static_cast<size_t>(taps)] += std::abs(all[i]);
     ends = cuts_of_known(channels, ws[0], ws[1], 1);
   } else {
-    w = reals_of(n, n.input(at.b), at.b_zero, [&](Value zero) {
+    w = reals_of(g, o.b, o.b_zero, [&](Value zero) {
       const Extents own = g.type(zero).shape.extents();
       if (own.size() != 1 || own[0] == 1) return zero;
       Extents shape(ws.size(), 1);
       shape[0] = own[0];
       return ops::reshape(g, zero, Shape(std::move(shape)));
     });
-    ends = cuts_of_unknown(ws[1], std::max<int64_t>(1, window));
+    ends = cuts_of_unknown(ws[1], std::max<int64_t>(1, taps));
   }
-  if (ends.size() == 1) return {convolution(n, x, w, o, groups)};
+  if (!exact) ends = {ws[1]};
+  if (ends.size() == 1) return {convolution(n, x, w, window, groups)};
   Parts parts;
   int64_t begin = 0;
   for (const int64_t end : ends) {
@@ -258,10 +277,79 @@ Parts integer_convolution(OnnxNode& n, const IntegerOperands& at) {
       part = ops::slice_axis(g, ops::reshape(g, x, Shape(apart)), 2, begin, end);
       part = ops::reshape(g, part, Shape(joined));
     }
-    parts.push_back(convolution(n, part, ops::slice_axis(g, w, 1, begin, end), o, groups));
+    parts.push_back(convolution(n, part, ops::slice_axis(g, w, 1, begin, end), window, groups));
     begin = end;
   }
   return parts;
+}
+
+namespace {
+
+/// Scale or zero point as one number for all; nothing where there are more.
+bool is_one(const Graph& g, Value v) { return !v.valid() || g.type(v).shape.elements() == 1; }
+
+/// Whether v, of the weights w, is one number or a list along their axis `axis`.
+bool goes_along(const Graph& g, const OnnxQuantized& w, Value v, int64_t axis) {
+  return is_one(g, v) || (w.axis == axis && g.type(v).rank() == 1);
+}
+
+/// Inputs 0 and 1 where both were quantised in 8 bits, the latter known and along its axis `axis`.
+std::optional<std::pair<OnnxQuantized, OnnxQuantized>> quantized_pair(OnnxNode& n, int64_t axis) {
+  const Graph& g = n.graph();
+  const OnnxQuantized *a = n.quantized(0), *b = n.quantized(1);
+  if (a == nullptr || b == nullptr || n.dtype(0) != DType::f32 || n.dtype(1) != DType::f32) return {};
+  if (!is_byte(g, a->integers) || !is_byte(g, b->integers) || !is_one(g, a->scale) || !is_one(g, a->zero)) return {};
+  if (!is_known(g, b->integers) || !is_known(g, b->zero)) return {};
+  if (!goes_along(g, *b, b->scale, axis) || !goes_along(g, *b, b->zero, axis)) return {};
+  return std::pair{*a, *b};
+}
+
+/// The sums times both scales; those of b go along an axis of the result that `behind` others follow.
+Value scaled_sum(OnnxNode& n, Value sum, const OnnxQuantized& a, const OnnxQuantized& b, int64_t behind) {
+  Graph& g = n.graph();
+  const auto shaped = [&](Value v) {
+    Extents shape;
+    if (!is_one(g, v)) {
+      shape.assign(static_cast<size_t>(behind + 1), 1);
+      shape[0] = g.type(v).shape.elements();
+    }
+    return ops::reshape(g, ops::cast(g, v, DType::f32), Shape(std::move(shape)));
+  };
+  return ops::mul(g, sum, ops::mul(g, shaped(a.scale), shaped(b.scale)));
+}
+
+/// v as a constant with its two axes exchanged.
+Value transposed_constant(Graph& g, Value v) {
+  const Tensor& from = *constant_of(g, v);
+  const int64_t rows = from.extents()[0], columns = from.extents()[1];
+  Tensor to(from.dtype(), {columns, rows});
+  const auto* src = static_cast<const uint8_t*>(from.data());
+  auto* dst = static_cast<uint8_t*>(to.data());
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) dst[c * rows + r] = src[r * columns + c];
+  return g.constant(std::move(to));
+}
+
+}  // namespace
+
+Value matmul_of_quantized(OnnxNode& n, bool transposed_b) {
+  Graph& g = n.graph();
+  if (n.rank(0) < 2 || n.rank(1) != 2) return {};
+  const auto pair = quantized_pair(n, transposed_b ? 0 : 1);
+  if (!pair) return {};
+  const auto& [a, b] = *pair;
+  const Value weights = transposed_b ? transposed_constant(g, b.integers) : b.integers;
+  const Value sum = sum_as_reals(g, integer_matmul(n, {a.integers, weights, a.zero, b.zero}, false));
+  return scaled_sum(n, sum, a, b, 0);
+}
+
+Value convolution_of_quantized(OnnxNode& n) {
+  Graph& g = n.graph();
+  const auto pair = quantized_pair(n, 0);
+  if (!pair || n.integer("group", 1) != 1) return {};
+  const auto& [x, w] = *pair;
+  const Value sum = sum_as_reals(g, integer_convolution(n, {x.integers, w.integers, x.zero, w.zero}, false));
+  return scaled_sum(n, sum, x, w, n.rank(0) - 2);
 }
 
 }  // namespace gregale::onnx

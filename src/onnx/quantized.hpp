@@ -21,25 +21,32 @@ IntegerRange range_of(OnnxNode& n, DType dtype);
 /// number, one for each place along `axis`, or one for each block of `block` places.
 Value along_axis(OnnxNode& n, int64_t input, const Extents& extents, int64_t axis, int64_t block);
 
-/// Integers as f32, less their zero point, operand `zero`, where it is there and not zero.
-Value reals_of(OnnxNode& n, Value integers, int64_t zero, const std::function<Value(Value)>& shape_zero);
-
 /// round(x) + zero, saturated, as `dtype`; `zero` invalid for none.
 Value quantized(OnnxNode& n, Value x, Value zero, DType dtype);
 /// Whether operand i is known to hold zeros alone, or absent.
 bool is_zero(OnnxNode& n, int64_t i);
+/// Operand i, a constant of the graph where its value is known.
+Value known_input(OnnxNode& n, int64_t i);
 
 /// Sums of products whose terms are each exact in f32: their sum is the result.
 using Parts = std::vector<Value>;
 Value sum_as_reals(Graph& g, const Parts& parts);
 Value sum_as_integers(Graph& g, const Parts& parts);  ///< i32
 
-/// Operands of a product of integers: those of the node with their zero points.
+/// A product of integers of 8 bits: its operands in the graph, and their zero points, invalid where they are 0.
 struct IntegerOperands {
-  int64_t a, b, a_zero, b_zero;
+  Value a, b, a_zero, b_zero;
 };
-Parts integer_matmul(OnnxNode& n, const IntegerOperands& at);
+/// Those of a node, by the numbers of its inputs.
+IntegerOperands integer_operands(OnnxNode& n, int64_t a, int64_t b, int64_t a_zero, int64_t b_zero);
+/// `exact`: in as many parts as exact sums take; otherwise one, which is rounded as sums of f32 are.
+Parts integer_matmul(OnnxNode& n, const IntegerOperands& operands, bool exact = true);
 /// The convolution that the node's attributes describe; a [n, c, spatial...], b [m, c / groups, window...].
-Parts integer_convolution(OnnxNode& n, const IntegerOperands& at);
+Parts integer_convolution(OnnxNode& n, const IntegerOperands& operands, bool exact = true);
+
+/// The product, or convolution, of the node's inputs 0 and 1 where both were quantised: of their integers, times their
+/// scales. Invalid where they were not, or in a way that no product can leave for later.
+Value matmul_of_quantized(OnnxNode& n, bool transposed_b = false);
+Value convolution_of_quantized(OnnxNode& n);
 
 }  // namespace gregale::onnx

@@ -51,6 +51,14 @@ class TraceNode : public OnnxNode {
     throw NeedsValue{slot(i)};
   }
   bool is_constant(int64_t i) override { return tracer_.evaluate(traced(i)).has_value(); }
+  const OnnxQuantized* quantized(int64_t i) override {
+    const Value v = traced(i).value;
+    const auto at = v.valid() ? tracer_.state_.quantized.find(v.id) : tracer_.state_.quantized.end();
+    return at == tracer_.state_.quantized.end() ? nullptr : &at->second;
+  }
+  void note_quantized(Value real, const OnnxQuantized& from) override {
+    tracer_.state_.quantized.insert_or_assign(real.id, from);
+  }
   int64_t output_count() const override { return static_cast<int64_t>(node_.outputs.size()); }
   bool has_output(int64_t i) const override { return i < output_count() && node_.outputs[static_cast<size_t>(i)] >= 0; }
 

@@ -56,6 +56,7 @@ class Tracer {
     std::map<std::pair<const void*, std::string>, Value> constants;  ///< by buffer and type
     std::vector<int8_t> follows_from_constants;                      ///< of values
     std::map<int32_t, Tensor> evaluated;                             ///< of values
+    std::map<int32_t, OnnxQuantized> quantized;                      ///< what values were made real from
   };
   State save() const { return state_; }
   void restore(State state) { state_ = std::move(state); }

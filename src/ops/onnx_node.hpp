@@ -42,6 +42,13 @@ class OnnxAttributes {
   [[noreturn]] void unsupported(const std::string& why) const;  ///< ErrorCode::unsupported: right, but not done here
 };
 
+/// What DequantizeLinear made a value of: (integers - zero) scale, all in the graph.
+struct OnnxQuantized {
+  Value integers, scale;
+  Value zero;        ///< invalid: 0
+  int64_t axis = 0;  ///< of the integers, along which scale and zero go where they have several elements
+};
+
 /// A node of an ONNX model as an operator's mapping sees it, whoever read the file: its operands stand in a graph that
 /// the mapping appends to. Extents of operands are constant: a model is imported for the extents it is run with.
 class OnnxNode : public OnnxAttributes {
@@ -59,6 +66,9 @@ class OnnxNode : public OnnxAttributes {
   virtual bool is_constant(int64_t i) = 0;
   virtual int64_t output_count() const = 0;      ///< outputs that the file names
   virtual bool has_output(int64_t i) const = 0;  ///< whether output i is named
+  /// Input i before it was made real, where that is known; null otherwise.
+  virtual const OnnxQuantized* quantized(int64_t i) = 0;
+  virtual void note_quantized(Value real, const OnnxQuantized& from) = 0;
   /// What an attribute that is a type says: the dtype of its elements.
   virtual std::optional<DType> element_dtype(std::string_view name) const = 0;
 

@@ -1,8 +1,6 @@
 // Copyright 2026 The Gregale authors
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <functional>
-#include <map>
 #include <set>
 
 #include "gregale/op.hpp"
@@ -11,6 +9,7 @@
 #include "ir/inference.hpp"
 #include "ir/rewrite.hpp"
 #include "passes/passes.hpp"
+#include "passes/rounded_values.hpp"
 #include "tile/node_kinds.hpp"
 
 namespace gregale::passes {
@@ -24,8 +23,6 @@ class Policy {
     if (loss >= 0) find_loss(graph.outputs()[static_cast<size_t>(loss)]);
   }
 
-  /// Moves or chooses elements: of rounded ones it gives the same, rounded.
-  static bool is_chooser(const OpDef& op) { return op.result_as_view || op.name == "max_pool2d"; }
   /// Reads the operand of a pooling to see which of its elements was chosen: the rounded ones, as the pooling does.
   static bool compares(const Node& n, Value v) {
     return n.op->name == "max_pool2d_gradient" && n.inputs[0] == v && n.inputs[1] != v;
@@ -51,7 +48,8 @@ class Policy {
   const Node& maker(Value v) const { return g_.nodes()[static_cast<size_t>(g_.producer(v))]; }
   int readers(Value v) const {
     int count = 0;
-    for (const Node* n : users_[static_cast<size_t>(v.id)]) count += is_chooser(*n->op) ? readers(n->outputs[0]) : 1;
+    for (const Node* n : users_[static_cast<size_t>(v.id)])
+      count += chooses_elements(*n->op) ? readers(n->outputs[0]) : 1;
     return count;
   }
   /// What of the forward pass no product is made of: the loss, which stays f32.
@@ -78,7 +76,7 @@ class Policy {
     const auto& users = users_[static_cast<size_t>(v.id)];
     return std::all_of(users.begin(), users.end(), [&](const Node* n) {
       if (is_expression(*n->op) || is_product(*n) || is_sum(*n->op) || compares(*n, v)) return true;
-      return is_chooser(*n->op) && is_read_rounded(n->outputs[0]);
+      return chooses_elements(*n->op) && is_read_rounded(n->outputs[0]);
     });
   }
 
@@ -91,30 +89,7 @@ class Policy {
 
 Graph lower_precision(const Graph& graph, int loss) {
   const Policy policy(graph, loss);
-  std::map<int32_t, Value> rounded;  // of the new graph: value -> its bf16 form
-  const std::function<Value(Graph&, Value)> round = [&](Graph& out, Value v) -> Value {
-    if (const auto found = rounded.find(v.id); found != rounded.end()) return found->second;
-    const int32_t p = out.producer(v);
-    // What was widened for this reader is rounded already.
-    if (p >= 0 && out.nodes()[static_cast<size_t>(p)].op->name == "cast") {
-      const Value kept = out.nodes()[static_cast<size_t>(p)].inputs[0];
-      if (out.type(kept).dtype == DType::bf16) return rounded[v.id] = kept;
-    }
-    // Operators that move or choose elements do so with the rounded ones: the rounding joins what computes them.
-    if (p >= 0 && Policy::is_chooser(*out.nodes()[static_cast<size_t>(p)].op)) {
-      const Node mover = out.nodes()[static_cast<size_t>(p)];
-      std::vector<Value> operands = mover.inputs;
-      operands[0] = round(out, operands[0]);
-      return rounded[v.id] = out.add(*mover.op, operands, mover.attributes)[0];
-    }
-    const bool constant = p >= 0 && out.nodes()[static_cast<size_t>(p)].op->name == kConstantOp;
-    const Value low =
-        constant ? out.constant(
-                       std::get<Tensor>(out.nodes()[static_cast<size_t>(p)].attributes.at("value")).cast(DType::bf16))
-                 : ops::cast(out, v, DType::bf16);
-    rounded[v.id] = low;
-    return low;
-  };
+  RoundedValues rounded;  // of the new graph
   return rewrite(graph, [&](Graph& out, const Node& node, const std::vector<Value>& inputs) {
     std::optional<std::vector<Value>> results;
     std::vector<Value> operands = inputs;
@@ -122,11 +97,11 @@ Graph lower_precision(const Graph& graph, int loss) {
     if (node.op->result_as_view) return results;  // its readers take the rounded one, moved
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (policy.multiplies_f32(node)) {
-        operands[i] = round(out, inputs[i]);
+        operands[i] = rounded.of(out, inputs[i]);
         changed = true;
       } else if (policy.is_kept_rounded(node.inputs[i])) {
-        operands[i] = Policy::compares(node, node.inputs[i]) ? round(out, inputs[i])
-                                                             : ops::cast(out, round(out, inputs[i]), DType::f32);
+        operands[i] = Policy::compares(node, node.inputs[i]) ? rounded.of(out, inputs[i])
+                                                             : ops::cast(out, rounded.of(out, inputs[i]), DType::f32);
         changed = true;
       }
     }

@@ -47,6 +47,11 @@ Graph behind_kept(Graph graph, const CompileOptions& options, const passes::Obse
   return graph;
 }
 
+bool multiplies_bf16_faster(const Target& target) {
+  const CpuFeatures& f = target.features;
+  return f.avx512_bf16 && (f.amx_bf16 || f.fast_bf16_dot);
+}
+
 int64_t needed_bytes(const Executable::Plan& plan, const Target& target) {
   return plan.arena_bytes + plan.thread_bytes * target.cores;
 }
@@ -80,6 +85,8 @@ Graph passes::run_until_kept(const Graph& source, const CompileOptions& options,
     apply("layouts", fold_constants(drop_dead_nodes(channels_last(graph))));
     apply("reshapes", drop_dead_nodes(sink_reshapes(graph)));
   }
+  if (options.optimize && multiplies_bf16_faster(options.target))
+    apply("integers", drop_dead_nodes(narrow_integers(graph)));
   if (options.precision == Precision::bf16) apply("precision", drop_dead_nodes(lower_precision(graph, options.loss)));
   if (options.optimize && options.fuse) apply("parts", drop_dead_nodes(expand_for_fusion(graph)));
   return graph;

@@ -126,9 +126,17 @@ class RandomPatterns {
     const Shape same = shape(x);
     Shape wider = same;
     wider.dims().insert(wider.dims().begin(), Dim(1));
-    switch (below(5)) {
+    switch (below(7)) {
       case 0:
         return cast_node(x);
+      case 6:
+        return transposed(transposed(x));
+      case 5: {  // a sum of integers that are made of numbers, and numbers again
+        const auto whole = [&](Value v) { return cast(g, round(g, mul(g, tanh(g, v), 9.0)), DType::i32, true); };
+        const Value moved = reshape(g, reshape(g, whole(x), wider), same),
+                    other = coin() ? whole(x) : whole(tanh(g, x));
+        return cast(g, add(g, coin() ? moved : whole(x), coin() ? other : scalar(g, DType::i32, 3)), dtype);
+      }
       case 1:
         return select(g, cast(g, cast(g, flags, dtype), DType::boolean), neg(g, x), x);
       case 2:

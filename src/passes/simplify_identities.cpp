@@ -98,6 +98,40 @@ Value cast_round_trip(const Match& m) {
   return m.forward(inner->inputs[0]);
 }
 
+/// v of the source, a sum of i32, as the result's floats: where its terms are such, whole and cast (`exact`), moved
+/// perhaps, or constants that f32 holds.
+Value sum_of_whole_numbers(const Match& m, Value v, int depth = 4) {
+  if (const Node* cast = m.made_by(v, "cast"))
+    return std::get<bool>(cast->attributes.at("exact")) && m.type(cast->inputs[0]).dtype == m.result().dtype
+               ? m.at(cast->inputs[0])
+               : Value();
+  if (const Tensor* t = constant_of(m.graph(), v)) {
+    constexpr int32_t kMost = 1 << 24;
+    const auto x = t->as<int32_t>();
+    return std::all_of(x.begin(), x.end(), [](int32_t e) { return e >= -kMost && e <= kMost; })
+               ? m.target.constant(t->cast(m.result().dtype))
+               : Value();
+  }
+  const Node* sum = depth > 0 ? m.producer(v) : nullptr;
+  if (!sum) return {};
+  if (sum->op->result_as_view) {
+    const Value moved = sum_of_whole_numbers(m, sum->inputs[0], depth - 1);
+    return moved.valid() ? m.again(*sum, 0, moved) : Value();
+  }
+  if (sum->op->name != "add") return {};
+  const Value a = sum_of_whole_numbers(m, sum->inputs[0], depth - 1);
+  const Value b = a.valid() ? sum_of_whole_numbers(m, sum->inputs[1], depth - 1) : Value();
+  return b.valid() ? ops::add(m.target, a, b) : Value();
+}
+
+/// Sums of products of integers, which are made in floats, become i32 for a bias of that dtype, and floats again.
+Value sum_left_as_floats(const Match& m) {
+  const DType real = m.result().dtype;
+  if (m.type(m.in(0)).dtype != DType::i32 || (real != DType::f32 && real != DType::f64)) return {};
+  if (!m.made_by(m.in(0), "add")) return {};
+  return sum_of_whole_numbers(m, m.in(0));
+}
+
 bool is_one(const Dim& d) { return d == Dim(1); }
 
 /// sum, mean, max or min over axes of extent 1.
@@ -172,6 +206,7 @@ std::vector<Rule> identity_rules() {
       {"same shape", {"broadcast_like", "sum_to_like"}, same_shape_like},
       {"cast to the same dtype", {"cast"}, cast_to_same},
       {"cast there and back", {"cast"}, cast_round_trip},
+      {"sum of whole floats left as floats", {"cast"}, sum_left_as_floats},
       {"reduction of nothing", {"sum", "mean", "max", "min"}, reduce_nothing},
       {"unit axes only", {"sum_to", "broadcast_to"}, only_unit_axes},
       {"reverse of nothing", {"reverse"}, reverse_nothing},

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What matrix products take in: transposes, and scalars that move to the smallest tensor.
 #include <algorithm>
+#include <cmath>
 
 #include "gregale/op.hpp"
 #include "passes/simplify.hpp"
@@ -71,11 +72,18 @@ Value times(const Match& m, Value v, double factor) {
                                             : ops::mul(m.target, m.at(v), ops::scalar(m.target, dtype, factor));
 }
 
+/// Whether an operand times c is as exact as the product times c: not where it is of fewer digits than the result.
+bool keeps_digits(const Match& m, Value operand, Value product, double c) {
+  int exponent = 0;
+  return m.type(operand).dtype == m.type(product).dtype || std::abs(std::frexp(c, &exponent)) == 0.5;
+}
+
 /// (c a) b = a (c b), either way round.
 Value scale_to_other_operand(const Match& m) {
   for (const size_t i : {size_t{0}, size_t{1}}) {
     const std::optional<Scaled> s = scaled(m, m.in(i));
     if (!may_scale(m, s) || m.in(0) == m.in(1)) continue;
+    if (!keeps_digits(m, m.in(1 - i), m.node.outputs[0], s->factor)) continue;
     std::vector<Value> operands(2);
     operands[i] = m.at(s->base);
     operands[1 - i] = times(m, m.in(1 - i), s->factor);
@@ -100,7 +108,7 @@ template <size_t operand>
 Value scale_to_operand(const Match& m) {
   const std::optional<Scaled> s = scaled(m, m.node.outputs[0]);
   const Node* product = may_scale(m, s) ? m.made_by(s->base, "matmul") : nullptr;
-  if (!product) return {};
+  if (!product || !keeps_digits(m, product->inputs[operand], s->base, s->factor)) return {};
   return m.again(*product, operand, times(m, product->inputs[operand], s->factor));
 }
 
