@@ -76,27 +76,8 @@ std::vector<Value> dequantize(OnnxNode& n) {
   return noted(ops::cast(g, ops::mul(g, x, scale), dtype));
 }
 
-struct Dynamic {
-  Value integers, scale, zero;  ///< the last two f32
-};
-
-/// Quantises to u8 so that the least and the greatest element, and 0, are in range.
-Dynamic dynamically_quantized(OnnxNode& n, Value x) {
-  Graph& g = n.graph();
-  if (element_count(g.type(x).shape.extents()) == 0) n.fail("there is no element to quantise");
-  const Value none = ops::scalar(g, DType::f32, 0);
-  const Value low = ops::minimum(g, ops::min(g, x), none), high = ops::maximum(g, ops::max(g, x), none);
-  const Value width = ops::sub(g, high, low);
-  // All zeros are 0 on any scale.
-  const Value scale = ops::select(g, ops::equal(g, width, none), ops::scalar(g, DType::f32, 1),
-                                  ops::div(g, width, ops::scalar(g, DType::f32, 255)));
-  const Value wanted = ops::neg(g, ops::div(g, low, scale));
-  const Value zero = ops::round(g, ops::minimum(g, ops::maximum(g, wanted, none), ops::scalar(g, DType::f32, 255)));
-  return {quantized(n, ops::div(g, x, scale), zero, DType::u8), scale, zero};
-}
-
 std::vector<Value> dynamic_quantize(OnnxNode& n) {
-  const Dynamic d = dynamically_quantized(n, n.input(0));
+  const DynamicallyQuantized d = dynamically_quantized(n, n.input(0));
   return {d.integers, d.scale, ops::cast(n.graph(), d.zero, DType::u8, true)};
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <functional>
 
 #include "gregale/ops.hpp"
 #include "onnx/operators.hpp"
+#include "onnx/quantized.hpp"
 
 namespace gregale::onnx {
 namespace {
@@ -14,6 +16,8 @@ namespace {
 struct RecurrentOperands {
   Value x, w, r, b, lengths, h, c, p;
 };
+/// The product of x [steps, batch, input] by w, [steps, batch, directions * gates * hidden].
+using InputProduct = std::function<Value(Graph& g, Value x, Value w)>;
 
 /// Names of the format in ours, and which numbers of the lists of parameters they take.
 struct KnownActivation {
@@ -50,7 +54,7 @@ void read_activations(const OnnxNode& n, ops::RecurrentOptions& options) {
 }
 
 /// The layer of `gates` gates: steps first, or the batch first (attribute `layout`).
-std::vector<Value> recurrent(OnnxNode& n, int64_t gates, RecurrentOperands o) {
+std::vector<Value> recurrent(OnnxNode& n, int64_t gates, RecurrentOperands o, const InputProduct& product) {
   Graph& g = n.graph();
   ops::RecurrentOptions options;
   options.direction = n.string("direction", "forward");
@@ -93,7 +97,7 @@ std::vector<Value> recurrent(OnnxNode& n, int64_t gates, RecurrentOperands o) {
 
   // One product for all steps.
   Value projected = batch_first ? ops::transpose(g, o.x, {1, 0, 2}) : o.x;
-  projected = ops::matmul(g, projected, ops::reshape(g, o.w, Extents{d * r[1], x[2]}), false, true);
+  projected = product(g, projected, o.w);
   Value candidate_bias;
   if (o.b.valid()) {
     expect(o.b, {d, 2 * r[1]}, "B");
@@ -133,51 +137,87 @@ std::vector<Value> recurrent(OnnxNode& n, int64_t gates, RecurrentOperands o) {
   return results;
 }
 
+Value product_of_floats(Graph& g, Value x, Value w) {
+  const Extents e = g.type(w).shape.extents();
+  return ops::matmul(g, x, ops::reshape(g, w, Extents{e[0] * e[1], e[2]}), false, true);
+}
+
 RecurrentOperands operands_of(OnnxNode& n) {
   const auto optional = [&](int64_t i) { return n.has_input(i) ? n.input(i) : Value(); };
   return {n.input(0), n.input(1), n.input(2), optional(3), optional(4), optional(5), optional(6), optional(7)};
 }
 
-/// Bytes as numbers: (q - zero point) scale, those of one direction or of each row of it.
-Value dequantized_gates(OnnxNode& n, int64_t weights, int64_t scale, int64_t zero_point) {
-  Graph& g = n.graph();
-  const Extents e = n.extents(weights);
-  if (e.size() != 3) n.fail(fmt::format("input {} is {}; it needs three axes", weights, to_string(n.type(weights))));
-  const auto per = [&](int64_t i) {
-    const Extents s = n.extents(i);
-    const bool per_row = element_count(s) == e[0] * e[2];
-    if (!per_row && element_count(s) != e[0])
+/// Weights of 8 bits, input `at` of a node, [direction, input, gate], as [direction, gate, input].
+struct ByteWeights {
+  Tensor integers;  ///< f32, less their zero point
+  Tensor scale;     ///< f32 [direction, gate]
+  /// What they stand for.
+  Tensor reals() const {
+    Tensor t = integers.clone();
+    const int64_t inputs = t.extents()[2];
+    for (int64_t i = 0; i < t.size(); ++i)
+      t.as<float>()[static_cast<size_t>(i)] *= scale.as<float>()[static_cast<size_t>(i / inputs)];
+    return t;
+  }
+};
+
+ByteWeights byte_weights(OnnxNode& n, int64_t at, int64_t scale, int64_t zero_point) {
+  const Extents e = n.extents(at);
+  if (e.size() != 3 || (n.dtype(at) != DType::u8 && n.dtype(at) != DType::i8))
+    n.fail(fmt::format("input {} is {}; it needs 8 bits and three axes", at, to_string(n.type(at))));
+  const int64_t directions = e[0], inputs = e[1], gates = e[2];
+  // One number for each direction, or for each of its gates.
+  const auto numbers = [&](int64_t i) {
+    std::vector<double> given = n.constant_reals(i), all;
+    if (static_cast<int64_t>(given.size()) == directions * gates) return given;
+    if (static_cast<int64_t>(given.size()) != directions)
       n.fail(fmt::format("input {} is {} for weights {}", i, to_string(n.type(i)), gregale::to_string(e)));
-    return ops::reshape(g, ops::cast(g, n.input(i), DType::f32), Extents{e[0], 1, per_row ? e[2] : 1});
+    for (const double x : given) all.insert(all.end(), static_cast<size_t>(gates), x);
+    return all;
   };
-  Value w = ops::cast(g, n.input(weights), DType::f32);
-  if (n.has_input(zero_point)) w = ops::sub(g, w, per(zero_point));
-  // The format has [direction, input, gate] here, the layers have rows of gates.
-  return ops::transpose(g, ops::mul(g, w, per(scale)), {0, 2, 1});
+  const std::vector<double> q = n.constant_reals(at), scales = numbers(scale);
+  const std::vector<double> zeros = n.has_input(zero_point) ? numbers(zero_point) : std::vector<double>(scales.size());
+  ByteWeights w{Tensor(DType::f32, {directions, gates, inputs}), Tensor(DType::f32, {directions, gates})};
+  for (size_t row = 0; row < scales.size(); ++row) w.scale.as<float>()[row] = static_cast<float>(scales[row]);
+  float* to = w.integers.as<float>().data();
+  for (int64_t d = 0; d < directions; ++d)
+    for (int64_t g = 0; g < gates; ++g)
+      for (int64_t i = 0; i < inputs; ++i)
+        *to++ = static_cast<float>(q[static_cast<size_t>((d * inputs + i) * gates + g)] -
+                                   zeros[static_cast<size_t>(d * gates + g)]);
+  return w;
+}
+
+/// com.microsoft: the layer's weights are bytes, and its input is quantised before its product; the state is not, so
+/// that rounding errors do not add up over the steps.
+std::vector<Value> lstm_of_bytes(OnnxNode& n) {
+  Graph& graph = n.graph();
+  const ByteWeights w = byte_weights(n, 1, 8, 9), r = byte_weights(n, 2, 10, 11);
+  const auto optional = [&](int64_t i) { return n.has_input(i) ? n.input(i) : Value(); };
+  const RecurrentOperands o{n.input(0),
+                            graph.constant(w.integers),
+                            graph.constant(r.reals()),
+                            optional(3),
+                            optional(4),
+                            optional(5),
+                            optional(6),
+                            optional(7)};
+  return recurrent(n, 4, o, [&](Graph& g, Value x, Value integers) {
+    const DynamicallyQuantized q = dynamically_quantized(n, x);
+    const Value a = ops::sub(g, ops::cast(g, q.integers, DType::f32), q.zero);
+    const Value scale = g.constant(w.scale.reshaped({w.scale.size()}));
+    return ops::mul(g, product_of_floats(g, a, integers), ops::mul(g, scale, q.scale));
+  });
 }
 
 }  // namespace
 
 std::vector<OnnxMapping> recurrent_mappings() {
   return {
-      {"RNN", 1, [](OnnxNode& n) { return recurrent(n, 1, operands_of(n)); }},
-      {"GRU", 1, [](OnnxNode& n) { return recurrent(n, 3, operands_of(n)); }},
-      {"LSTM", 1, [](OnnxNode& n) { return recurrent(n, 4, operands_of(n)); }},
-      {"DynamicQuantizeLSTM", 1,
-       [](OnnxNode& n) {
-         RecurrentOperands o;
-         const auto optional = [&](int64_t i) { return n.has_input(i) ? n.input(i) : Value(); };
-         o.x = n.input(0);
-         o.w = dequantized_gates(n, 1, 8, 9);
-         o.r = dequantized_gates(n, 2, 10, 11);
-         o.b = optional(3);
-         o.lengths = optional(4);
-         o.h = optional(5);
-         o.c = optional(6);
-         o.p = optional(7);
-         return recurrent(n, 4, o);
-       },
-       std::numeric_limits<int64_t>::max(), "com.microsoft"},
+      {"RNN", 1, [](OnnxNode& n) { return recurrent(n, 1, operands_of(n), product_of_floats); }},
+      {"GRU", 1, [](OnnxNode& n) { return recurrent(n, 3, operands_of(n), product_of_floats); }},
+      {"LSTM", 1, [](OnnxNode& n) { return recurrent(n, 4, operands_of(n), product_of_floats); }},
+      {"DynamicQuantizeLSTM", 1, lstm_of_bytes, std::numeric_limits<int64_t>::max(), "com.microsoft"},
   };
 }
 

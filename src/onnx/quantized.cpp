@@ -157,6 +157,20 @@ Value quantized(OnnxNode& n, Value x, Value zero, DType dtype) {
   return ops::cast(g, y, dtype, true);
 }
 
+DynamicallyQuantized dynamically_quantized(OnnxNode& n, Value x) {
+  Graph& g = n.graph();
+  if (element_count(g.type(x).shape.extents()) == 0) n.fail("there is no element to quantise");
+  const Value none = ops::scalar(g, DType::f32, 0);
+  const Value low = ops::minimum(g, ops::min(g, x), none), high = ops::maximum(g, ops::max(g, x), none);
+  const Value width = ops::sub(g, high, low);
+  // All zeros are 0 on any scale.
+  const Value scale = ops::select(g, ops::equal(g, width, none), ops::scalar(g, DType::f32, 1),
+                                  ops::div(g, width, ops::scalar(g, DType::f32, 255)));
+  const Value wanted = ops::neg(g, ops::div(g, low, scale));
+  const Value zero = ops::round(g, ops::minimum(g, ops::maximum(g, wanted, none), ops::scalar(g, DType::f32, 255)));
+  return {quantized(n, ops::div(g, x, scale), zero, DType::u8), scale, zero};
+}
+
 Value sum_as_reals(Graph& g, const Parts& parts) {
   Value sum = parts[0];
   for (size_t i = 1; i < parts.size(); ++i) sum = ops::add(g, sum, parts[i]);

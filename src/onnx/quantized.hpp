@@ -23,6 +23,11 @@ Value along_axis(OnnxNode& n, int64_t input, const Extents& extents, int64_t axi
 
 /// round(x) + zero, saturated, as `dtype`; `zero` invalid for none.
 Value quantized(OnnxNode& n, Value x, Value zero, DType dtype);
+/// x in u8 so that the least and the greatest element, and 0, are in range.
+struct DynamicallyQuantized {
+  Value integers, scale, zero;  ///< the last two f32
+};
+DynamicallyQuantized dynamically_quantized(OnnxNode& n, Value x);
 /// Whether operand i is known to hold zeros alone, or absent.
 bool is_zero(OnnxNode& n, int64_t i);
 /// Operand i, a constant of the graph where its value is known.

@@ -267,6 +267,8 @@ Result<Kernel> lower_recurrence(const NodeView& node, const Target& target, Recu
       r.activations[d][i] = {curve.kind, static_cast<float>(curve.alpha), static_cast<float>(curve.beta)};
     }
   }
+  if (const Tensor* weights = node.constant(kWeights); weights != nullptr && kernels::takes_bytes(target, r.cell))
+    if (auto scales = kernels::byte_scales(weights->as<float>(), r.hidden)) r.byte_scales = std::move(*scales);
   Kernel k;
   const int64_t packed_bytes = kernels::recurrent_weights_bytes(target.isa, r);
   const bool prepared = node.is_constant(kWeights) && packed_bytes > 0;

@@ -3,6 +3,8 @@
 #include "kernels/recurrence/recurrence.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 
 #include "kernels/isa_table.hpp"
 #include "kernels/recurrence/recurrence_table.hpp"
@@ -28,6 +30,75 @@ int64_t packed_size(const RecurrenceTable& table, const Recurrence& r) {
   return gates_of(r.cell) * padded(table, r) * r.hidden;
 }
 
+/// Bytes of one direction's packed weights where they are bytes, and where its scales and offsets begin.
+struct ByteLayout {
+  explicit ByteLayout(const Recurrence& r)
+      : vectors((r.hidden + kUnits - 1) / kUnits),
+        scales(align_bytes(vectors * byte_panel(r.hidden))),
+        offsets(scales + vectors * 4 * kUnits * 4),
+        all(offsets + vectors * 4 * kUnits * 4) {}
+  static constexpr int64_t kUnits = 16;
+  int64_t vectors, scales, offsets, all;
+};
+
+void pack_bytes(ThreadTeam& team, const Recurrence& r, const float* weights, const float* row_scales,
+                std::byte* packed) {
+  const ByteLayout layout(r);
+  constexpr int64_t kUnits = ByteLayout::kUnits;
+  const int64_t panel = byte_panel(r.hidden);
+  auto* scales = reinterpret_cast<float*>(packed + layout.scales);
+  auto* offsets = reinterpret_cast<int32_t*>(packed + layout.offsets);
+  parallel_for(team, layout.vectors, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(panel, 1)),
+               [&](int64_t begin, int64_t end, int) {
+                 std::fill(packed + begin * panel, packed + end * panel, std::byte{0});
+                 for (int64_t v = begin; v < end; ++v)
+                   for (int64_t g = 0; g < 4; ++g)
+                     for (int64_t lane = 0; lane < kUnits; ++lane) {
+                       const int64_t unit = v * kUnits + lane, row = g * r.hidden + unit,
+                                     at = (v * 4 + g) * kUnits + lane;
+                       scales[at] = unit < r.hidden ? row_scales[row] : 0;
+                       offsets[at] = 0;
+                       if (unit >= r.hidden || row_scales[row] == 0) continue;
+                       for (int64_t i = 0; i < r.hidden; ++i) {
+                         const float whole = std::nearbyint(weights[row * r.hidden + i] / row_scales[row]);
+                         packed[v * panel + (i / 4 * 4 + g) * 64 + lane * 4 + i % 4] =
+                             std::byte(static_cast<uint8_t>(static_cast<int8_t>(whole)));
+                         offsets[at] += 128 * static_cast<int32_t>(whole);
+                       }
+                     }
+               });
+}
+
+/// The number of which a row's weights are multiples.
+std::optional<float> byte_scale(std::span<const float> row, float first_try) {
+  float largest = 0;
+  for (const float w : row) {
+    if (!std::isfinite(w)) return {};
+    largest = std::max(largest, std::abs(w));
+  }
+  if (largest == 0) return 0.0f;
+  const auto exact = [&](float scale) {
+    return std::all_of(row.begin(), row.end(), [&](float w) {
+      const float whole = std::nearbyint(w / scale);
+      return std::abs(whole) <= 127 && whole * scale == w;
+    });
+  };
+  if (first_try > 0 && exact(first_try)) return first_try;
+  for (int most = 127; most >= 1; --most) {
+    const float about = largest / static_cast<float>(most);
+    const bool near = std::all_of(row.begin(), row.end(), [&](float w) {
+      const float whole = w / about;
+      return std::abs(whole - std::nearbyint(whole)) < 1e-4f;
+    });
+    if (!near) continue;
+    float scale = about;  // rounded twice, it may be off by a few units
+    for (int i = 0; i < 2; ++i) scale = std::nextafter(scale, 0.0f);
+    for (int i = -2; i <= 2; ++i, scale = std::nextafter(scale, INFINITY))
+      if (exact(scale)) return scale;
+  }
+  return {};
+}
+
 /// Panels of some gates of one direction, [vector of units][element of the state][gate][lane].
 void pack(ThreadTeam& team, const RecurrenceTable& table, const Recurrence& r, int64_t first, int64_t gates,
           const float* weights, float* packed) {
@@ -49,7 +120,9 @@ void pack(ThreadTeam& team, const RecurrenceTable& table, const Recurrence& r, i
 struct Scratch {
   RecurrentRow* rows;
   float *c, *update, *reset;
+  uint8_t* digits;
 };
+int64_t digit_bytes(const Recurrence& r) { return r.byte_scales.empty() ? 0 : align_bytes(3 * digit_stride(r.hidden)); }
 
 /// One run: what its threads share.
 class Run {
@@ -62,6 +135,8 @@ class Run {
     s_.c = reinterpret_cast<float*>(scratch);
     s_.update = s_.c;
     s_.reset = s_.c + sequences * padded_;
+    if (r.byte_scales.empty()) return;
+    s_.digits = reinterpret_cast<uint8_t*>(scratch + align_bytes(sequences * padded_ * int64_t{sizeof(float)}));
   }
 
   void begin(int64_t direction, int64_t b) {
@@ -86,6 +161,9 @@ class Run {
       row.c = s_.c + at * padded_;
       row.update = s_.update + at * padded_;
       row.reset = s_.reset + at * padded_;
+      if (r_.byte_scales.empty()) continue;
+      row.digits = s_.digits + at * digit_bytes(r_);
+      table_.digits_of_state(row, r_.hidden);
     }
     return count;
   }
@@ -105,6 +183,14 @@ class Run {
     call.activations = r_.activations[direction];
     call.clip = r_.clip;
     call.input_forget = r_.input_forget;
+    if (!r_.byte_scales.empty()) {
+      const ByteLayout layout(r_);
+      const auto* packed = reinterpret_cast<const std::byte*>(o_.weights) + direction * layout.all;
+      call.bytes = reinterpret_cast<const int8_t*>(packed);
+      call.scales = reinterpret_cast<const float*>(packed + layout.scales);
+      call.offsets = reinterpret_cast<const int32_t*>(packed + layout.offsets);
+      return table_.lstm_of_bytes(call);
+    }
     switch (r_.cell) {
       case RecurrentCell::rnn:
         return table_.rnn(call);
@@ -145,15 +231,24 @@ class Run {
       for (int64_t b = 0; b < r_.batch; ++b) begin(d, b);
     const int64_t per_direction = std::max<int64_t>(1, team.size() / r_.directions);
     const int64_t grain = (vectors() + per_direction - 1) / per_direction, pieces = (vectors() + grain - 1) / grain;
+    // A thread takes the same units in every step, if it is in time: their weights are in its cache.
+    const int64_t all = r_.directions * pieces;
+    std::vector<std::atomic<bool>> taken(static_cast<size_t>(all));
+    const auto take = [&](int thread) {
+      for (int64_t at = thread % all;; at = (at + 1) % all)
+        if (!taken[static_cast<size_t>(at)].exchange(true, std::memory_order_relaxed)) return at;
+    };
     for (int64_t s = 0; s < r_.steps; ++s) {
       int64_t counts[2] = {0, 0};
       for (int64_t d = 0; d < r_.directions; ++d) counts[d] = prepare_step(d, 0, r_.batch, s);
       if (counts[0] == 0) break;  // the lengths are those of both directions
-      for (int part = 0; part < parts(); ++part)
-        parallel_for(team, r_.directions * pieces, 1, [&](int64_t at, int64_t, int) {
-          const int64_t d = at / pieces, first = at % pieces * grain;
+      for (int part = 0; part < parts(); ++part) {
+        for (auto& piece : taken) piece.store(false, std::memory_order_relaxed);
+        parallel_for(team, all, 1, [&](int64_t, int64_t, int thread) {
+          const int64_t at = take(thread), d = at / pieces, first = at % pieces * grain;
           step(d, 0, counts[d], first, std::min(first + grain, vectors()), part);
         });
+      }
     }
     for (int64_t d = 0; d < r_.directions; ++d)
       for (int64_t b = 0; b < r_.batch; ++b) end(d, b);
@@ -175,13 +270,36 @@ class Run {
 
 }  // namespace
 
+std::optional<std::vector<float>> byte_scales(std::span<const float> weights, int64_t columns) {
+  std::vector<float> scales;
+  if (columns == 0) return scales;
+  for (size_t at = 0; at < weights.size(); at += static_cast<size_t>(columns)) {
+    const auto scale =
+        byte_scale(weights.subspan(at, static_cast<size_t>(columns)), scales.empty() ? 0.0f : scales.back());
+    if (!scale) return {};
+    scales.push_back(*scale);
+  }
+  return scales;
+}
+
+bool takes_bytes(const Target& target, RecurrentCell cell) {
+  return cell == RecurrentCell::lstm && target.isa >= Isa::avx512 && target.features.avx512_vnni;
+}
+
 int64_t recurrent_weights_bytes(Isa isa, const Recurrence& r) {
+  if (!r.byte_scales.empty()) return align_bytes(r.directions * ByteLayout(r).all);
   return align_bytes(r.directions * packed_size(recurrence_table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
 }
 
 void pack_recurrent_weights(Isa isa, ThreadTeam& team, const Recurrence& r, const float* weights, float* packed) {
   const RecurrenceTable& table = recurrence_table_of(isa);
   const int64_t gates = gates_of(r.cell);
+  if (!r.byte_scales.empty()) {
+    for (int64_t d = 0; d < r.directions; ++d)
+      pack_bytes(team, r, weights + d * gates * r.hidden * r.hidden, r.byte_scales.data() + d * gates * r.hidden,
+                 reinterpret_cast<std::byte*>(packed) + d * ByteLayout(r).all);
+    return;
+  }
   for (int64_t d = 0; d < r.directions; ++d) {
     const float* src = weights + d * gates * r.hidden * r.hidden;
     float* dst = packed + d * packed_size(table, r);
@@ -198,7 +316,8 @@ int64_t recurrence_scratch_bytes(Isa isa, const Recurrence& r) {
   const int64_t sequences = r.directions * r.batch;
   const int64_t arrays = r.cell == RecurrentCell::gru ? 2 : r.cell == RecurrentCell::lstm ? 1 : 0;
   return align_bytes(sequences * static_cast<int64_t>(sizeof(RecurrentRow))) +
-         align_bytes(arrays * sequences * padded(recurrence_table_of(isa), r) * static_cast<int64_t>(sizeof(float)));
+         align_bytes(arrays * sequences * padded(recurrence_table_of(isa), r) * static_cast<int64_t>(sizeof(float))) +
+         sequences * digit_bytes(r);
 }
 
 void recurrence_f32(Isa isa, ThreadTeam& team, const Recurrence& r, const RecurrenceOperands& operands,

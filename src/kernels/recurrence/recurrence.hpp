@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+#include <span>
+#include <vector>
+
 #include "kernels/common.hpp"
 #include "kernels/recurrence/activation.hpp"
 
@@ -24,7 +28,16 @@ struct Recurrence {
   ActivationCall activations[2][3];  ///< of each direction: f, g, h of the format's definitions
   float clip = 0;                    ///< sums of gates stay within [-clip, clip]; 0: anywhere
   bool input_forget = false;         ///< lstm: the forget gate is 1 - the input gate
+  /// lstm: of each row of weights, where they are kept as bytes; empty: f32.
+  std::vector<float> byte_scales{};
 };
+
+/// Of weights whose rows are each whole numbers from -127 to 127 times a number of its own, to the last bit, those
+/// numbers: as weights that were once quantised are. Nothing where a row is not.
+std::optional<std::vector<float>> byte_scales(std::span<const float> weights, int64_t columns);
+/// Whether a recurrence may keep such weights as bytes: a quarter of what each step reads. The state is multiplied as
+/// numbers of 24 bits, so that sums are as exact as those of f32.
+bool takes_bytes(const Target& target, RecurrentCell cell);
 
 /// Weights as the kernel reads them, from [directions, gates * hidden, hidden].
 int64_t recurrent_weights_bytes(Isa isa, const Recurrence& r);

@@ -131,6 +131,91 @@ struct Lstm {
   }
 };
 
+#if defined(__AVX512F__)
+
+/// state = unit (65536 high + 256 middle + low - 2^23), rounded to the nearest; of a state that is not finite, NaN.
+void digits_of_state(RecurrentRow& row, int64_t hidden) {
+  constexpr float kMost = 8388600;  // and what rounding may add stays below 2^23
+  F most = set1(1e-30f), zeros{};
+  for (int64_t i = 0; i < hidden; i += kLanes) {
+    const F x = abs_of(get(row.h + i, hidden - i));
+    most = choose(x > most, x, most);
+    zeros += x * set1(0.0f);
+  }
+  float largest = 0, sum = 0;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    largest = most[lane] > largest ? most[lane] : largest;
+    sum += zeros[lane];
+  }
+  const bool finite = sum == 0;
+  row.unit = finite ? largest / kMost : __builtin_nanf("");
+  const F scale = set1(finite ? kMost / largest : 0.0f);
+  const int64_t stride = digit_stride(hidden);
+  for (int64_t i = 0; i < stride; i += kLanes) {
+    const __mmask16 some = stride - i >= kLanes ? static_cast<__mmask16>(0xffff) : some_lanes(stride - i);
+    // An infinite state times 0 is no number and becomes the least integer.
+    const U q = reinterpret_cast<U>(_mm512_maskz_cvtps_epi32(0xffff, get(row.h + i, hidden - i) * scale)) + (1u << 23);
+    for (int digit = 0; digit < 3; ++digit)
+      _mm512_mask_cvtepi32_storeu_epi8(row.digits + digit * stride + i, some,
+                                       reinterpret_cast<__m512i>(q >> (8 * digit)));
+  }
+}
+
+/// Sums of one vector of units for `Rows` sequences, before their scales: a product of bytes for each digit.
+template <int Rows>
+[[gnu::target("avx512vnni")]] void products_of_bytes(int64_t quads, const int8_t* weights,
+                                                     const uint8_t* const (&digits)[Rows], int64_t stride,
+                                                     I (&sums)[Rows][3][4]) {
+  I acc[Rows][3][4] = {};
+  for (int64_t i = 0; i < quads; ++i) {
+    __m512i w[4];
+    for (int g = 0; g < 4; ++g) w[g] = *reinterpret_cast<const __m512i_u*>(weights + (i * 4 + g) * 64);
+    for (int r = 0; r < Rows; ++r)
+      for (int d = 0; d < 3; ++d) {
+        int32_t four;
+        __builtin_memcpy(&four, digits[r] + d * stride + i * 4, sizeof four);
+        const auto x = reinterpret_cast<__m512i>(four - I{});
+        for (int g = 0; g < 4; ++g)
+          acc[r][d][g] = reinterpret_cast<I>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(acc[r][d][g]), x, w[g]));
+      }
+  }
+  __builtin_memcpy(sums, acc, sizeof acc);
+}
+
+template <int Rows>
+void block_of_bytes(const RecurrentCall& call, int64_t at, const RecurrentRow* rows) {
+  const int64_t stride = digit_stride(call.hidden), unit = at * kLanes;
+  const uint8_t* digits[Rows];
+  for (int r = 0; r < Rows; ++r) digits[r] = rows[r].digits;
+  I sums[Rows][3][4];
+  products_of_bytes<Rows>(stride / 4, call.bytes + at * byte_panel(call.hidden), digits, stride, sums);
+  const auto real = [](I x) { return __builtin_convertvector(x, F); };
+  for (int r = 0; r < Rows; ++r) {
+    F gates[4];
+    for (int g = 0; g < 4; ++g) {
+      I offset;
+      __builtin_memcpy(&offset, call.offsets + (at * 4 + g) * kLanes, sizeof offset);
+      const F middle = fma(real(sums[r][1][g]), set1(256.0f), real(sums[r][0][g]));
+      const F sum = fma(real(sums[r][2][g] - offset), set1(65536.0f), middle);
+      gates[g] = sum * (load(call.scales + (at * 4 + g) * kLanes) * set1(rows[r].unit));
+    }
+    Lstm::finish(call, rows[r], unit, call.hidden - unit, gates);
+  }
+}
+
+void run_of_bytes(const RecurrentCall& call) {
+  int64_t row = 0;
+  for (; row + 2 <= call.row_count; row += 2)
+    for (int64_t at = call.first; at < call.last; ++at) block_of_bytes<2>(call, at, call.rows + row);
+  for (; row < call.row_count; ++row)
+    for (int64_t at = call.first; at < call.last; ++at) block_of_bytes<1>(call, at, call.rows + row);
+}
+
+#else
+constexpr auto run_of_bytes = nullptr;
+constexpr auto digits_of_state = nullptr;
+#endif
+
 /// (1 - update) candidate + update h
 GREGALE_INLINE void update_state(const RecurrentRow& row, int64_t unit, int64_t count, F update, F candidate) {
   put(row.y + unit, fma(update, get(row.h + unit, count) - candidate, candidate), count);
@@ -176,7 +261,7 @@ struct GruCandidate {
 }  // namespace
 
 extern const RecurrenceTable recurrence_table;
-const RecurrenceTable recurrence_table = {kLanes,        run<Rnn>,         run<Lstm>, run<GruResetAfter>,
-                                          run<GruGates>, run<GruCandidate>};
+const RecurrenceTable recurrence_table = {kLanes,        run<Rnn>,          run<Lstm>,    run<GruResetAfter>,
+                                          run<GruGates>, run<GruCandidate>, run_of_bytes, digits_of_state};
 
 }  // namespace gregale::kernels::GREGALE_ISA_NAMESPACE

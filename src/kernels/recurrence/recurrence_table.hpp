@@ -17,7 +17,16 @@ struct RecurrentRow {
   float* c;            ///< * lstm: the cell, before and after
   float* update;       ///< * gru: the update gate, between its two parts
   float* reset;        ///< * gru: the state, reset
+  /// lstm of bytes: the state as digits (low, middle, high, each in digit_stride() bytes) and what they count.
+  uint8_t* digits;
+  float unit;
 };
+/// The state as whole numbers of 24 bits less 2^23, in three rows of bytes with zeros behind.
+constexpr int64_t digit_stride(int64_t hidden) { return (hidden + 3) / 4 * 4; }
+/// Bytes of weights: for each vector of 16 units and each four elements of the state, four gates of 16 units of four
+/// bytes. Then for each vector of units, of each gate the scales, and 128 times the sums of rows, which the digits'
+/// offset adds.
+constexpr int64_t byte_panel(int64_t hidden) { return digit_stride(hidden) / 4 * 256; }
 
 /// Some units of some sequences.
 struct RecurrentCall {
@@ -26,6 +35,9 @@ struct RecurrentCall {
   int64_t first, last;  ///< vectors of units
   int64_t hidden;
   const float* weights;  ///< packed, of one direction
+  const int8_t* bytes;   ///< lstm of bytes, in its place
+  const float* scales;
+  const int32_t* offsets;
   const float* bias;
   const float* peepholes;
   const ActivationCall* activations;
@@ -41,6 +53,9 @@ struct RecurrenceTable {
   /// gru: first all units' gates, then their candidates, with the weights of those.
   void (*gru_gates)(const RecurrentCall&);
   void (*gru_candidate)(const RecurrentCall&);
+  /// An lstm with weights of bytes; digits_of_state comes before each step. Null where there are no products of bytes.
+  void (*lstm_of_bytes)(const RecurrentCall&);
+  void (*digits_of_state)(RecurrentRow& row, int64_t hidden);
 };
 
 namespace isa_generic {
