@@ -18,6 +18,8 @@ inline double load_element(DType dtype, const void* data, int64_t index) {
       return static_cast<double>(to_f32(static_cast<const bf16*>(data)[index]));
     case DType::f16:
       return static_cast<double>(to_f32(static_cast<const f16*>(data)[index]));
+    case DType::i8:
+      return static_cast<const int8_t*>(data)[index];
     default:
       return (static_cast<const uint8_t*>(data)[index / 8] >> (index % 8)) & 1;
   }
@@ -25,6 +27,9 @@ inline double load_element(DType dtype, const void* data, int64_t index) {
 
 inline void store_element(DType dtype, void* data, int64_t index, double value) {
   switch (dtype) {
+    case DType::i8:  // a whole number in range
+      static_cast<int8_t*>(data)[index] = static_cast<int8_t>(value);
+      break;
     case DType::f64:
       static_cast<double*>(data)[index] = value;
       break;

@@ -131,6 +131,40 @@ TEST(TileUnit, MultipliesFp32InParts) {
   }
 }
 
+/// A few rows times whole numbers that bytes hold: half the bytes of bf16, the same results.
+TEST(TileUnit, MultipliesFewRowsByBytes) {
+  for (const int64_t rows : {1, 32, 33}) {
+    for (const tile::Given weights : {tile::Given::bytes, tile::Given::constant}) {
+      TileCase c;
+      Graph& g = c.graph;
+      const Value x = c.input({rows, 540}, DType::bf16), w = c.input({540, 300}, DType::bf16, true),
+                  scale = c.input({300}, DType::f32);
+      for (bf16& e : c.inputs[1].as<bf16>()) e = to_bf16(std::nearbyint(127 * to_f32(e)));
+      c.given[1] = weights;
+      g.set_outputs({ops::mul(g, product(g, x, w), scale)});
+      LoweredRegion region;
+      const TileProgram p = lowered(c, region);
+      const bool bytes = weights == tile::Given::bytes && rows <= 32;
+      ASSERT_EQ(region.packed.size(), 1u);
+      EXPECT_EQ(region.packed[0].pack.buffers[1].dtype, bytes ? DType::i8 : DType::bf16);
+      EXPECT_EQ(p.buffers[1].dtype, bytes ? DType::i8 : DType::bf16);
+      EXPECT_EQ(tile::print(tile::parse_program(tile::print(p))), tile::print(p));
+      expect_interprets(c, region, 2e-6);
+    }
+  }
+}
+
+TEST(TileUnit, KnowsWhatBytesHold) {
+  const auto given = [](float odd, const Target& target) {
+    const Tensor t = Tensor::from(std::vector<float>{1, -128, 0, 127, odd}, {5}).cast(DType::bf16);
+    return tile::given(&t, target, false);
+  };
+  EXPECT_EQ(given(-7, tile_unit()), tile::Given::bytes);
+  EXPECT_EQ(given(-7, Target()), tile::Given::constant);
+  for (const float odd : {0.5f, 128.0f, -129.0f, std::numeric_limits<float>::quiet_NaN()})
+    EXPECT_EQ(given(odd, tile_unit()), tile::Given::constant) << odd;
+}
+
 TEST(TileUnit, HoldsConstantsInParts) {
   const auto given = [](float odd, const Target& target, bool in_parts = true) {
     const Tensor t = Tensor::from(std::vector<float>{1, -0.5f, 0, 1e-20f, odd}, {5});

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tile/lower_region.hpp"
 
+#include <algorithm>
+#include <span>
+
 #include "kernels/contraction/contraction_kernel.hpp"
 #include "tile/lower_boxes.hpp"
 #include "tile/lower_convolution.hpp"
@@ -24,8 +27,21 @@ LoweredRegion RegionLowering::run() {
   return std::move(out_);
 }
 
+namespace {
+
+bool is_of_bytes(std::span<const bf16> values) {
+  return std::all_of(values.begin(), values.end(), [](bf16 value) {
+    const float x = to_f32(value);
+    return x >= -128 && x <= 127 && x == static_cast<float>(static_cast<int>(x));
+  });
+}
+
+}  // namespace
+
 Given given(const Tensor* constant, const Target& target, bool in_parts) {
   if (constant == nullptr) return Given::later;
+  if (constant->dtype() == DType::bf16 && kernels::has_tiles(target) && is_of_bytes(constant->as<bf16>()))
+    return Given::bytes;
   const bool asks = in_parts && kernels::has_tiles(target) && constant->dtype() == DType::f32;
   return asks && kernels::parts_hold(constant->as<float>()) ? Given::in_parts : Given::constant;
 }

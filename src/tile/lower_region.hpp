@@ -38,6 +38,7 @@ struct LoweredRegion {
 enum class Given : uint8_t {
   later,     ///< nothing
   constant,  ///< it never changes, so that it may be packed once
+  bytes,  ///< the same, bf16 whose elements are whole numbers from -128 to 127: a few rows may be multiplied by bytes
   in_parts,  ///< the same, and three parts in bf16 sum to each of its elements: the tile unit may multiply it (fp32x3)
 };
 /// Of an input with these elements; null where they are not known. `in_parts`: the tile unit may be asked.

@@ -242,7 +242,8 @@ class Parser {
   }
   DType dtype() {
     const std::string w = word();
-    for (const DType d : {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i32, DType::i64, DType::u8})
+    for (const DType d :
+         {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i32, DType::i64, DType::u8, DType::i8})
       if (w == name_of(d)) return d;
     check(false, fmt::format("'{}' is no dtype of a buffer", w));
     return {};

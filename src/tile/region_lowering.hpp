@@ -241,6 +241,7 @@ class RegionLowering {
   }
   /// Whether a product of fp32 is computed on the tile unit, in parts (kernels::Compute::fp32x3).
   bool in_parts(const Node& nd);
+  bool of_bytes(const Node& nd);
 
   /// b as the kernels read it: where it is, packed beforehand, or packed by a stage or a phase of its own. Sets
   /// direct_.
@@ -277,6 +278,7 @@ class RegionLowering {
   Stage hidden_stage_;
   bool problem_in_steps_ = false;  ///< the product at hand reads its b step by step
   bool has_product_ = false, has_transform_ = false, whole_rows_ = false, direct_ = false, alone_ = false;
+  bool bytes_ = false;  ///< of the product being emitted: b is packed as bytes
   int32_t columns_dim_ = -1;
   int panels_ = 0;
 };

@@ -70,6 +70,7 @@ void RegionLowering::emit_product(const Work& w, const Work* epilogue, std::vect
   require(type(nd.inputs[1]).dtype == dtype, "a product of two dtypes");
   MatmulProblem problem;
   problem.a = problem.b = dtype;
+  bytes_ = of_bytes(nd);
   const bool parts = in_parts(nd), interleaved = parts || dtype == DType::bf16;
   problem.compute = parts ? Compute::fp32x3 : dtype == DType::bf16 ? Compute::bf16 : Compute::f32;
   problem.n = extents(result).back();
@@ -283,6 +284,15 @@ bool RegionLowering::in_parts(const Node& nd) {
          extents(nd.inputs[0]).back() >= kLeastDepth;
 }
 
+bool RegionLowering::of_bytes(const Node& nd) {
+  // More rows than one block of tiles would make the same bf16 of them several times, and what stays in cache between
+  // runs takes longer to widen than to read.
+  constexpr int64_t kMostRows = 32;
+  const Value b = nd.inputs[1];
+  return place(b).kind == Place::Kind::operand && given(b) == Given::bytes && total_rows() <= kMostRows &&
+         extents(b).size() == 2 && type(b).bytes() >= target_.l2_bytes / 8 && uses_of_input(place(b).input) == 1;
+}
+
 int64_t RegionLowering::elements_of_panel(const MatmulProblem& problem, int64_t panel_width) const {
   const int64_t tiles = ceil_div(problem.k, 32);
   if (problem.compute == Compute::fp32x3) return panel_width * 32 * 3 * tiles;
@@ -327,7 +337,7 @@ Operand RegionLowering::pack(Value value, const MatmulProblem& problem, bool tra
   const size_t r = view.extents.size();
   const int64_t k_stride = view.strides[r - (trans ? 1 : 2)], n_stride = view.strides[r - (trans ? 2 : 1)];
   const bool parts = problem.compute == Compute::fp32x3, interleaved = parts || problem.b == DType::bf16;
-  const DType packed = parts ? DType::bf16 : problem.b;
+  const DType packed = parts ? DType::bf16 : bytes_ ? DType::i8 : problem.b;
   const bool is_constant = given(value) != Given::later;
   const bool stored_trans = problem.n > 1 && n_stride != 1;
   require(!stored_trans || k_stride == 1 || problem.k == 1, "columns of b that do not follow each other");

@@ -65,7 +65,7 @@ class TileContraction final : public ContractionKernel {
 };
 
 Result<std::shared_ptr<ContractionKernel>> make_tiles(const Target&, const ContractionDesc& d) {
-  if (d.compute != Compute::bf16 || d.a != DType::bf16 || d.b != DType::bf16) return refusal("tiles multiply bf16");
+  if (d.compute != Compute::bf16) return refusal("tiles multiply bf16");
   if (d.b_packing != Packing::panels16) return refusal("b is not in panels16");
   if (d.trans_a) return refusal("a is transposed");
   for (const int64_t value : {d.m, d.n, d.k, d.lda, d.ldb, d.ldc})

@@ -15,6 +15,7 @@ using namespace testing;
 using Batch = ContractionDesc::Batch;
 
 constexpr Dtypes kToF32 = {DType::bf16, DType::bf16, DType::f32, Compute::bf16};
+constexpr Dtypes kBytes = {DType::bf16, DType::i8, DType::f32, Compute::bf16};
 constexpr Dtypes kToBf16 = {DType::bf16, DType::bf16, DType::bf16, Compute::bf16};
 
 class Amx : public ::testing::Test {
@@ -62,7 +63,7 @@ TEST_F(Amx, RaggedExtents) {
                 depths[] = {1, 2, 31, 32, 33, 64, 100, 256, 0};
   std::mt19937 engine(1);
   EXPECT_TRUE(tiles_ran([&] {
-    for (const Dtypes& dtypes : {kToF32, kToBf16}) {
+    for (const Dtypes& dtypes : {kToF32, kToBf16, kBytes}) {
       for (int draw = 0; draw < 60 && !HasFatalFailure(); ++draw) {
         ContractionDesc desc = amx_desc(sizes[engine() % std::size(sizes)], sizes[engine() % std::size(sizes)],
                                         depths[engine() % std::size(depths)], dtypes);
@@ -80,14 +81,32 @@ TEST_F(Amx, EveryAddressingOfABatch) {
   for (const Batch addressing : {Batch::stride, Batch::offset, Batch::address}) {
     for (const auto& [m, n, k] : {std::array<int64_t, 3>{20, 40, 33}, {49, 17, 64}, {70, 70, 5}}) {
       for (const int64_t batch : {0, 1, 3}) {
-        ContractionDesc desc = amx_desc(m, n, k, kToF32);
-        desc.addressing = addressing;
-        desc.batch = batch;
-        desc.accumulate = batch == 3;
-        check(target_, Problem(desc, engine(), 1));
-        if (HasFatalFailure()) return;
+        for (const Dtypes& dtypes : {kToF32, kBytes}) {
+          ContractionDesc desc = amx_desc(m, n, k, dtypes);
+          desc.addressing = addressing;
+          desc.batch = batch;
+          desc.accumulate = batch == 3;
+          check(target_, Problem(desc, engine(), 1));
+          if (HasFatalFailure()) return;
+        }
       }
     }
+  }
+}
+
+/// Bytes are what they are as bf16: the same bits come out.
+TEST_F(Amx, BytesGiveTheBitsOfBf16) {
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 16, 32}, {16, 70, 100}, {32, 48, 512}, {40, 40, 1100}}) {
+    const Problem bytes(amx_desc(m, n, k, kBytes), 5);
+    Problem wide(amx_desc(m, n, k, kToF32), 5);
+    std::memcpy(wide.a->get(), bytes.a->get(), static_cast<size_t>(bytes.a->bytes()));
+    for (int64_t p = 0; p < k; ++p)
+      for (int64_t column = 0; column < n; ++column)
+        store_element(DType::bf16, wide.b->get(), wide.b_index(p, column),
+                      load_element(DType::i8, bytes.b->get(), bytes.b_index(p, column)));
+    EXPECT_EQ(bytes.run(*ContractionKernel::compile(target_, bytes.desc)),
+              wide.run(*ContractionKernel::compile(target_, wide.desc)))
+        << m << "x" << n << "x" << k;
   }
 }
 

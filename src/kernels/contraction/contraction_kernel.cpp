@@ -70,8 +70,9 @@ void validate_dtypes(const ContractionDesc& d) {
                     name_of(d.c));
       break;
     case Compute::bf16:
-      GREGALE_CHECK(d.a == DType::bf16 && d.b == DType::bf16 && is_f32_or_bf16(d.c), invalid_argument,
-                    "[contraction] compute bf16 takes bf16 operands and gives f32 or bf16, not {}, {}, {}",
+      GREGALE_CHECK(d.a == DType::bf16 && (d.b == DType::bf16 || d.b == DType::i8) && is_f32_or_bf16(d.c),
+                    invalid_argument,
+                    "[contraction] compute bf16 takes bf16 operands, or b in i8, and gives f32 or bf16, not {}, {}, {}",
                     name_of(d.a), name_of(d.b), name_of(d.c));
       break;
     case Compute::fp32x3:
@@ -87,8 +88,11 @@ void validate_dtypes(const ContractionDesc& d) {
 void validate_packing(const ContractionDesc& d) {
   GREGALE_CHECK((d.b_packing == Packing::panels16x3) <= (d.compute == Compute::fp32x3), invalid_argument,
                 "[contraction] b_packing panels16x3 is fp32x3's alone");
+  const bool bytes = d.b == DType::i8;
+  GREGALE_CHECK(!bytes || d.b_packing == Packing::panels16, invalid_argument,
+                "[contraction] b of i8 is in panels16, not {}", to_string(d.b_packing));
   if (d.b_packing == Packing::plain) return;
-  GREGALE_CHECK(d.b == DType::bf16, invalid_argument, "[contraction] b_packing {} holds bf16, not {}",
+  GREGALE_CHECK(d.b == DType::bf16 || bytes, invalid_argument, "[contraction] b_packing {} holds bf16, not {}",
                 to_string(d.b_packing), name_of(d.b));
   GREGALE_CHECK(!d.trans_b, invalid_argument, "[contraction] trans_b is for plain b, not {}", to_string(d.b_packing));
   if (d.b_packing == Packing::vnni2) return;

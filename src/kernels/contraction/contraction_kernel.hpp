@@ -43,7 +43,9 @@ enum class Packing : uint8_t {
   vnni2,
   /// bf16, B only: panels of 16 columns, each in vnni2 with leading = 16, so that 32 x 16 elements are 1 KB in one
   /// piece (one AMX tile). Element (k, n) is at (n / 16) * leading + (k / 2) * 32 + (n % 16) * 2 + k % 2. `leading` is
-  /// the elements of a panel, 16 times K rounded up to a multiple of 32. Padding in k and n holds zeros.
+  /// the elements of a panel, 16 times K rounded up to a multiple of 32. Padding in k and n holds zeros. Elements may
+  /// be i8, which are made bf16 where they are multiplied: half of what is read, for a few rows of a. Of each pair of
+  /// rows the even one's 16 then precede the odd one's: (n / 16) * leading + (k / 2) * 32 + k % 2 * 16 + n % 16.
   panels16,
   /// fp32x3's B: three panels16 images (high, middle, low part) one after another, `leading` for each panel as there,
   /// part p beginning at p * part elements; see ContractionDesc::b_part.

@@ -161,6 +161,8 @@ class ReferenceContraction final : public ContractionKernel {
       case Packing::vnni2:
         return load_element(desc_.b, b, p / 2 * 2 * ldb + 2 * column + p % 2);
       case Packing::panels16:
+        if (desc_.b == DType::i8)
+          return load_element(desc_.b, b, column / 16 * ldb + p / 2 * 32 + p % 2 * 16 + column % 16);
         return load_element(desc_.b, b, column / 16 * ldb + p / 2 * 32 + column % 16 * 2 + p % 2);
       case Packing::panels16x3: {
         const int64_t at = column / 16 * ldb + p / 2 * 32 + column % 16 * 2 + p % 2;

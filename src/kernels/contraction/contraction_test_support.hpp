@@ -31,6 +31,7 @@ struct Problem {
 
   int64_t b_index(int64_t p, int64_t column) const {
     if (desc.b_packing == Packing::vnni2) return p / 2 * 2 * desc.ldb + 2 * column + p % 2;
+    if (desc.b == DType::i8) return column / 16 * desc.ldb + p / 2 * 32 + p % 2 * 16 + column % 16;
     if (desc.b_packing == Packing::panels16) return column / 16 * desc.ldb + p / 2 * 32 + column % 16 * 2 + p % 2;
     return desc.trans_b ? column * desc.ldb + p : p * desc.ldb + column;
   }
@@ -76,10 +77,11 @@ struct Problem {
         for (int64_t p = 0; p < k; ++p) store_element(desc.a, a->get(), at_a + a_index(row, p), draw(engine));
       }
       if (desc.b_packing == Packing::panels16)
-        std::memset(b->get<char>() + at_b * 2, 0, static_cast<size_t>(b_item) * 2);
+        std::memset(b->get<char>() + at_b * size_of(desc.b), 0, static_cast<size_t>(b_item * size_of(desc.b)));
       for (int64_t p = 0; p < k; ++p) {
         for (int64_t column = 0; column < n; ++column)
-          store_element(desc.b, b->get(), at_b + b_index(p, column), draw(engine));
+          store_element(desc.b, b->get(), at_b + b_index(p, column),
+                        desc.b == DType::i8 ? std::nearbyint(127.4f * draw(engine)) : draw(engine));
       }
       if (desc.b_packing == Packing::vnni2 && k % 2 != 0) {
         for (int64_t column = 0; column < n; ++column) store_element(desc.b, b->get(), at_b + b_index(k, column), 0);
@@ -98,6 +100,7 @@ struct Problem {
   }
 
   static void poison(const Fenced& memory, DType dtype) {
+    if (dtype == DType::i8) return;  // none of them is
     for (int64_t i = 0; i < memory.bytes() / size_of(dtype); ++i) store_element(dtype, memory.get(), i, NAN);
   }
 

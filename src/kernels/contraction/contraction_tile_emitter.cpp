@@ -26,7 +26,9 @@ constexpr int kStack = kTailAt + 32 * kTailStride;
 constexpr int kBlockA = kStack, kBlockB = kStack + 8, kItemA = kStack + 16, kItemB = kStack + 24, kListA = kStack + 32,
               kListB = kStack + 40;
 // Without a batch: where sums wait for their next pass, of the first block of rows and of this one.
-constexpr int kScratch = kStack, kWaiting = kStack + 8, kAllStack = kStack + 64;
+constexpr int kScratch = kStack, kWaiting = kStack + 8, kWidened = kStack + 64;
+// Then, of b in bytes, two steps of k of two panels, widened.
+constexpr int kUnroll = 2, kAllStack = kWidened + kUnroll * 2 * static_cast<int>(kTileBytes);
 
 }  // namespace
 
@@ -82,9 +84,11 @@ ContractionTileEmitter::ContractionTileEmitter(const ContractionDesc& desc, cons
       parts_(parts),
       batch_(desc.addressing != Batch::none),
       to_bf16_(desc.c == DType::bf16),
+      bytes_(desc.b == DType::i8),
       lda_bytes_(desc.lda * 2),
       ldc_bytes_(desc.ldc * size_of(desc.c)),
-      panel_bytes_(desc.ldb * 2),
+      panel_bytes_(desc.ldb * size_of(desc.b)),
+      b_tile_bytes_(bytes_ ? kTileBytes / 2 : kTileBytes),
       passes_(takes_passes(desc, rows, parts)),
       steps_(desc.k / kStepK),
       tail_(desc.k % kStepK),
@@ -150,6 +154,23 @@ void ContractionTileEmitter::begin_sums(int tiles, int width, const Pass& pass) 
   }
 }
 
+/// The tiles of b of one step, at `at` from run_b_, as bf16 at `to` on the stack: whole numbers that small are exact.
+void ContractionTileEmitter::widen_b(int tiles, int64_t at, int64_t to) {
+  for (int right = 0; right < tiles; ++right)
+    for (int row = 0; row < kTileRows; ++row) {
+      const auto from = static_cast<int>(at + right * panel_bytes_ + row * 32);
+      const Xbyak::Zmm low(2 * (row % 8)), high(2 * (row % 8) + 1);
+      as_.vpmovsxbd(low, as_.ptr[run_b_ + from]);
+      as_.vpmovsxbd(high, as_.ptr[run_b_ + (from + 16)]);
+      as_.vcvtdq2ps(low, low);
+      as_.vcvtdq2ps(high, high);
+      as_.vpsrld(low, low, 16);  // the lower half of either is zeros
+      as_.vpord(low, low, high);
+      as_.vmovups(as_.ptr[as_.rsp + static_cast<int>(to + right * kTileBytes + row * 64)], low);
+    }
+  l1_bytes_ += tiles * 1.5 * kTileBytes;
+}
+
 /// Loads stand right before their first use. What streams by (a where b's panels meet several blocks of rows, b where
 /// they meet one) must not drive the other operand from L1.
 void ContractionTileEmitter::one_step(int tiles, const Reg& a, const Reg& a_stride, int64_t a_lower, int64_t a_at,
@@ -161,12 +182,14 @@ void ContractionTileEmitter::one_step(int tiles, const Reg& a, const Reg& a_stri
       as_.tile_load(Tmm(tile), base, stride, static_cast<int>(at));
     }
   };
-  const bool a_once = rows_.count > 1, b_once = !a_once;
-  load(b_once, kB, run_b_, b_stride_reg_, b_at);
+  const bool a_once = rows_.count > 1, b_once = !a_once && !bytes_;
+  const Reg& b = bytes_ ? as_.rsp : run_b_;
+  const int64_t next_panel = bytes_ ? kTileBytes : panel_bytes_;
+  load(b_once, kB, b, b_stride_reg_, b_at);
   load(a_once, kA, a, a_stride, a_at);
   as_.tdpbf16ps(Tmm(0), Tmm(kA), Tmm(kB));
   if (tiles == 2) {
-    load(b_once, kB + 1, run_b_, b_stride_reg_, b_at + panel_bytes_);
+    load(b_once, kB + 1, b, b_stride_reg_, b_at + next_panel);
     as_.tdpbf16ps(Tmm(1), Tmm(kA), Tmm(kB + 1));
   }
   if (rows_.lower > 0) {
@@ -223,17 +246,16 @@ void ContractionTileEmitter::copy_a_tail() {
 
 /// Of one item of the batch the steps of a pass, run_a_ and run_b_ at their beginning.
 void ContractionTileEmitter::products(int tiles, const Pass& pass) {
-  constexpr int64_t kUnroll = 2;
   const int64_t lower = rows_.upper * lda_bytes_;
-  const int64_t rounds = pass.steps / kUnroll;
   // What is read and written at the end is fetched meanwhile, a few rows a step: it may come from far.
   const bool fetch_c = !batch_ && !desc_.accumulate && pass.first && pass.steps > 0;
   const int64_t rows_of_c = fetch_c ? (rows_.rows() + pass.steps - 1) / pass.steps : 0;
   if (fetch_c) as_.mov(fetch_, c_);
   // So are the panels of b that come next, a part of them by each block of rows.
   // (Parts take time enough for the processor's own prefetcher.)
-  const int64_t lines_of_b =
-      batch_ || rows_.count == 1 || parts_.b != 0 ? 0 : std::max<int64_t>(kTileBytes / 64 / rows_.count, 1);
+  const bool fetches_b = !batch_ && parts_.b == 0 && (bytes_ || rows_.count > 1);
+  const int64_t lines_of_b = !fetches_b ? 0 : std::max<int64_t>(b_tile_bytes_ / 64 / rows_.count, 1);
+  const auto widened = [](int64_t i) { return kWidened + i % kUnroll * 2 * kTileBytes; };
   const auto step = [&](int64_t i) {
     for (int64_t row = 0; row < rows_of_c; ++row) {
       for (int line = 0; line < (to_bf16_ ? 1 : tiles); ++line) as_.prefetchw(as_.ptr[fetch_ + line * 64]);
@@ -246,34 +268,46 @@ void ContractionTileEmitter::products(int tiles, const Pass& pass) {
     if (parts_.b != 0) {
       one_step_in_parts(tiles, i * 64, i * kTileBytes);
     } else {
-      one_step(tiles, run_a_, lda_reg_, lower, i * 64, i * kTileBytes);
+      one_step(tiles, run_a_, lda_reg_, lower, i * 64, bytes_ ? widened(i) : i * kTileBytes);
     }
   };
   const auto advance = [&](int64_t count) {
     as_.add(run_a_, static_cast<int>(count * 64));
-    as_.add(run_b_, static_cast<int>(count * kTileBytes));
+    as_.add(run_b_, static_cast<int>(count * b_tile_bytes_));
     if (lines_of_b > 0) as_.add(next_b_, static_cast<int>(count * lines_of_b * 64));
   };
+  // Bytes are widened a step before they are multiplied, so that tiles do not wait for what was just stored.
+  const int64_t ahead = bytes_ ? 1 : 0;
+  const auto steps = [&](int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      if (bytes_) widen_b(tiles, (i + 1) * b_tile_bytes_, widened(i + 1));
+      step(i);
+    }
+    advance(count);
+  };
+  if (bytes_ && pass.steps > 0) widen_b(tiles, 0, widened(0));
+  const int64_t rounds = std::max<int64_t>(pass.steps - ahead, 0) / kUnroll, left = pass.steps - rounds * kUnroll;
   if (rounds > 1) {
     Xbyak::Label loop;
     as_.mov(count_, static_cast<uint64_t>(rounds));
     as_.L(loop);
-    for (int64_t i = 0; i < kUnroll; ++i) step(i);
-    advance(kUnroll);
+    steps(kUnroll);
     as_.dec(count_);
     as_.jnz(loop, Xbyak::CodeGenerator::T_NEAR);
   } else if (rounds == 1) {
-    for (int64_t i = 0; i < kUnroll; ++i) step(i);
-    advance(kUnroll);
+    steps(kUnroll);
   }
-  if (pass.steps % kUnroll != 0) {
-    step(0);
+  if (left > ahead) steps(left - ahead);
+  if (bytes_ && left > 0) {
+    // The last step: its widened tiles are where the steps before left them.
+    one_step(tiles, run_a_, lda_reg_, lower, 0, widened(left - 1));
     advance(1);
   }
   if (pass.last && tail_ > 0) {
     copy_a_tail();
+    if (bytes_) widen_b(tiles, 0, kWidened);
     as_.lea(save_, as_.ptr[as_.rsp + kTailAt]);
-    one_step(tiles, save_, b_stride_reg_, rows_.upper * kTailStride, 0, 0);
+    one_step(tiles, save_, b_stride_reg_, rows_.upper * kTailStride, 0, bytes_ ? kWidened : 0);
   }
   const auto k_steps = static_cast<double>(pass.steps + (pass.last && tail_ > 0 ? 1 : 0));
   l1_bytes_ += k_steps * (64.0 * rows_.rows() + static_cast<double>(tiles * kTileBytes));
@@ -290,7 +324,7 @@ void ContractionTileEmitter::item_addresses() {
       as_.mov(run_b_, at(kItemB));
       as_.mov(save_, static_cast<uint64_t>(desc_.a_stride * 2));
       as_.add(at(kItemA), save_);
-      as_.mov(save_, static_cast<uint64_t>(desc_.b_stride * 2));
+      as_.mov(save_, static_cast<uint64_t>(desc_.b_stride * size_of(desc_.b)));
       as_.add(at(kItemB), save_);
       break;
     case Batch::offset:
@@ -300,7 +334,7 @@ void ContractionTileEmitter::item_addresses() {
       as_.add(run_a_, at(kBlockA));
       as_.mov(save_, at(kItemB));
       as_.mov(run_b_, as_.ptr[save_]);
-      as_.add(run_b_, run_b_);
+      if (!bytes_) as_.add(run_b_, run_b_);
       as_.add(run_b_, at(kBlockB));
       as_.add(at(kItemA), 8);
       as_.add(at(kItemB), 8);
@@ -443,12 +477,13 @@ void ContractionTileEmitter::columns(int tiles, int width) {
     const int64_t ahead = left > 1 ? each : -done;
     if (ahead == 0) continue;
     add(a_, ahead * 64);
-    add(b_, ahead * kTileBytes);
+    add(b_, ahead * b_tile_bytes_);
   }
 }
 
 /// All rows of a pass.
 void ContractionTileEmitter::rows(int tiles, int width, const Pass& pass) {
+  if (!batch_) as_.mov(next_b_, b_);
   if (rows_.count == 1) {
     block(tiles, width, pass);
     return;
@@ -456,7 +491,6 @@ void ContractionTileEmitter::rows(int tiles, int width, const Pass& pass) {
   const double before = l1_bytes_;
   Xbyak::Label loop;
   as_.mov(blocks_, static_cast<uint64_t>(rows_.count));
-  as_.mov(next_b_, b_);
   if (passes_) {
     as_.mov(save_, as_.qword[as_.rsp + kScratch]);
     as_.mov(as_.qword[as_.rsp + kWaiting], save_);

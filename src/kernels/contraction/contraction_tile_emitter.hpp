@@ -27,9 +27,10 @@ struct TileParts {
   int64_t a = 0, b = 0;
 };
 
-/// Emits bf16 contractions on tiles, b in panels16, everything but the batch's addresses fixed, for blocks of rows of
-/// one height. Blocks are 32 x 32: two tiles of a and two of b are loaded for four products, half of what one product
-/// at a time would load. Columns are outermost, so that b's two panels stay in L1 while a streams by.
+/// Emits bf16 contractions on tiles, b in panels16 (of bytes, which become bf16 on the stack), everything but the
+/// batch's addresses fixed, for blocks of rows of one height. Blocks are 32 x 32: two tiles of a and two of b are
+/// loaded for four products, half of what one product at a time would load. Columns are outermost, so that b's two
+/// panels stay in L1 while a streams by.
 class ContractionTileEmitter {
  public:
   ContractionTileEmitter(const ContractionDesc& desc, const TileRows& rows, const TileParts& parts);
@@ -53,6 +54,7 @@ class ContractionTileEmitter {
   void begin_sums(int tiles, int width, const Pass& pass);
   void products(int tiles, const Pass& pass);
   void add(const Reg& reg, int64_t bytes);
+  void widen_b(int tiles, int64_t at, int64_t to);
   void one_step(int tiles, const Reg& a, const Reg& a_stride, int64_t a_lower, int64_t a_at, int64_t b_at);
   void one_step_in_parts(int tiles, int64_t a_at, int64_t b_at);
   void copy_a_tail();
@@ -63,8 +65,8 @@ class ContractionTileEmitter {
   const ContractionDesc& desc_;
   const TileRows rows_;
   const TileParts parts_;
-  const bool batch_, to_bf16_;
-  const int64_t lda_bytes_, ldc_bytes_, panel_bytes_;
+  const bool batch_, to_bf16_, bytes_;  ///< bytes_: b's
+  const int64_t lda_bytes_, ldc_bytes_, panel_bytes_, b_tile_bytes_;
   const bool passes_;  ///< over k, sums waiting in scratch
   const int64_t steps_, tail_;
   jit::Assembler as_;

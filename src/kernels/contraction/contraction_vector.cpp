@@ -67,6 +67,7 @@ Result<std::shared_ptr<ContractionKernel>> make_plain(const Target& target, cons
 Result<std::shared_ptr<ContractionKernel>> make_contraction_vector(const Target& target, const ContractionDesc& desc) {
   if (target.isa < Isa::avx2) return refusal("the target has no AVX2");
   if (desc.b_packing == Packing::panels16x3) return refusal("b in three parts is for tile units");
+  if (desc.b == DType::i8) return refusal("b of bytes is for tile units");
   constexpr ComposedBlocks kBlocks{.columns = 64, .elements = 4096, .fetches = true};
   return needs_composition(desc) ? compose_contraction(target, desc, make_plain, kBlocks) : make_plain(target, desc);
 }

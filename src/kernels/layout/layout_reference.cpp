@@ -64,7 +64,23 @@ int64_t source_of(const LayoutDesc& desc, const LayoutArguments& a, int64_t row,
   return desc.trans ? column * a.src_leading + row : row * a.src_leading + column;
 }
 
+/// Whole numbers from -128 to 127 in bf16.
+void panels16_of_bytes(const LayoutDesc& desc, const LayoutArguments& a) {
+  const auto* src = static_cast<const bf16*>(a.src);
+  const int64_t row_step = desc.trans ? 1 : a.src_leading, column_step = desc.trans ? a.src_leading : 1;
+  for (int64_t first = 0; first < round_up(a.n, 16); first += 16) {
+    auto* dst = static_cast<int8_t*>(a.dst) + first / 16 * a.dst_leading;
+    for (int64_t row = 0; row < round_up(a.m, 32); ++row)
+      for (int64_t column = first; column < first + 16; ++column) {
+        const bool there = row < a.m && column < a.n;
+        dst[row / 2 * 32 + row % 2 * 16 + column - first] =
+            there ? static_cast<int8_t>(to_f32(src[row * row_step + column * column_step])) : int8_t{0};
+      }
+  }
+}
+
 void panels16(const LayoutDesc& desc, LayoutArguments& a) {
+  if (desc.dst == DType::i8) return panels16_of_bytes(desc, a);
   const int parts = desc.op == LayoutOp::panels16x3 ? 3 : 1;
   auto* dst = static_cast<bf16*>(a.dst);
   for (int64_t row = 0; row < round_up(a.m, 32); ++row) {

@@ -64,7 +64,8 @@ void check_dtypes(const LayoutDesc& d) {
       fits = fits && d.src == DType::bf16;
       break;
     case LayoutOp::panels16:
-      fits = (d.src == DType::bf16 || d.src == DType::f32) && d.dst == DType::bf16;
+      fits = (d.src == DType::bf16 && d.dst == DType::i8) ||
+             ((d.src == DType::bf16 || d.src == DType::f32) && d.dst == DType::bf16);
       break;
     case LayoutOp::panels16x3:
     case LayoutOp::split:
@@ -279,6 +280,7 @@ LayoutFunction find(const LayoutDesc& d, const CopyTable& copy, const TransposeT
     case LayoutOp::column_panels:
       return transpose.column_panels[d.src == DType::f32 ? 0 : 1][trans];
     case LayoutOp::panels16:
+      if (d.dst == DType::i8) return nullptr;
       return pack.panels16[d.src == DType::bf16 ? 0 : 1][trans];
     case LayoutOp::panels16x3:
       return pack.panels16x3[trans];

@@ -25,7 +25,7 @@ enum class LayoutOp : uint8_t {
   vnni2_back,  ///< bf16: from vnni2, src_leading as `leading` there, to plain
   /// bf16, from bf16 or (rounded to nearest even) f32: Packing::panels16, dst_leading the elements of a panel, at least
   /// 16 times m rounded up to a multiple of 32. Columns are padded to a multiple of 16 and rows to one of 32. trans:
-  /// from [n, m].
+  /// from [n, m]. To i8 from bf16 that holds whole numbers from -128 to 127.
   panels16,
   /// From f32: three such images of bf16, `part` elements from one to the next: the upper 16 bits of x, those of what
   /// is left, those of what is then left. The call's `range` says whether their sum is x.

@@ -228,6 +228,23 @@ TEST(TileLayout, FormsAreTheDocumentedOnes) {
       (*LayoutKernel::compile(Target::detect().capped(isa), d))(call);
       for (int64_t i = 0; i < 38; ++i)
         for (int64_t j = 0; j < n; ++j) is(&pairs[static_cast<size_t>(i / 2 * 2 * 24 + 2 * j + i % 2)], i, j);
+      std::vector<bf16> whole(src.size());
+      for (size_t i = 0; i < whole.size(); ++i)
+        whole[i] = to_bf16(static_cast<float>(static_cast<int>(i * 37 % 256) - 128));
+      LayoutDesc to_bytes = desc_of(LayoutOp::panels16, DType::bf16, DType::i8);
+      to_bytes.trans = trans;
+      LayoutCall narrow = call;
+      narrow.src = whole.data();
+      narrow.dst_leading = 16 * 64;
+      std::vector<int8_t> bytes(2 * 16 * 64, int8_t{7});
+      narrow.dst = bytes.data();
+      (*LayoutKernel::compile(Target::detect().capped(isa), to_bytes))(narrow);
+      for (int64_t i = 0; i < 64; ++i)
+        for (int64_t j = 0; j < 32; ++j) {
+          const int64_t from = trans ? j * k + i : i * n + j;
+          const float expected = i < k && j < n ? to_f32(whole[static_cast<size_t>(from)]) : 0;
+          EXPECT_EQ(bytes[static_cast<size_t>(j / 16 * 1024 + i / 2 * 32 + i % 2 * 16 + j % 16)], expected);
+        }
       d.op = LayoutOp::panels16;
       call.dst_leading = 16 * 64 + 32;
       std::vector<bf16> panels(static_cast<size_t>(2 * call.dst_leading), bf16{7});
