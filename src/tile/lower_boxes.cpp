@@ -10,6 +10,7 @@
 #include "gregale/error.hpp"
 #include "tile/box_values.hpp"
 #include "tile/cut.hpp"
+#include "tile/expression_algebra.hpp"
 #include "tile/ledger.hpp"
 
 namespace gregale::tile {
@@ -22,7 +23,7 @@ using kernels::LayoutOp;
 using Kind = BoxValues::Kind;
 
 // What a block covers is part of the numerical recipe of sums: constants, never the target's.
-constexpr int64_t kTileElements = 16384;  ///< of a block
+constexpr int64_t kTileElements = 32768;  ///< of a block
 constexpr int64_t kWholeWidth = 8192;     ///< rows up to this length are not cut
 constexpr int64_t kCutWidth = 2048;       ///< what longer ones are cut into
 constexpr int64_t kLongRow = 64;          ///< rows from this length on are summed by themselves
@@ -130,23 +131,35 @@ class BoxLowering {
     for (size_t a = 0; a < rank; ++a) kept_ *= reduced_[a] ? 1 : space_[a];
   }
 
-  /// Boxes between all cuts of a root.
+  /// Boxes between all cuts of a root, and of those whose sums run over the same columns: what several make of one box
+  /// reads it once.
   void divide() {
-    size_t total = 0;
     cut_.assign(space_.size(), false);
-    for (Root& r : roots_) {
+    std::vector<std::vector<std::set<int64_t>>> cuts_of;  // by root, by axis
+    for (const Root& r : roots_) {
       const Extents e = values_.extents(r.value);
-      std::vector<std::set<int64_t>> cuts(e.size());
+      std::vector<std::set<int64_t>>& cuts = cuts_of.emplace_back(e.size());
       values_.look(r.value, leaves_, cuts);
-      r.boxes = {{}};
       for (size_t a = 0; a < e.size(); ++a) {
-        cut_[a] = cut_[a] || !cuts[a].empty() || e[a] != space_[a];
         require(r.sums.empty() || reduced_[a] || cuts[a].empty(), "padding of what is kept");
         cuts[a].insert(e[a]);
+      }
+    }
+    size_t total = 0;
+    for (size_t i = 0; i < roots_.size(); ++i) {
+      Root& r = roots_[i];
+      const Extents e = values_.extents(r.value);
+      r.boxes = {{}};
+      for (size_t a = 0; a < e.size(); ++a) {
+        std::set<int64_t> cuts = cuts_of[i][a];
+        for (size_t j = 0; j < roots_.size() && may_share(a); ++j)
+          if (!r.sums.empty() && !roots_[j].sums.empty() && cuts_of[j].back() == cuts_of[i].back())
+            cuts.insert(cuts_of[j][a].begin(), cuts_of[j][a].upper_bound(e[a]));
+        cut_[a] = cut_[a] || cuts.size() > 1 || e[a] != space_[a];
         std::vector<Box> more;
         for (const Box& box : r.boxes) {
           int64_t begin = 0;
-          for (const int64_t end : cuts[a]) {
+          for (const int64_t end : cuts) {
             more.push_back(box);
             more.back().push_back({begin, end});
             begin = end;
@@ -158,6 +171,12 @@ class BoxLowering {
       total += r.boxes.size();
     }
     require(total <= kMostBoxes, "padding divides it into too many boxes");
+  }
+
+  /// Not along columns: sums of rows of one element take as long as those of many.
+  bool may_share(size_t axis) const {
+    constexpr int64_t kDeepEnough = 8;
+    return axis + 1 < space_.size() && space_[axis] >= kDeepEnough;
   }
 
   /// Neighbouring axes that lie evenly everywhere are one; only the first of them may be cut.
@@ -308,12 +327,13 @@ class BoxLowering {
       }
       if (!r.sums.empty()) end_sums(r, behind);
     }
+    widen_rows();
     for (Piece& piece : pieces_) {
       Call call;
       Express e;
       e.m = m();
       e.n = n();
-      e.expression = piece.expression;
+      e.expression = without_scales(piece.expression);
       call.what = e;
       call.operands = piece.inputs;
       call.operands.insert(call.operands.end(), piece.outputs.begin(), piece.outputs.end());
@@ -335,6 +355,38 @@ class BoxLowering {
     std::map<BoxValues::Leaf, int32_t> input_of;
     std::vector<Operand> inputs, outputs;
   };
+
+  /// The piece that makes most of the results makes whole rows, where all that it reads is there: its rows then begin
+  /// with lines. What is wrong at their ends is made again, by the pieces there, which come behind it.
+  void widen_rows() {
+    constexpr int64_t kMostColumns = 16;
+    const auto size = [](const Piece& piece) {
+      int64_t elements = 1;
+      for (const Interval& i : piece.box) elements *= i.size();
+      return elements;
+    };
+    const auto largest = std::max_element(pieces_.begin(), pieces_.end(),
+                                          [&](const Piece& a, const Piece& b) { return size(a) < size(b); });
+    if (largest == pieces_.end() || looped(columns())) return;
+    const Interval made = along(columns(), largest->box);
+    const bool whole = made.size() == columns().extent;
+    if (whole || columns().inner != 1 || columns().extent - made.size() > kMostColumns) return;
+    for (const Root& r : roots_)
+      if (!r.sums.empty() || values_.extents(r.value) != space_) return;
+    Box box = largest->box;
+    box[columns().first] = {0, columns().extent};
+    for (const auto& [leaf, input] : largest->input_of) {
+      int64_t first = leaf.offset, last = leaf.offset;
+      for (size_t a = 0; a < box.size(); ++a) {
+        first += box[a].begin * leaf.strides[a];
+        last += (box[a].end - 1) * leaf.strides[a];
+      }
+      const Shape& shape = g_.type(g_.inputs()[static_cast<size_t>(leaf.input)]).shape;
+      if (std::min(first, last) < 0 || std::max(first, last) >= shape.elements()) return;
+    }
+    largest->box = box;
+    std::rotate(pieces_.begin(), largest, largest + 1);
+  }
 
   void add(Piece& piece, const Root& r, size_t box, int32_t panel) {
     const auto input_of = [&](const BoxValues::Leaf& leaf) {
