@@ -30,7 +30,7 @@ class RandomPatterns {
       case 2:
         return layout(elementwise(elementwise(layout(x))));
       case 3:
-        return factor(factor(x));
+        return coin() ? factor(factor(x)) : factor(add(g, factor(x), scalar_or_row(x)));
       case 4:
         return shift(shift(x));
       case 5:

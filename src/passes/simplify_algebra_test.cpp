@@ -139,6 +139,14 @@ TEST(SimplifyConstants, Factors) {
   becomes("mul", {kReal}, RETURN(mul(g, mul(g, x[0], g.constant(Tensor::from<double>({1, 2, 3}, {3}))), 0.3)));
   const Graph g = program({kReal}, RETURN(mul(g, mul(g, x[0], 0.3), 0.5)));
   EXPECT_EQ(constant_left(simplify(g)), 0.15);
+  // A scale, a bias, the next scale.
+  becomes("mul,add", {kReal}, RETURN(div(g, add(g, mul(g, x[0], 0.3), 0.5), scalar(g, DType::f64, 7))));
+  becomes("mul,add", {kReal},
+          RETURN(mul(g, add(g, mul(g, x[0], g.constant(Tensor::from<double>({1, 2, 3}, {3}))), 0.5), 0.3)));
+  stays({kReal}, [](Graph& g, const Operands& x) {
+    const Value line = add(g, mul(g, x[0], 0.3), 0.5);
+    return Operands{line, mul(g, line, 7.0)};
+  });
   // The product of the constants would underflow where one after the other need not.
   stays({kReal}, RETURN(mul(g, mul(g, x[0], 1e200), 1e-200)));
   stays({kHalf}, RETURN(mul(g, mul(g, x[0], 0.3), 0.5)));

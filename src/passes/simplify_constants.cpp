@@ -61,6 +61,24 @@ Value factor_of_factor(const Match& m) {
   return ops::mul(m.target, m.at(first->base), ops::mul(m.target, first->factor, outer->factor));
 }
 
+/// (x c + d) e = x (c e) + d e, as quantised layers have it: a scale, a bias, and the next scale to divide by.
+Value factor_of_affine(const Match& m) {
+  if (!is_real_float(m.result().dtype) || !reassociates(m.result().dtype)) return {};
+  const std::optional<ConstantFactor> outer = constant_factor(m, m.node);
+  const Node* sum = outer ? m.made_by(outer->base, "add") : nullptr;
+  if (!sum) return {};
+  for (const size_t i : {size_t{0}, size_t{1}}) {
+    const Tensor* d = constant_of(m.graph(), sum->inputs[1 - i]);
+    const Node* product = m.producer(sum->inputs[i]);
+    if (!d || !product || !all_mild(*d, true)) continue;
+    const std::optional<ConstantFactor> inner = constant_factor(m, *product);
+    if (!inner) continue;
+    const Value scaled = ops::mul(m.target, m.at(inner->base), ops::mul(m.target, inner->factor, outer->factor));
+    return ops::add(m.target, scaled, ops::mul(m.target, m.at(sum->inputs[1 - i]), outer->factor));
+  }
+  return {};
+}
+
 /// sign x + constant.
 struct Shifted {
   Value base;
@@ -144,6 +162,7 @@ Value smaller_operand(const Match& m) {
 std::vector<Rule> constant_rules() {
   return {
       {"factor of a factor", {"mul", "div", "neg"}, factor_of_factor},
+      {"factor of x c + d", {"mul", "div"}, factor_of_affine},
       {"(x + c) + d", {"add", "sub"}, shift_of_shift},
       {"operand not broadcast",
        {"add", "sub", "mul", "div", "pow", "maximum", "minimum", "equal", "not_equal", "less", "less_equal", "greater",

@@ -10,7 +10,7 @@ using kernels::Expression;
 
 bool is_contraction(const NodeView& node) {
   const OpDef& op = node.op();
-  if (op.name == "conv2d_nhwc" && node.integer("groups") > 1) return node.input(1).shape[2] != Dim(1);
+  if (op.name == "conv2d_nhwc" && node.integer("groups") > 1) return node.input(1).shape[2] != gregale::Dim(1);
   return op.name == "matmul" || op.name == "conv2d_nhwc" || op.name == "conv2d_nhwc_d_input" ||
          op.name == "conv2d_nhwc_d_weights" || op.name == "conv3d_ndhwc" || op.name == "conv3d_ndhwc_d_input" ||
          op.name == "conv3d_ndhwc_d_weights";
