@@ -43,7 +43,7 @@ Tensor bytes(const Extents& extents) {
     t.as<int8_t>()[static_cast<size_t>(i)] = static_cast<int8_t>(37 * i % 251 - 125);
   return t;
 }
-Tensor image(const Extents& extents) {
+Tensor wave(const Extents& extents) {
   Tensor t(DType::f32, extents);
   for (int64_t i = 0; i < t.size(); ++i)
     t.as<float>()[static_cast<size_t>(i)] = static_cast<float>(3 * std::sin(0.7 * static_cast<double>(i)));
@@ -55,7 +55,7 @@ double rounded(float x) { return 0.02f * (std::clamp(std::nearbyint(x / 0.02f) +
 const Tensor kScales = Tensor::from<float>({0.01f, 0.03f, 0.002f}, {3}), kZeros = Tensor::from<int8_t>({0, -3, 5}, {3});
 
 TEST(OnnxQuantized, ConvolutionWithAScaleForEachChannel) {
-  const Tensor w = bytes({3, 2, 3, 3}), x = image({1, 2, 5, 6});
+  const Tensor w = bytes({3, 2, 3, 3}), x = wave({1, 2, 5, 6});
   const Dequantised model("Conv", w, kScales, kZeros, 0, [](format::Node& n) {
     test::set(n, "pads", std::vector<int64_t>{1, 1, 1, 1});
   });
@@ -81,7 +81,7 @@ TEST(OnnxQuantized, ConvolutionWithAScaleForEachChannel) {
 }
 
 TEST(OnnxQuantized, ProductsOfMatrices) {
-  const Tensor x = image({4, 7});
+  const Tensor x = wave({4, 7});
   const auto check = [&](const Tensor& y, const Tensor& w, bool transposed, bool biased, bool per_column) {
     ASSERT_EQ(y.extents(), (Extents{4, 3}));
     const double bias[] = {0.5, -0.25, 2};
@@ -108,7 +108,7 @@ TEST(OnnxQuantized, ProductsOfMatrices) {
 
 /// A scale for each place along the sum cannot wait until the sum is made.
 TEST(OnnxQuantized, ScalesAlongTheSum) {
-  const Tensor w = bytes({3, 3}), x = image({4, 3});
+  const Tensor w = bytes({3, 3}), x = wave({4, 3});
   const Tensor y = Dequantised("MatMul", w, kScales, kZeros, 0, [](format::Node&) {}).run(x);
   for (int64_t i = 0; i < 4; ++i)
     for (int64_t j = 0; j < 3; ++j) {

@@ -9,9 +9,12 @@ namespace {
 using namespace ops;
 const Type kNarrow(DType::bf16, Shape{4, 3}), kFloat(DType::f32, Shape{4, 3});
 
-#define RETURN(expression) [=](Graph& g, const Operands& x) { return Operands{expression}; }
+#define RETURN(expression) [](Graph& g, const Operands& x) { return Operands{expression}; }
 
 Value cast_node(Graph& g, Value x, DType dtype) { return g.add1(standard_ops().at("cast"), {x}, {{"dtype", dtype}}); }
+
+Value whole(Graph& g, Value x) { return cast(g, round(g, x), DType::i32, true); }
+Value seven(Graph& g) { return scalar(g, DType::i32, 7); }
 
 TEST(SimplifyIdentities, NeutralElements) {
   becomes("", {kReal}, RETURN(add(g, x[0], 0.0)));
@@ -81,8 +84,6 @@ TEST(SimplifyIdentities, Casts) {
   // Whoever made the integers knew that they hold every value.
   becomes("round", {kFloat}, RETURN(cast(g, cast(g, round(g, x[0]), DType::i32, true), DType::f32)));
   stays({kFloat}, RETURN(cast(g, cast(g, round(g, x[0]), DType::i32), DType::f32)));
-  const auto whole = [](Graph& g, Value x) { return cast(g, round(g, x), DType::i32, true); };
-  const auto seven = [](Graph& g) { return scalar(g, DType::i32, 7); };
   becomes("round,add", {kFloat}, RETURN(cast(g, add(g, whole(g, x[0]), seven(g)), DType::f32)));
   becomes("round,round,reshape,add", {kFloat, Type(DType::f32, Shape{3})},
           RETURN(cast(g, add(g, whole(g, x[0]), reshape(g, whole(g, x[1]), Shape{1, 3})), DType::f32)));
