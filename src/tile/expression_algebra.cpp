@@ -113,9 +113,8 @@ class Rewriter {
     if (a.factor == -b.factor)
       return a.factor > 0 ? Scaled{add(ExprOp::sub, a.base, b.base), a.factor}
                           : Scaled{add(ExprOp::sub, b.base, a.base), b.factor};
-    // The product is exact, so that rounding once more changes nothing.
-    const double ratio = b.factor / a.factor;
-    return {add(ExprOp::multiply_add, b.base, constant(ratio), a.base), a.factor};
+    // A factor for both would take an operation for each that has another.
+    return {add(ExprOp::add, whole(a), whole(b)), 1};
   }
 
   const Expression& from_;

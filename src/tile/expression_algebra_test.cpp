@@ -23,7 +23,7 @@ TEST(ExpressionAlgebra, ScalesWaitForTheEnd) {
             "out0 = mul(sub(sub(in0, in1), sub(in2, in0)), 2)");
   EXPECT_EQ(simpler("out0 = add(add(0, negate(in0)), 0)"), "out0 = negate(in0)");
   EXPECT_EQ(simpler("out0 = sub(negate(in0), in1)"), "out0 = negate(add(in0, in1))");
-  EXPECT_EQ(simpler("out0 = add(in0, mul(in1, -4))"), "out0 = multiply_add(in1, -4, in0)");
+  EXPECT_EQ(simpler("out0 = add(in0, mul(in1, -4))"), "out0 = add(in0, mul(in1, -4))");
   EXPECT_EQ(simpler("out0 = mul(negate(in0), mul(0.5, in1))"), "out0 = mul(mul(in0, in1), -0.5)");
   EXPECT_EQ(simpler("out0 = square(mul(in0, -2))"), "out0 = mul(square(in0), 4)");
   EXPECT_EQ(simpler("out0 = exp(mul(in0, 2)); out1 = row_sum(negate(in0))"),
