@@ -32,6 +32,7 @@ constexpr double kJoulesAFlop = 2.3e-12, kJoulesACacheByte = 12.5e-12, kJoulesAM
 
 struct Ceilings {
   double flops = 0, bytes = 0;  ///< a second, all threads
+  double bf16_flops = 0;        ///< of groups that multiply bf16, whatever the precision; 0: the same
   tile::Rates rates;            ///< of the time predicted
 };
 
@@ -46,7 +47,19 @@ Ceilings ceilings_of(const CompileOptions& options, ThreadTeam& team) {
   }
   const int products = machine->bf16 ? bf16_products(options) : 0;
   return {1e9 * (products > 0 ? machine->bf16->all_threads / products : machine->fp32.all_threads),
-          1e9 * machine->read_memory.all_threads, tile::rates_of(target, *machine)};
+          1e9 * machine->read_memory.all_threads, machine->bf16 && products == 0 ? 1e9 * machine->bf16->all_threads : 0,
+          tile::rates_of(target, *machine)};
+}
+
+/// Whole numbers are multiplied in bf16 where the precision is fp32, too.
+bool multiplies_bf16(const Executable::Group& group) {
+  if (group.program == nullptr) return false;
+  for (const tile::Phase& phase : group.program->program().phases)
+    for (const tile::Stage& stage : phase.stages)
+      for (const tile::Call& call : stage.calls)
+        if (const auto* product = std::get_if<tile::Contract>(&call.what))
+          if (product->compute == kernels::Compute::bf16) return true;
+  return false;
 }
 
 std::string operators_of(const Executable::Group& group) {
@@ -68,7 +81,10 @@ double cache_bytes(const tile::TileProgram& program) {
 }
 
 std::string ceiling_text(const Ceilings& c) {
-  return fmt::format("the greater of flops at {:.0f} Gflop/s and bytes at {:.1f} GB/s", c.flops * 1e-9, c.bytes * 1e-9);
+  const std::string bf16 =
+      c.bf16_flops > 0 ? fmt::format(" ({:.0f} of groups that multiply bf16)", c.bf16_flops * 1e-9) : "";
+  return fmt::format("the greater of flops at {:.0f} Gflop/s{} and bytes at {:.1f} GB/s", c.flops * 1e-9, bf16,
+                     c.bytes * 1e-9);
 }
 
 /// The page of --html.
@@ -130,7 +146,8 @@ int run_inspect(const InspectOptions& o) {
     row.joules = kJoulesACacheByte * (group.program != nullptr ? cache_bytes(group.program->program()) : bytes.counted);
     row.flops = group.flops;
     row.time = runs > 0 ? seconds[i] / runs : 0;
-    row.ceiling = std::max(row.flops / ceilings.flops, row.predicted / ceilings.bytes);
+    const double flops = ceilings.bf16_flops > 0 && multiplies_bf16(group) ? ceilings.bf16_flops : ceilings.flops;
+    row.ceiling = std::max(row.flops / flops, row.predicted / ceilings.bytes);
     row.expected = group.program == nullptr
                        ? row.ceiling
                        : tile::estimate(group.program->program(), options.target, ceilings.rates).seconds;
