@@ -9,6 +9,7 @@
 #include "exec/shapes.hpp"
 #include "gregale/error.hpp"
 #include "gregale/exec.hpp"
+#include "kernels/contraction/contraction_kernel.hpp"
 #include "kernels/kernel_cache.hpp"
 #include "kernels/machine/machine.hpp"
 #include "passes/passes.hpp"
@@ -48,8 +49,7 @@ Graph behind_kept(Graph graph, const CompileOptions& options, const passes::Obse
 }
 
 bool multiplies_bf16_faster(const Target& target) {
-  const CpuFeatures& f = target.features;
-  return f.avx512_bf16 && (f.amx_bf16 || f.fast_bf16_dot);
+  return kernels::has_tiles(target) || (target.features.avx512_bf16 && target.features.fast_bf16_dot);
 }
 
 int64_t needed_bytes(const Executable::Plan& plan, const Target& target) {

@@ -233,19 +233,21 @@ class Run {
     const int64_t grain = (vectors() + per_direction - 1) / per_direction, pieces = (vectors() + grain - 1) / grain;
     // A thread takes the same units in every step, if it is in time: their weights are in its cache.
     const int64_t all = r_.directions * pieces;
-    std::vector<std::atomic<bool>> taken(static_cast<size_t>(all));
-    const auto take = [&](int thread) {
+    std::atomic<uint64_t> taken{0};  // a bit for each piece, where there are as many
+    const auto take = [&](int64_t index, int thread) {
+      if (all > 64) return index;
       for (int64_t at = thread % all;; at = (at + 1) % all)
-        if (!taken[static_cast<size_t>(at)].exchange(true, std::memory_order_relaxed)) return at;
+        if (const uint64_t bit = uint64_t{1} << at; (taken.fetch_or(bit, std::memory_order_relaxed) & bit) == 0)
+          return at;
     };
     for (int64_t s = 0; s < r_.steps; ++s) {
       int64_t counts[2] = {0, 0};
       for (int64_t d = 0; d < r_.directions; ++d) counts[d] = prepare_step(d, 0, r_.batch, s);
       if (counts[0] == 0) break;  // the lengths are those of both directions
       for (int part = 0; part < parts(); ++part) {
-        for (auto& piece : taken) piece.store(false, std::memory_order_relaxed);
-        parallel_for(team, all, 1, [&](int64_t, int64_t, int thread) {
-          const int64_t at = take(thread), d = at / pieces, first = at % pieces * grain;
+        taken.store(0, std::memory_order_relaxed);
+        parallel_for(team, all, 1, [&](int64_t index, int64_t, int thread) {
+          const int64_t at = take(index, thread), d = at / pieces, first = at % pieces * grain;
           step(d, 0, counts[d], first, std::min(first + grain, vectors()), part);
         });
       }
